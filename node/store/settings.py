@@ -1,0 +1,296 @@
+"""All settings, as one frozen object built at start and passed down; the only place that reads files or the environment for them."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from node.store.errors import ConfigurationError
+
+_AE_TITLE = re.compile(r"^[\x21-\x5b\x5d-\x7e](?:[\x20-\x5b\x5d-\x7e]{0,14}[\x21-\x5b\x5d-\x7e])?$")
+_PEER = re.compile(r"^(?:(?P<name>[A-Za-z0-9_.-]+)=)?(?P<aet>[^@=]{1,16})@(?P<host>\[[0-9a-fA-F:]+\]|[^:@]+):(?P<port>\d{1,5})$")
+
+
+def check_ae_title(title: str) -> str:
+    """Return `title` if it is an AE title (PS3.5 section 6.2: 1 to 16 characters, no backslash, no control characters)."""
+    if not _AE_TITLE.match(title):
+        raise ValueError(f"{title!r} is not an AE title: 1 to 16 printable ASCII characters without backslash or outer spaces")
+    return title
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Peer(_Table):
+    """A DICOM application entity to talk to."""
+
+    ae_title: str
+    host: str
+    port: Port
+
+    _title = field_validator("ae_title")(check_ae_title)
+
+    def __str__(self) -> str:
+        return f"{self.ae_title}@{self.host}:{self.port}"
+
+
+class Destination(Peer):
+    """Where results go."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
+    kinds: tuple[Literal["seg", "measurements", "report"], ...] = ("seg", "measurements", "report")
+    """Which kinds of object it gets."""
+    calling_ae: str | None = None
+    """AE title that we call it with; ours (`Settings.ae_title`) where absent."""
+
+
+class Source(_Table):
+    """Who may send, and how long to wait for more from it."""
+
+    ae_title: str
+    quiet_s: Positive | None = None
+    """Quiet period for studies of this calling AE title; `Settings.quiet_s` where absent."""
+
+    _title = field_validator("ae_title")(check_ae_title)
+
+
+class Route(_Table):
+    """One ordered rule: which models read a stack and where the results go. The first route that matches a stack decides."""
+
+    name: str
+    calling_ae: tuple[str, ...] = ()
+    """Calling AE titles it applies to; empty: all. ``*`` and ``?`` are wildcards."""
+    called_ae: tuple[str, ...] = ()
+    """Called AE titles it applies to; empty: all."""
+    when: str = "true"
+    """rule-engine expression over DICOM keywords and derived facts (`node.routing.facts`)."""
+    models: tuple[str, ...] | None = None
+    """Names of models; their own input selection still applies. None: all models that are not research only. Empty: none, with this
+    route's name as the reason."""
+    destinations: tuple[str, ...] | None = None
+    """Names of destinations; None: all."""
+    also_next: bool = False
+    """Go on to the following routes after this one matched."""
+
+
+class Limits(_Table):
+    """What the node allows itself and its peers."""
+
+    associations: Annotated[int, Field(ge=1)] = 50
+    """Associations open at once; more are rejected as transient (PS3.8 section 9.3.4)."""
+    idle_s: Positive = 60.0
+    """Seconds without a message after which an association is aborted."""
+    drain_s: Positive = 20.0
+    """Seconds that SIGTERM waits for open associations and running jobs."""
+    disk_reserve_mb: Annotated[int, Field(ge=0)] = 500
+    """Free space, MB, below which images are no longer accepted (DIMSE A700)."""
+    lease_s: Positive = 60.0
+    """Seconds after which a job of a worker that gives no sign of life is given to another."""
+    job_attempts: Annotated[int, Field(ge=1)] = 3
+    """How often a job that breaks its worker is tried before it ends as failed."""
+    delivery_first_wait_s: Positive = 5.0
+    """Seconds before the second try of a delivery; doubled each time."""
+    delivery_longest_wait_s: Positive = 3600.0
+    delivery_give_up_s: Positive = 7 * 86400.0
+
+
+class Retention(_Table):
+    """How long things are kept; None keeps them."""
+
+    originals_days: Positive | None = None
+    results_days: Positive | None = None
+
+
+class Settings(_Table):
+    """Everything that can be set; flags of the command line win over the environment, that over the file."""
+
+    data: Path = Path("overread-data")
+    """Folder of catalog, spool, queue and token; on a local disk."""
+    ae_title: str = "OVERREAD"
+    host: str = "0.0.0.0"  # noqa: S104 - a DICOM node listens for the hospital's network unless told otherwise
+    port: Annotated[int, Field(ge=0, le=65535)] = 11112
+    http: str = "127.0.0.1:8042"
+    """HOST:PORT of healthz, metrics and the page."""
+    quiet_s: Positive = 10.0
+    """Seconds without a new image, and with no association open that sent some, after which a study counts as complete."""
+    catalog_url: str | None = None
+    """SQLAlchemy URL; None: SQLite in the data folder."""
+    queue_url: str | None = None
+    """Redis or Valkey URL; None: an embedded Valkey in the data folder."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    pull: bool = True
+    """Whether weights that a model needs may be fetched on first use."""
+    mirror: Path | None = None
+    """Folder laid out as HOST/PATH that stands in for the network when weights are fetched."""
+    model_folders: tuple[Path, ...] = ()
+    """Folders of models beside the shipped library."""
+    sources: tuple[Source, ...] = ()
+    destinations: tuple[Destination, ...] = ()
+    routes: tuple[Route, ...] = ()
+    limits: Limits = Limits()
+    retention: Retention = Retention()
+
+    _title = field_validator("ae_title")(check_ae_title)
+
+    @model_validator(mode="after")
+    def names_fit(self) -> Self:
+        names = [destination.name for destination in self.destinations]
+        twice = {name for name in names if names.count(name) > 1}
+        if twice:
+            raise ValueError(f"two destinations are named {sorted(twice)[0]}")
+        for route in self.routes:
+            for name in route.destinations or ():
+                if name not in names:
+                    raise ValueError(
+                        f"route {route.name} names destination {name}, {_nearest(name, names, 'there is none of that name')}"
+                    )
+        return self
+
+    @property
+    def spool(self) -> Path:
+        """Root of the spool."""
+        return self.data / "spool"
+
+    @property
+    def cache(self) -> Path:
+        """Fetched weights and demonstration data."""
+        return self.data / "cache"
+
+    def destination(self, name: str) -> Destination | None:
+        """The destination of that name, or None."""
+        return next((destination for destination in self.destinations if destination.name == name), None)
+
+
+T = TypeVar("T", bound=BaseModel)
+
+
+def parse_peer(text: str) -> Peer:
+    """Read ``AET@HOST:PORT``.
+
+    Raises
+    ------
+    ConfigurationError
+        Where the text is not of that form.
+    """
+    match = _PEER.match(text)
+    if not match or match["name"]:
+        raise ConfigurationError(f"{text!r} is not AET@HOST:PORT, e.g. ORTHANC@10.0.0.5:4242")
+    return _validated(Peer, {"ae_title": match["aet"], "host": match["host"].strip("[]"), "port": int(match["port"])}, text)
+
+
+def parse_destination(text: str) -> Destination:
+    """Read ``NAME=AET@HOST:PORT``, or ``AET@HOST:PORT`` whose name is then its AE title.
+
+    Raises
+    ------
+    ConfigurationError
+        Where the text is not of that form.
+    """
+    match = _PEER.match(text)
+    if not match:
+        raise ConfigurationError(f"{text!r} is not NAME=AET@HOST:PORT, e.g. pacs=ORTHANC@10.0.0.5:4242")
+    values = {
+        "name": match["name"] or match["aet"],
+        "ae_title": match["aet"],
+        "host": match["host"].strip("[]"),
+        "port": int(match["port"]),
+    }
+    return _validated(Destination, values, text)
+
+
+def load_settings(
+    config: Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Settings:
+    """Build the settings from a file, the environment and the flags.
+
+    Parameters
+    ----------
+    config
+        TOML, or the JSON that `dump_settings` wrote for a child process. None: ``OVERREAD_CONFIG``, else no file.
+    overrides
+        Flags that were given; None values are skipped.
+    environment
+        ``OVERREAD_DATA``, ``OVERREAD_CONFIG`` and ``OVERREAD_MIRROR`` are read; the process's own by default.
+
+    Raises
+    ------
+    ConfigurationError
+        Where the file cannot be read, a key is unknown (the nearest right one is named) or a value is wrong.
+    """
+    environment = os.environ if environment is None else environment
+    if config is None and environment.get("OVERREAD_CONFIG"):
+        config = Path(environment["OVERREAD_CONFIG"])
+    values = _read(config) if config else {}
+    for key in ("data", "mirror"):
+        if environment.get(f"OVERREAD_{key.upper()}"):
+            values[key] = environment[f"OVERREAD_{key.upper()}"]
+    values.update({key: value for key, value in (overrides or {}).items() if value is not None})
+    return _validated(Settings, values, str(config or "settings"))
+
+
+def dump_settings(settings: Settings, path: Path) -> None:
+    """Write settings for a child process, readable by their owner only."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(settings.model_dump_json(indent=1))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except OSError as missing:
+        raise ConfigurationError(f"{path} cannot be read: {missing.strerror}") from missing
+    except ValueError as broken:
+        raise ConfigurationError(f"{path} is not valid {path.suffix.lstrip('.').upper() or 'TOML'}: {broken}") from broken
+    if not isinstance(content, dict):
+        raise ConfigurationError(f"{path} must hold a table of settings")
+    return content
+
+
+def _validated(kind: type[T], values: Mapping[str, Any], where: str) -> T:
+    try:
+        return kind.model_validate(values)
+    except ValidationError as invalid:
+        raise ConfigurationError(f"{where}: " + "; ".join(_say(kind, dict(error)) for error in invalid.errors())) from invalid
+
+
+def _say(kind: type[BaseModel], error: Mapping[str, Any]) -> str:
+    place = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        table = _table_at(kind, error["loc"][:-1])
+        return f"unknown key {place}, {_nearest(str(error['loc'][-1]), list(table.model_fields), 'see docs/configuration.md')}"
+    return f"{place}: {error['msg']}" if place else str(error["msg"])
+
+
+def _table_at(kind: type[BaseModel], location: tuple[Any, ...]) -> type[BaseModel]:
+    """The table that a location of a pydantic error stands in."""
+    for part in location:
+        if isinstance(part, int):
+            continue
+        annotation = kind.model_fields[part].annotation
+        for candidate in (annotation, *getattr(annotation, "__args__", ())):
+            if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+                kind = candidate
+                break
+    return kind
+
+
+def _nearest(word: str, known: list[str], otherwise: str) -> str:
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"did you mean {close[0]}?" if close else otherwise

@@ -1,0 +1,116 @@
+"""The states of a study, a job and a delivery, and the one table by which they change.
+
+Nothing else in Overread decides what may follow what: every writer asks `step`, and the tests walk the whole cross
+product of states and events.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TypeVar
+
+from node.store.errors import Permanent
+
+
+class StudyState(StrEnum):
+    """Where a study stands."""
+
+    RECEIVING = "receiving"  # images still arrive, or the quiet period has not passed
+    READING = "reading"  # complete; its jobs are being worked on
+    FINISHED = "finished"  # every job of its newest revision has ended
+
+
+class JobState(StrEnum):
+    """Where one model on one stack of one revision stands."""
+
+    DUE = "due"
+    RUNNING = "running"
+    PUBLISHED = "published"
+    REFUSED = "refused"
+    FAILED = "failed"
+    SUPERSEDED = "superseded"  # a later revision reads this stack anew before this job had published
+
+
+class DeliveryState(StrEnum):
+    """Where one result object stands on its way to one destination."""
+
+    DUE = "due"
+    SENDING = "sending"
+    SENT = "sent"
+    FAILED = "failed"  # refused for good, or given up
+
+
+class StudyEvent(StrEnum):
+    IMAGE_ARRIVED = "image arrived"
+    COMPLETED = "completed"
+    READ = "read"
+
+
+class JobEvent(StrEnum):
+    CLAIM = "claim"
+    LEASE_EXPIRED = "lease expired"
+    PUBLISH = "publish"
+    REFUSE = "refuse"
+    RETRY = "retry"
+    FAIL = "fail"
+    SUPERSEDE = "supersede"
+
+
+class DeliveryEvent(StrEnum):
+    CLAIM = "claim"
+    LEASE_EXPIRED = "lease expired"
+    STORED = "stored"
+    RETRY = "retry"
+    FAIL = "fail"
+    SEND_AGAIN = "send again"
+
+
+State = StudyState | JobState | DeliveryState
+Event = StudyEvent | JobEvent | DeliveryEvent
+
+TRANSITIONS: dict[tuple[State, Event], State] = {
+    (StudyState.RECEIVING, StudyEvent.IMAGE_ARRIVED): StudyState.RECEIVING,
+    (StudyState.READING, StudyEvent.IMAGE_ARRIVED): StudyState.RECEIVING,
+    (StudyState.FINISHED, StudyEvent.IMAGE_ARRIVED): StudyState.RECEIVING,
+    (StudyState.RECEIVING, StudyEvent.COMPLETED): StudyState.READING,
+    (StudyState.READING, StudyEvent.READ): StudyState.FINISHED,
+    (JobState.DUE, JobEvent.CLAIM): JobState.RUNNING,
+    (JobState.RUNNING, JobEvent.LEASE_EXPIRED): JobState.DUE,
+    (JobState.RUNNING, JobEvent.PUBLISH): JobState.PUBLISHED,
+    (JobState.RUNNING, JobEvent.REFUSE): JobState.REFUSED,
+    (JobState.RUNNING, JobEvent.RETRY): JobState.DUE,
+    (JobState.RUNNING, JobEvent.FAIL): JobState.FAILED,
+    (JobState.DUE, JobEvent.FAIL): JobState.FAILED,
+    (JobState.DUE, JobEvent.SUPERSEDE): JobState.SUPERSEDED,
+    (JobState.RUNNING, JobEvent.SUPERSEDE): JobState.SUPERSEDED,
+    (DeliveryState.DUE, DeliveryEvent.CLAIM): DeliveryState.SENDING,
+    (DeliveryState.SENDING, DeliveryEvent.LEASE_EXPIRED): DeliveryState.DUE,
+    (DeliveryState.SENDING, DeliveryEvent.STORED): DeliveryState.SENT,
+    (DeliveryState.SENDING, DeliveryEvent.RETRY): DeliveryState.DUE,
+    (DeliveryState.SENDING, DeliveryEvent.FAIL): DeliveryState.FAILED,
+    (DeliveryState.FAILED, DeliveryEvent.SEND_AGAIN): DeliveryState.DUE,
+}
+
+ENDED_JOBS = frozenset({JobState.PUBLISHED, JobState.REFUSED, JobState.FAILED, JobState.SUPERSEDED})
+
+
+class IllegalTransition(Permanent):
+    """An event that cannot happen in this state: a defect of ours, never of the input."""
+
+
+S = TypeVar("S", StudyState, JobState, DeliveryState)
+
+
+def step(state: S, event: Event) -> S:
+    """Return the state that follows `state` when `event` happens.
+
+    Raises
+    ------
+    IllegalTransition
+        Where the table has no such row.
+    """
+    try:
+        following = TRANSITIONS[state, event]
+    except KeyError as missing:
+        raise IllegalTransition(f"{type(state).__name__} {state} does not allow {event}") from missing
+    return type(state)(following)
