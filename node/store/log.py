@@ -29,7 +29,7 @@ def redact(text: str) -> str:
     return _QUOTED.sub(lambda match: match[0] if ALLOWED_QUOTES.match(match[1] or match[2] or "") else "'[redacted]'", text)
 
 
-def _redact_event(logger: object, method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+def _redact_event(_logger: object, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
     for key in event.keys() & PATIENT_KEYS:
         event[key] = "[redacted]"
     return event

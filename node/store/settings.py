@@ -1,4 +1,4 @@
-"""All settings, as one frozen object built at start and passed down; the only place that reads files or the environment for them."""
+"""All settings, as one frozen object built at start and passed down; nothing else reads files or the environment for them."""
 
 from __future__ import annotations
 
@@ -78,8 +78,8 @@ class Route(_Table):
     when: str = "true"
     """rule-engine expression over DICOM keywords and derived facts (`node.routing.facts`)."""
     models: tuple[str, ...] | None = None
-    """Names of models; their own input selection still applies. None: all models that are not research only. Empty: none, with this
-    route's name as the reason."""
+    """Names of models; their own input selection still applies. None: all models that are not research only. Empty: none, with
+    this route's name as the reason."""
     destinations: tuple[str, ...] | None = None
     """Names of destinations; None: all."""
     also_next: bool = False
@@ -150,7 +150,7 @@ class Settings(_Table):
         names = [destination.name for destination in self.destinations]
         twice = {name for name in names if names.count(name) > 1}
         if twice:
-            raise ValueError(f"two destinations are named {sorted(twice)[0]}")
+            raise ValueError(f"two destinations are named {min(twice)}")
         for route in self.routes:
             for name in route.destinations or ():
                 if name not in names:
