@@ -1,0 +1,1 @@
+"""The spool: where acknowledged bytes are. Written by the intake part; see DESIGN."""
