@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.dicom import Phantom, ct_phantom
+from tests.integration.phantom import Phantom, ct_phantom
 from tests.integration.node_under_test import OVERREAD, Node, running_node, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.promise, pytest.mark.timeout(280)]
@@ -106,7 +106,9 @@ def test_worker_that_slept_through_its_lease_publishes_nothing(tmp_path: Path) -
         stopped = node.processes("work")
         assert node.signal("work", signal.SIGSTOP)
         with (tmp_path / "second-worker.log").open("wb") as log:
-            second = subprocess.Popen([*OVERREAD, "work", "--config", str(node.folder / "data" / "run" / "settings.json")], stdout=log, stderr=log)
+            second = subprocess.Popen(
+                [*OVERREAD, "work", "--config", str(node.folder / "data" / "run" / "settings.json")], stdout=log, stderr=log
+            )
         try:
             node.finished(phantom.study_uid, timeout_s=120)
             assert all(process.status() == "stopped" for process in stopped)

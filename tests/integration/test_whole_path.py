@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydicom import dcmread
 
-from tests.dicom import ct_phantom, late_slice
+from tests.integration.phantom import ct_phantom
 from tests.integration.node_under_test import Node, running_node, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.promise, pytest.mark.timeout(240)]
@@ -94,7 +94,7 @@ def test_a_late_image_makes_a_revision_that_supersedes(node: Node, tmp_path: Pat
     phantom = ct_phantom(tmp_path / "ct")
     node.send(phantom.paths)
     first = node.finished(phantom.study_uid)
-    node.send([late_slice(phantom, tmp_path / "late")])
+    node.send([phantom.next_slice])
     second = node.finished(phantom.study_uid, revision=2)
     published = [job for job in second["jobs"] if job["state"] == "published"]
     assert {job["revision"] for job in published} == {1, 2}
@@ -106,7 +106,9 @@ def test_what_cannot_be_read_says_why_and_is_kept(node: Node, tmp_path: Path) ->
     phantom = ct_phantom(tmp_path / "ct", missing_slice=3)
     assert all(verdict.stored for verdict in node.send(phantom.paths))
     study = wait_for(
-        lambda: (seen := node.study(phantom.study_uid)) and seen["state"] == "finished" and seen, 60, "a verdict on a missing slice"
+        lambda: (seen := node.study(phantom.study_uid)) and seen["state"] == "finished" and seen,
+        60,
+        "a verdict on a missing slice",
     )
     said = json.dumps(study)
     assert "missing" in said

@@ -82,7 +82,7 @@ def test_missing_manifest_is_a_configuration_error(tmp_path: Path) -> None:
     ("old", "new"),
     [
         ('version = "1.0.0"', 'version = "1.0.1"'),
-        ("sha256 = \"0", 'sha256 = "1'),
+        ('sha256 = "0', 'sha256 = "1'),
         ("threshold = 0.4", "threshold = 0.5"),
         ("[input]", "[parameters]\nwindow = 3\n[input]"),
     ],

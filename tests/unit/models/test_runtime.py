@@ -24,7 +24,10 @@ def manifest(runtime: str) -> Manifest:
     )
 
 
-@pytest.mark.parametrize("runtime", ["os:system", "subprocess:Popen", "models.runtimes.nothing_here:Model", "models.manifest:Manifest", "models.runtimes.x"])
+@pytest.mark.parametrize(
+    "runtime",
+    ["os:system", "subprocess:Popen", "models.runtimes.nothing_here:Model", "models.manifest:Manifest", "models.runtimes.x"],
+)
 def test_only_runtimes_of_ours_are_loaded(runtime: str) -> None:
     with pytest.raises(ConfigurationError, match="runtime"):
         load_model(manifest(runtime), {})
