@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.phantom import Phantom, ct_phantom
 from tests.integration.node_under_test import OVERREAD, Node, running_node, wait_for
+from tests.integration.phantom import Phantom, ct_phantom
 
 pytestmark = [pytest.mark.slow, pytest.mark.promise, pytest.mark.timeout(280)]
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from pydicom import dcmread
 
-from tests.integration.phantom import ct_phantom
 from tests.integration.node_under_test import Node, running_node, wait_for
+from tests.integration.phantom import ct_phantom
 
 pytestmark = [pytest.mark.slow, pytest.mark.promise, pytest.mark.timeout(240)]
 
