@@ -12,7 +12,7 @@ from node.delivery.answers import Disposal, judge
 from node.delivery.pulse import Pulse
 from node.delivery.waits import Waits
 from node.store.clock import Clock
-from node.store.errors import OverreadError, Permanent
+from node.store.errors import OverreadError
 from node.store.log import get_logger
 from node.store.ports import Outbox
 from node.store.records import OutboxItem
@@ -90,17 +90,18 @@ class Errand:
         left = {Path(item.path): item for item in items}
         if not left:
             return 0
-        disposal, reason = Disposal.RETRY, "the association ended without an answer for it"
+        reason = "the association ended without an answer for it"
         with Pulse(self._outbox, items, self._lease_s) as pulse:
             try:
                 self._send(left, pulse, stop)
             except OverreadError as error:
-                disposal, reason = Disposal.FAIL if isinstance(error, Permanent) else Disposal.RETRY, str(error)
+                # A peer that rejects us may be put right tomorrow: only an answer to the object itself ends its delivery.
+                reason = str(error)
             for item in left.values():
                 if stop.is_set():
                     self._put_back(item)
                 else:
-                    self._settle(item, disposal, reason)
+                    self._settle(item, Disposal.RETRY, reason)
         return len(items)
 
     def _send(self, left: dict[Path, OutboxItem], pulse: Pulse, stop: threading.Event) -> None:

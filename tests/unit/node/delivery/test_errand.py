@@ -12,7 +12,7 @@ import pytest
 from node.delivery.errand import Errand
 from node.delivery.waits import Waits
 from node.store.clock import FakeClock
-from node.store.errors import ConfigurationError, Retryable
+from node.store.errors import Permanent, Retryable
 from node.store.states import DeliveryState
 from tests.unit.node.delivery.outbox import MemoryOutbox
 
@@ -113,11 +113,12 @@ def test_unreachable_destination_is_tried_again_with_the_reason(tmp_path: Path, 
     assert outbox.rows[1].due_at > clock.now()
 
 
-def test_permanent_error_is_for_good(tmp_path: Path, clock: FakeClock) -> None:
+def test_rejection_is_no_reason_to_lose_a_result(tmp_path: Path, clock: FakeClock) -> None:
     outbox = MemoryOutbox(clock)
     (number,) = made(outbox, tmp_path, "a")
-    errand(outbox, Script({}, error=ConfigurationError("not an AE title")), clock).deliver(threading.Event())
-    assert outbox.state(number) is DeliveryState.FAILED
+    errand(outbox, Script({}, error=Permanent("calling AE title not recognised")), clock).deliver(threading.Event())
+    assert outbox.state(number) is DeliveryState.DUE
+    assert outbox.rows[number].reasons == ["calling AE title not recognised"]
 
 
 def test_association_that_ends_early_settles_what_was_answered_and_retries_the_rest(tmp_path: Path, clock: FakeClock) -> None:
