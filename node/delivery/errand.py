@@ -37,6 +37,11 @@ class Answer(Protocol):
     @property
     def reason(self) -> str: ...
 
+    @property
+    def retryable(self) -> bool:
+        """Without a status: whether another try may store it, the peer being reached or put right."""
+        ...
+
 
 class Sender(Protocol):
     """What sends files over one association, or a few: `node.store_scu.StoreScu`."""
@@ -117,8 +122,7 @@ class Errand:
             for answer in answers:
                 item = left.pop(answer.path)
                 pulse.drop(item)
-                disposal, reason = (Disposal.RETRY, answer.reason) if answer.status is None else judge(answer.status)
-                self._settle(item, disposal, reason, answer.status)
+                self._settle(item, *_meaning(answer), answer.status)
                 if stop.is_set():
                     return
         finally:
@@ -152,3 +156,9 @@ class Errand:
             again_in_s=round(wait_s, 1) if wait_s is not None else None,
             lease_lost=not kept,
         )
+
+
+def _meaning(answer: Answer) -> tuple[Disposal, str]:
+    if answer.status is not None:
+        return judge(answer.status)
+    return (Disposal.RETRY if answer.retryable else Disposal.FAIL), answer.reason

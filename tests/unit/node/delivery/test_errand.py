@@ -22,6 +22,7 @@ class Answered:
     path: Path
     status: int | None
     reason: str = ""
+    retryable: bool = True
 
 
 class Script:
@@ -136,6 +137,20 @@ def test_no_status_means_again(tmp_path: Path, clock: FakeClock) -> None:
     errand(outbox, Script({"a": None}), clock).deliver(threading.Event())
     assert outbox.state(number) is DeliveryState.DUE
     assert outbox.rows[number].reasons == ["connection refused"]
+
+
+def test_refused_context_is_for_good(tmp_path: Path, clock: FakeClock) -> None:
+    class Refusing(Script):
+        def send(self, paths: Sequence[Path]) -> Iterator[Answered]:
+            yield Answered(paths[0], None, "accepts no Segmentation Storage: enable it", retryable=False)
+            yield Answered(paths[1], 0)
+
+    outbox = MemoryOutbox(clock)
+    refused, stored = made(outbox, tmp_path, "a", "b")
+    errand(outbox, Refusing({}), clock).deliver(threading.Event())
+    assert outbox.state(refused) is DeliveryState.FAILED
+    assert outbox.rows[refused].reasons == ["accepts no Segmentation Storage: enable it"]
+    assert outbox.state(stored) is DeliveryState.SENT
 
 
 def test_missing_file_fails_alone(tmp_path: Path, clock: FakeClock) -> None:
