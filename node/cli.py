@@ -56,3 +56,7 @@ def main() -> None:
     except OverreadError as error:
         sys.stderr.write(f"overread: {error}\n")
         sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
