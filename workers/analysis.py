@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from models.weights import ensure_weights
+
 from models.manifest import Manifest, read_library
 from models.runtime import Model, load_model
-from models.weights import ensure_weights
 from node.store.errors import Permanent
 from node.store.records import Claim, ResultObject, ResultSet
 from node.store.settings import Settings

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from workers.analysis import Analyst
 
 app = typer.Typer()
+
+IDENTITY: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID", "Modality")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +55,9 @@ def read_files(model: str, paths: Sequence[Path], out: Path, settings: Settings)
     ConfigurationError
         Where there is no such model, or no DICOM file.
     """
-    from models.manifest import read_library
     from node.studies.plan import Planner  # the splitting of series into stacks, free of network and catalog
+
+    from models.manifest import read_library
     from workers.analysis import Analyst
 
     library = read_library(*settings.model_folders)
@@ -139,7 +142,7 @@ def _arrival(path: Path) -> Arrival | None:
     from pydicom.errors import InvalidDicomError
 
     try:
-        header = dcmread(path, stop_before_pixels=True, specific_tags=["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID", "Modality"])
+        header = dcmread(path, stop_before_pixels=True, specific_tags=list(IDENTITY))
         return Arrival(
             study_uid=header.StudyInstanceUID,
             series_uid=header.SeriesInstanceUID,
@@ -176,7 +179,8 @@ def run(
     readings = []
     for reading in read_files(model, paths, out, settings):
         readings.append(reading)
-        console.print(f"[bold]{reading.study_uid}[/] {reading.stack}: {reading.outcome}" + (f" ({reading.reason})" if reading.reason else ""))
+        why = f" ({reading.reason})" if reading.reason else ""
+        console.print(f"[bold]{reading.study_uid}[/] {reading.stack}: {reading.outcome}{why}", soft_wrap=True)
         for line in _say(reading.summary):
             console.print(f"  {line}")
         for file in reading.files:

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import psutil
-from node.doubles.archive import Archive
-from node.store_scu import StoreScu, Verdict
 
+from node.doubles.archive import Archive
 from node.store.settings import Peer
+from node.store_scu import StoreScu, Verdict
 
 T = TypeVar("T")
 
