@@ -29,7 +29,7 @@ TWELVE_BIT_PLUGIN: Final = "pylibjpeg"
 
 def installed_plugins(transfer_syntax_uid: str) -> Collection[str]:
     """Names of pydicom's decoder plugins for a transfer syntax whose libraries are installed."""
-    from pydicom.pixels import get_decoder
+    from pydicom.pixels.decoders import get_decoder
 
     return tuple(get_decoder(transfer_syntax_uid).available_plugins)
 
@@ -49,7 +49,9 @@ def check_decoders(plugins: Callable[[str], Collection[str]] = installed_plugins
         elif found:
             yield note("decoder", name, f"by {', '.join(found)} only", f"pip install {package}")
         else:
-            yield fault("decoder", name, "cannot be decoded: such images are stored, and refused to be read", f"pip install {package}")
+            yield fault(
+                "decoder", name, "cannot be decoded: such images are stored, and refused to be read", f"pip install {package}"
+            )
     if TWELVE_BIT_PLUGIN not in plugins(TWELVE_BIT):
         yield note(
             "decoder",

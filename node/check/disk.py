@@ -20,7 +20,12 @@ def check_disk(settings: Settings, mounts: Path = Path("/proc/mounts")) -> Itera
     folder = settings.data.absolute()
     place = next(path for path in (folder, *folder.parents) if path.exists())
     if not os.access(place, os.W_OK | os.X_OK):
-        yield fault("disk", str(folder), "cannot be written by this user", f"give this user the folder, or choose another with --data ({place})")
+        yield fault(
+            "disk",
+            str(folder),
+            "cannot be written by this user",
+            f"give this user the folder, or choose another with --data ({place})",
+        )
     free_mb = shutil.disk_usage(place).free // 1_000_000
     reserve_mb = settings.limits.disk_reserve_mb
     if free_mb < reserve_mb:
@@ -37,7 +42,10 @@ def check_disk(settings: Settings, mounts: Path = Path("/proc/mounts")) -> Itera
     kind = _file_system(place, mounts)
     if settings.catalog_url is None and kind in NETWORK_FILE_SYSTEMS:
         yield fault(
-            "disk", str(folder), f"lies on a network file system ({kind}), where SQLite is not safe", "choose a local disk, or set catalog_url"
+            "disk",
+            str(folder),
+            f"lies on a network file system ({kind}), where SQLite is not safe",
+            "choose a local disk, or set catalog_url",
         )
 
 

@@ -15,6 +15,7 @@ Echo = Callable[[Peer, str, float], int]
 """Sends one C-ECHO (peer, our AE title, timeout in seconds) and returns the status; raises `OverreadError` where none comes."""
 
 TIMEOUT_S = 5.0
+EVERYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104 - the name of all interfaces, not a choice of them
 
 
 def echo_peer(peer: Peer, calling_ae: str, timeout_s: float) -> int:
@@ -44,7 +45,9 @@ def _destination(destination: Destination, settings: Settings, echo: Echo) -> Ch
     try:
         status = echo(destination, calling_ae, TIMEOUT_S)
     except OverreadError as unreachable:
-        return fault("destination", where, str(unreachable), f"see that it runs, and that it knows {calling_ae} as a calling AE title")
+        return fault(
+            "destination", where, str(unreachable), f"see that it runs, and that it knows {calling_ae} as a calling AE title"
+        )
     if status:
         return fault("destination", where, f"answers C-ECHO with status {status:04X}", "see the destination's own log")
     return ok("destination", where, f"answers C-ECHO from {calling_ae}")
@@ -58,9 +61,12 @@ def check_own_port(settings: Settings, echo: Echo = echo_peer) -> Iterator[Check
         yield ok("port", where, "free for DICOM")
         return
     if taken != errno.EADDRINUSE:
-        yield fault("port", where, f"cannot be listened on: {errno.errorcode.get(taken, taken)}", "choose another with --host and --port")
+        yield fault(
+            "port", where, f"cannot be listened on: {errno.errorcode.get(taken, taken)}", "choose another with --host and --port"
+        )
         return
-    ours = Peer(ae_title=settings.ae_title, host="127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host, port=settings.port)  # noqa: S104
+    host = "127.0.0.1" if settings.host in EVERYWHERE else settings.host
+    ours = Peer(ae_title=settings.ae_title, host=host, port=settings.port)
     try:
         answered = echo(ours, settings.ae_title, TIMEOUT_S) == 0
     except OverreadError:
@@ -68,7 +74,12 @@ def check_own_port(settings: Settings, echo: Echo = echo_peer) -> Iterator[Check
     if answered:
         yield ok("port", where, f"a DICOM node answers C-ECHO there as {settings.ae_title}: this node runs")
     else:
-        yield fault("port", where, "another program has it", f"find it with: ss -ltnp 'sport = :{settings.port}', or choose another --port")
+        yield fault(
+            "port",
+            where,
+            "another program has it",
+            f"find it with: ss -ltnp 'sport = :{settings.port}', or choose another --port",
+        )
 
 
 def _taken(host: str, port: int) -> int | None:

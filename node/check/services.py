@@ -50,7 +50,12 @@ def check_queue(settings: Settings) -> Iterator[Checked]:
     try:
         redis.Redis.from_url(settings.queue_url, socket_timeout=5, socket_connect_timeout=5).ping()
     except redis.RedisError as unreachable:
-        yield fault("queue", "queue_url", f"does not answer ({type(unreachable).__name__})", "start Redis or Valkey there, or correct queue_url")
+        yield fault(
+            "queue",
+            "queue_url",
+            f"does not answer ({type(unreachable).__name__})",
+            "start Redis or Valkey there, or correct queue_url",
+        )
     else:
         yield ok("queue", "queue_url", "answers")
 
@@ -67,8 +72,10 @@ def check_page(settings: Settings) -> Iterator[Checked]:
     try:
         socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
     except OSError as taken:
-        yield _asked(settings.http) if taken.errno == errno.EADDRINUSE else fault(
-            "page", settings.http, f"cannot be listened on: {taken.strerror}", "choose another with --http"
+        yield (
+            _asked(settings.http)
+            if taken.errno == errno.EADDRINUSE
+            else fault("page", settings.http, f"cannot be listened on: {taken.strerror}", "choose another with --http")
         )
     else:
         yield ok("page", settings.http, "free")
@@ -79,7 +86,7 @@ def check_page(settings: Settings) -> Iterator[Checked]:
 def _asked(http: str) -> Checked:
     """Ask who has the page's address."""
     try:
-        with urllib.request.urlopen(f"http://{http}/healthz", timeout=5) as answer:  # noqa: S310 - our own address
+        with urllib.request.urlopen(f"http://{http}/healthz", timeout=5) as answer:
             body = answer.read(1000)
     except urllib.error.HTTPError as unwell:
         body = unwell.read(1000)
@@ -89,4 +96,6 @@ def _asked(http: str) -> Checked:
         return fault("page", http, "another program has it", "choose another with --http HOST:PORT")
     if b'"ok":true' in body.replace(b" ", b""):
         return ok("page", http, "this node's page answers: it is well")
-    return fault("page", http, f"this node says that it is not well: {body.decode(errors='replace')}", "see the parts that it names")
+    return fault(
+        "page", http, f"this node says that it is not well: {body.decode(errors='replace')}", "see the parts that it names"
+    )
