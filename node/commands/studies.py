@@ -72,13 +72,13 @@ def show_one(
 
 @contextmanager
 def _catalog(config: Path | None, data: Path | None) -> Iterator[Catalog]:
-    """The catalog of a data folder that exists: looking must not make one."""
+    """The catalog; a data folder that was named must exist, or a slip of the pen would look like a node without studies."""
     from node.store.catalog.catalog import open_catalog
     from node.store.errors import ConfigurationError
 
     settings = settings_from(config, data=data)
-    if settings.catalog_url is None and not settings.data.is_dir():
-        raise ConfigurationError(f"there is no data folder {settings.data}: name the node's with --data or OVERREAD_DATA")
+    if data is not None and not data.is_dir():
+        raise ConfigurationError(f"there is no data folder {data}")
     catalog = open_catalog(settings)
     try:
         yield catalog
