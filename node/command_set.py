@@ -1,0 +1,151 @@
+"""DIMSE command sets as bytes, for the few messages that Overread itself writes and reads (PS3.7 section 9.3).
+
+Command sets are always Implicit VR Little Endian (PS3.7 section 6.3.1). Values are handed on as they came: what is wrong in
+them is answered with a status, and never ends an association that other images are on.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from node.store.errors import NotUnderstood
+
+C_STORE_RQ: Final = 0x0001
+C_STORE_RSP: Final = 0x8001
+C_ECHO_RQ: Final = 0x0030
+C_ECHO_RSP: Final = 0x8030
+
+NO_DATA_SET: Final = 0x0101
+
+GROUP_LENGTH: Final = 0x00000000
+AFFECTED_SOP_CLASS_UID: Final = 0x00000002
+COMMAND_FIELD: Final = 0x00000100
+MESSAGE_ID: Final = 0x00000110
+MESSAGE_ID_RESPONDED_TO: Final = 0x00000120
+PRIORITY: Final = 0x00000700
+DATA_SET_TYPE: Final = 0x00000800
+STATUS: Final = 0x00000900
+ERROR_COMMENT: Final = 0x00000902
+AFFECTED_SOP_INSTANCE_UID: Final = 0x00001000
+
+LONGEST: Final = 65536
+"""Bytes; a command set is a few hundred, so that more is an attempt to fill the memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command set.
+
+    Parameters
+    ----------
+    elements
+        Value by tag (group and element as one number), as encoded.
+    """
+
+    elements: Mapping[int, bytes]
+
+    def number(self, tag: int) -> int | None:
+        """The US value of `tag`, or None where it is absent or of another length."""
+        value = self.elements.get(tag, b"")
+        return int(struct.unpack("<H", value)[0]) if len(value) == 2 else None
+
+    def text(self, tag: int) -> str:
+        """The value of `tag` as ASCII without padding; what is not ASCII becomes a question mark."""
+        return self.elements.get(tag, b"").decode("ascii", "replace").replace("\ufffd", "?").strip(" \0")
+
+    @property
+    def field(self) -> int | None:
+        return self.number(COMMAND_FIELD)
+
+    @property
+    def has_data_set(self) -> bool:
+        """Whether a data set follows (PS3.7 section E.1: any value other than 0101H)."""
+        return self.number(DATA_SET_TYPE) != NO_DATA_SET
+
+
+def decode(encoded: bytes) -> Command:
+    """Read a command set.
+
+    Raises
+    ------
+    NotUnderstood
+        Where an element is longer than what is there.
+    """
+    elements: dict[int, bytes] = {}
+    position = 0
+    while position < len(encoded):
+        if position + 8 > len(encoded):
+            raise NotUnderstood("the command set ends within an element")
+        group, element, length = struct.unpack_from("<HHL", encoded, position)
+        position += 8
+        if position + length > len(encoded):
+            raise NotUnderstood(f"command element {group:04X},{element:04X} is longer than its command set")
+        elements[group << 16 | element] = encoded[position : position + length]
+        position += length
+    return Command(elements)
+
+
+def encode(elements: Mapping[int, bytes | str | int]) -> bytes:
+    """Write a command set with its group length; numbers as US, texts padded to even length (PS3.5 section 9.1)."""
+    body = b""
+    for tag in sorted(elements):
+        value = elements[tag]
+        if isinstance(value, int):
+            value = struct.pack("<H", value)
+        elif isinstance(value, str):
+            value = value.encode("ascii", "replace")
+            if len(value) % 2:
+                value += b" " if tag == ERROR_COMMENT else b"\0"
+        body += struct.pack("<HHL", tag >> 16, tag & 0xFFFF, len(value)) + value
+    return struct.pack("<HHLL", 0, 0, 4, len(body)) + body
+
+
+def store_response(request: Command, status: int, comment: str = "") -> bytes:
+    """The C-STORE-RSP to `request` (PS3.7 section 9.3.1.2).
+
+    Parameters
+    ----------
+    comment
+        Error Comment (0000,0902), LO: cut to 64 characters; without patient data.
+    """
+    elements: dict[int, bytes | str | int] = {
+        COMMAND_FIELD: C_STORE_RSP,
+        MESSAGE_ID_RESPONDED_TO: request.number(MESSAGE_ID) or 0,
+        DATA_SET_TYPE: NO_DATA_SET,
+        STATUS: status,
+    }
+    for tag in (AFFECTED_SOP_CLASS_UID, AFFECTED_SOP_INSTANCE_UID):
+        if tag in request.elements:
+            elements[tag] = request.elements[tag]
+    if comment:
+        elements[ERROR_COMMENT] = comment[:64].replace("\\", "/")
+    return encode(elements)
+
+
+def store_request(message_id: int, sop_class_uid: str, sop_instance_uid: str) -> bytes:
+    """A C-STORE-RQ of medium priority (PS3.7 section 9.3.1.1)."""
+    return encode(
+        {
+            AFFECTED_SOP_CLASS_UID: sop_class_uid,
+            COMMAND_FIELD: C_STORE_RQ,
+            MESSAGE_ID: message_id,
+            PRIORITY: 0,
+            DATA_SET_TYPE: 0x0001,
+            AFFECTED_SOP_INSTANCE_UID: sop_instance_uid,
+        }
+    )
+
+
+def echo_request(message_id: int, sop_class_uid: str) -> bytes:
+    """A C-ECHO-RQ (PS3.7 section 9.3.5.1)."""
+    return encode(
+        {
+            AFFECTED_SOP_CLASS_UID: sop_class_uid,
+            COMMAND_FIELD: C_ECHO_RQ,
+            MESSAGE_ID: message_id,
+            DATA_SET_TYPE: NO_DATA_SET,
+        }
+    )

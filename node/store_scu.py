@@ -1,0 +1,187 @@
+"""Sending DICOM files to a peer by C-STORE, as they are, with a verdict on each (PS3.4 annex B)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from node.association import Association, AssociationLost
+from node.store import part10
+from node.store.errors import NotUnderstood, OverreadError
+from node.store.part10 import FileHead
+from node.store.settings import Peer
+from node.upper_layer import MOST_CONTEXTS, Context
+
+SUCCESS: Final = 0x0000
+
+_MEANINGS: Final = {
+    0x0000: "stored",
+    0x0110: "the peer failed while processing it",
+    0x0111: "the peer says it has an object of this UID already",
+    0x0117: "the peer finds the SOP Instance UID invalid",
+    0x0122: "the peer does not support the SOP class",
+    0x0124: "the peer does not allow us to store: register our AE title there",
+    0x0210: "the peer says the message was a repeat",
+    0x0211: "the peer does not offer storage",
+    0x0212: "the peer found an argument mistyped",
+    0xB000: "stored, some values were changed by the peer",
+    0xB006: "stored, some elements were discarded by the peer",
+    0xB007: "stored, though the peer says the object does not match its SOP class",
+}
+"""PS3.4 section B.2.3 and PS3.7 section 9.1.1.1.9."""
+
+_RETRYABLE: Final = frozenset({0x0110, 0x0124, 0x0210})
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of one file.
+
+    Parameters
+    ----------
+    status
+        Status of the peer's response to this very object; None where there was none.
+    stored
+        True only for success (0000) and warnings (Bxxx).
+    reason
+        For a person; without patient data.
+    retryable
+        Whether the same object may be stored by another try, with nothing changed here.
+    """
+
+    path: Path
+    sop_instance_uid: str
+    status: int | None
+    stored: bool
+    reason: str
+    retryable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Letter:
+    path: Path
+    head: FileHead
+
+    @property
+    def context(self) -> Context:
+        return Context(self.head.sop_class_uid, (self.head.transfer_syntax_uid,))
+
+
+def describe(status: int) -> str:
+    """A storage status in words."""
+    if status in _MEANINGS:
+        return _MEANINGS[status]
+    if 0xA700 <= status <= 0xA7FF:
+        return "the peer is out of resources: look at its disk"
+    if 0xA900 <= status <= 0xA9FF:
+        return "the peer says the object does not match its SOP class"
+    if 0xB000 <= status <= 0xBFFF:
+        return "stored, with a warning of the peer"
+    if 0xC000 <= status <= 0xCFFF:
+        return "the peer does not understand the object"
+    return "the peer refused it"
+
+
+class StoreScu:
+    """Sends files to one peer.
+
+    One presentation context for each SOP class and transfer syntax that the files hold; more than 128 of them take several
+    associations, one after the other. Nothing is converted.
+
+    Parameters
+    ----------
+    peer
+        Who receives.
+    calling_ae
+        Our AE title.
+    timeout_s
+        Longest wait for each step of the peer, in seconds.
+    """
+
+    def __init__(self, peer: Peer, calling_ae: str, *, timeout_s: float = 60.0) -> None:
+        self.peer = peer
+        self._calling_ae = calling_ae
+        self._timeout_s = timeout_s
+
+    def send(self, paths: Iterable[Path]) -> Iterator[Verdict]:
+        """Send files in their order; yields exactly one verdict for each, as soon as it is known, and raises none.
+
+        An association that is lost is opened again for the rest, unless it was lost twice with nothing sent between.
+        """
+        group: list[_Letter] = []
+        contexts: set[Context] = set()
+        for path in paths:
+            try:
+                letter = _read(path)
+            except NotUnderstood as unreadable:
+                yield Verdict(path, "", None, stored=False, reason=str(unreadable))
+                continue
+            if letter.context not in contexts and len(contexts) == MOST_CONTEXTS:
+                yield from self._send_group(group)
+                group, contexts = [], set()
+            group.append(letter)
+            contexts.add(letter.context)
+        yield from self._send_group(group)
+
+    def _send_group(self, letters: list[_Letter]) -> Iterator[Verdict]:
+        lost_at_once = 0
+        while letters:
+            before = len(letters)
+            try:
+                with Association(self.peer, self._calling_ae, _contexts(letters), self._timeout_s) as association:
+                    while letters and association.is_open:
+                        verdict = _store(association, letters.pop(0))
+                        yield verdict
+            except OverreadError as fault:
+                # A rejection too: the peer may be put right without anything changed here.
+                for letter in letters:
+                    yield _failed(letter, str(fault), retryable=True)
+                return
+            lost_at_once = lost_at_once + 1 if before - len(letters) <= 1 else 0
+            if lost_at_once == 2 and letters:
+                for letter in letters:
+                    yield _failed(letter, f"not sent: {self.peer} broke off twice in a row", retryable=True)
+                return
+
+
+def _contexts(letters: list[_Letter]) -> list[Context]:
+    return list(dict.fromkeys(letter.context for letter in letters))
+
+
+def _read(path: Path) -> _Letter:
+    try:
+        with path.open("rb") as file:
+            head = part10.read_head(file)
+    except OSError as unreadable:
+        raise NotUnderstood(f"cannot be read: {unreadable.strerror}") from unreadable
+    if not head.sop_class_uid or not head.sop_instance_uid:
+        raise NotUnderstood("the file meta information names no SOP class or no SOP instance")
+    return _Letter(path, head)
+
+
+def _store(association: Association, letter: _Letter) -> Verdict:
+    head = letter.head
+    context_id = association.context_for(head.sop_class_uid, head.transfer_syntax_uid)
+    if context_id is None:
+        return _failed(letter, association.refusal_of(head.sop_class_uid, head.transfer_syntax_uid), retryable=False)
+    try:
+        with letter.path.open("rb") as file:
+            size_bytes = os.fstat(file.fileno()).st_size - head.offset
+            file.seek(head.offset)
+            status = association.store(context_id, head.sop_class_uid, head.sop_instance_uid, file, size_bytes)
+    except AssociationLost as lost:
+        return _failed(letter, str(lost), retryable=True)
+    except OSError as unreadable:
+        association.abort()
+        return _failed(letter, f"cannot be read: {unreadable.strerror}", retryable=True)
+    stored = status == SUCCESS or status & 0xF000 == 0xB000
+    retryable = not stored and (status in _RETRYABLE or status & 0xFF00 == 0xA700)
+    reason = describe(status) if status == SUCCESS else f"{describe(status)} (status {status:04X})"
+    return Verdict(letter.path, head.sop_instance_uid, status, stored, reason, retryable)
+
+
+def _failed(letter: _Letter, reason: str, *, retryable: bool) -> Verdict:
+    return Verdict(letter.path, letter.head.sop_instance_uid, None, stored=False, reason=reason, retryable=retryable)
