@@ -118,7 +118,7 @@ def outline(descriptor: int, offset: int, transfer_syntax_uid: str) -> Outline:
     Raises
     ------
     NotUnderstood
-        Where it is not a whole data set in that syntax, or does not say which series of which study it belongs to.
+        Where it is not a whole data set in that syntax, or nothing in it says that it is a DICOM object.
     """
     faults: list[NotUnderstood] = []
     try:
@@ -127,7 +127,7 @@ def outline(descriptor: int, offset: int, transfer_syntax_uid: str) -> Outline:
                 try:
                     return _outline(mapped, offset, encoding)
                 except NotUnderstood as fault:
-                    faults.append(fault)
+                    faults.append(fault)  # of a private syntax the next encoding may be the one
     except ValueError as empty:
         raise NotUnderstood("the data set is empty") from empty
     raise faults[0]
@@ -146,15 +146,14 @@ def _outline(mapped: mmap.mmap, offset: int, encoding: Encoding) -> Outline:
             texts[tag] = text
 
     _Walk(source, encoding, found).whole()
-    for tag, name in ((STUDY_UID, "Study Instance UID"), (SERIES_UID, "Series Instance UID")):
-        if not texts.get(tag):
-            raise NotUnderstood(f"the object has no {name}")
+    if not any(texts.values()):
+        raise NotUnderstood("the data set holds nothing that every object has")
     return Outline(
         sop_class_uid=texts.get(SOP_CLASS_UID, ""),
         sop_instance_uid=texts.get(SOP_INSTANCE_UID, ""),
-        study_uid=texts[STUDY_UID],
-        series_uid=texts[SERIES_UID],
-        modality=texts.get(MODALITY, "")[:16],
+        study_uid=texts.get(STUDY_UID, ""),
+        series_uid=texts.get(SERIES_UID, ""),
+        modality=texts.get(MODALITY, "").replace("\0", "")[:16],
         manufacturers=(texts.get(MANUFACTURER, ""), *contributors),
     )
 
@@ -330,7 +329,7 @@ class _Walk:
         """A sequence of VR UN is in Implicit VR Little Endian (PS3.5 section 6.2.2); some writers keep their own encoding."""
         start = self._source.position
         try:
-            _Walk(self._source, _IMPLICIT, self._found)._items(depth + 1, wanted, None)  # noqa: SLF001 - of the same class
+            _Walk(self._source, _IMPLICIT, self._found)._items(depth + 1, wanted, None)
         except NotUnderstood:
             if not self._source.back_to(start):
                 raise
