@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from node.store.errors import OverreadError
+from node.store.errors import ConfigurationError, OverreadError
 
 GROUP = "overread.commands"
 
@@ -24,7 +24,10 @@ class LazyCommands(TyperGroup):
         entry = _commands().get(cmd_name)
         if entry is None:
             return None
-        command = typer.main.get_command(entry.load())
+        try:
+            command = typer.main.get_command(entry.load())
+        except ImportError as missing:
+            raise ConfigurationError(f"command {cmd_name} cannot be loaded: {missing}") from missing
         command.name = cmd_name
         return command
 
@@ -56,3 +59,7 @@ def main() -> None:
     except OverreadError as error:
         sys.stderr.write(f"overread: {error}\n")
         sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

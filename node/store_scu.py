@@ -12,7 +12,7 @@ from typing import BinaryIO, Final
 from node.association import Association, AssociationLost
 from node.listener import walk
 from node.store import part10
-from node.store.errors import NotUnderstood, OverreadError, Permanent
+from node.store.errors import NotUnderstood, OverreadError
 from node.store.part10 import FileHead
 from node.store.settings import Peer
 from node.upper_layer import MOST_CONTEXTS, Context
@@ -143,8 +143,9 @@ class StoreScu:
                         verdict = _store(association, letters.pop(0))
                         yield verdict
             except OverreadError as fault:
+                # A rejection too: the peer may be put right without anything changed here.
                 for letter in letters:
-                    yield _failed(letter, str(fault), retryable=not isinstance(fault, Permanent))
+                    yield _failed(letter, str(fault), retryable=True)
                 return
             lost_at_once = lost_at_once + 1 if before - len(letters) <= 1 else 0
             if lost_at_once == 2 and letters:

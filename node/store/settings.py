@@ -7,7 +7,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -215,6 +215,7 @@ def load_settings(
     config: Path | None = None,
     overrides: Mapping[str, Any] | None = None,
     environment: Mapping[str, str] | None = None,
+    destinations: Sequence[Destination] = (),
 ) -> Settings:
     """Build the settings from a file, the environment and the flags.
 
@@ -226,6 +227,8 @@ def load_settings(
         Flags that were given; None values are skipped.
     environment
         ``OVERREAD_DATA``, ``OVERREAD_CONFIG`` and ``OVERREAD_MIRROR`` are read; the process's own by default.
+    destinations
+        Destinations beside those of the file; one that is named like one of the file's takes its place.
 
     Raises
     ------
@@ -240,6 +243,10 @@ def load_settings(
         if environment.get(f"OVERREAD_{key.upper()}"):
             values[key] = environment[f"OVERREAD_{key.upper()}"]
     values.update({key: value for key, value in (overrides or {}).items() if value is not None})
+    if destinations:
+        named = {destination.name for destination in destinations}
+        kept = [table for table in values.get("destinations", ()) if not (isinstance(table, dict) and table.get("name") in named)]
+        values["destinations"] = [*kept, *(destination.model_dump() for destination in destinations)]
     return _validated(Settings, values, str(config or "settings"))
 
 

@@ -1,0 +1,92 @@
+"""Whether destinations answer, and who answers on our own port."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+from node.check.verdict import Checked, fault, note, ok
+from node.store.errors import OverreadError
+from node.store.settings import Destination, Peer, Settings
+
+Echo = Callable[[Peer, str, float], int]
+"""Sends one C-ECHO (peer, our AE title, timeout in seconds) and returns the status; raises `OverreadError` where none comes."""
+
+TIMEOUT_S = 5.0
+EVERYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104 - the name of all interfaces, not a choice of them
+
+
+def echo_peer(peer: Peer, calling_ae: str, timeout_s: float) -> int:
+    """One C-ECHO over an association of its own (PS3.4 annex A)."""
+    from node.association import echo
+
+    return echo(peer, calling_ae, timeout_s)
+
+
+def check_destinations(settings: Settings, echo: Echo = echo_peer) -> Iterator[Checked]:
+    """Ask each destination for a C-ECHO, all at once."""
+    if not settings.destinations:
+        yield note(
+            "destination",
+            "none",
+            "results are made and kept, but sent nowhere",
+            "add one with --to NAME=AET@HOST:PORT or [[destinations]] in overread.toml",
+        )
+        return
+    with ThreadPoolExecutor(len(settings.destinations)) as pool:
+        yield from pool.map(lambda one: _destination(one, settings, echo), settings.destinations)
+
+
+def _destination(destination: Destination, settings: Settings, echo: Echo) -> Checked:
+    calling_ae = destination.calling_ae or settings.ae_title
+    where = f"{destination.name} ({destination})"
+    try:
+        status = echo(destination, calling_ae, TIMEOUT_S)
+    except OverreadError as unreachable:
+        return fault(
+            "destination", where, str(unreachable), f"see that it runs, and that it knows {calling_ae} as a calling AE title"
+        )
+    if status:
+        return fault("destination", where, f"answers C-ECHO with status {status:04X}", "see the destination's own log")
+    return ok("destination", where, f"answers C-ECHO from {calling_ae}")
+
+
+def check_own_port(settings: Settings, echo: Echo = echo_peer) -> Iterator[Checked]:
+    """See whether the DICOM port is free, or who has it."""
+    where = f"{settings.host}:{settings.port}"
+    taken = _taken(settings.host, settings.port)
+    if taken is None:
+        yield ok("port", where, "free for DICOM")
+        return
+    if taken != errno.EADDRINUSE:
+        yield fault(
+            "port", where, f"cannot be listened on: {errno.errorcode.get(taken, taken)}", "choose another with --host and --port"
+        )
+        return
+    host = "127.0.0.1" if settings.host in EVERYWHERE else settings.host
+    ours = Peer(ae_title=settings.ae_title, host=host, port=settings.port)
+    try:
+        answered = echo(ours, settings.ae_title, TIMEOUT_S) == 0
+    except OverreadError:
+        answered = False
+    if answered:
+        yield ok("port", where, f"a DICOM node answers C-ECHO there as {settings.ae_title}: this node runs")
+    else:
+        yield fault(
+            "port",
+            where,
+            "another program has it",
+            f"find it with: ss -ltnp 'sport = :{settings.port}', or choose another --port",
+        )
+
+
+def _taken(host: str, port: int) -> int | None:
+    """The system's error number when we try to listen; None where it works."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        return error.errno or errno.EADDRNOTAVAIL
+    return None

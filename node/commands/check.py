@@ -1,0 +1,89 @@
+"""``overread check``: what would not work, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from node.commands.options import ConfigOption, DataOption, JsonOption, settings_from
+
+if TYPE_CHECKING:
+    from node.check.verdict import Checked
+    from node.store.settings import Settings
+
+app = typer.Typer()
+
+
+@app.command()
+def check(config: ConfigOption = None, data: DataOption = None, as_json: JsonOption = False) -> None:
+    """Look at configuration, destinations (C-ECHO), decoders, weights, disk; exit 1 if anything will not work."""
+    from node.check.verdict import Level
+
+    found = list(_look(config, data))
+    if as_json:
+        import json
+        from dataclasses import asdict
+
+        typer.echo(json.dumps([asdict(one) for one in found], indent=2, ensure_ascii=False))
+    else:
+        _show(found)
+    raise typer.Exit(1 if any(one.level is Level.FAULT for one in found) else 0)
+
+
+def _look(config: Path | None, data: Path | None) -> Iterable[Checked]:
+    from node.check.verdict import fault, ok
+    from node.store.errors import OverreadError
+
+    name = str(config) if config else "overread.toml"
+    try:
+        settings = settings_from(config, data=data)
+    except OverreadError as wrong:
+        yield fault("configuration", name, str(wrong), "correct it; docs/configuration.md lists all keys")
+        return
+    yield ok("configuration", str(config) if config else "defaults", f"AE title {settings.ae_title}, port {settings.port}")
+    for part in _parts():
+        yield from part(settings)
+
+
+def _parts() -> tuple[Callable[[Settings], Iterable[Checked]], ...]:
+    from node.check.decoders import check_decoders
+    from node.check.disk import check_disk
+    from node.check.peers import check_destinations, check_own_port
+    from node.check.reading import check_models, check_rules
+    from node.check.services import check_catalog, check_page, check_queue
+
+    return (
+        check_rules,
+        check_destinations,
+        lambda _: check_decoders(),
+        check_models,
+        check_disk,
+        check_catalog,
+        check_queue,
+        check_own_port,
+        check_page,
+    )
+
+
+def _show(found: list[Checked]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from node.check.verdict import Level
+
+    signs = {Level.OK: "[green]ok[/]", Level.NOTE: "[yellow]note[/]", Level.FAULT: "[red]fault[/]"}
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("", "Part", "What", "Found"):
+        table.add_column(column, overflow="fold")
+    for one in found:
+        to_do = f"\n[bold]{escape(one.to_do)}[/]" if one.to_do else ""
+        table.add_row(signs[one.level], one.part, escape(one.subject), escape(one.says) + to_do)
+    console = Console()
+    console.print(table)
+    faults = sum(one.level is Level.FAULT for one in found)
+    console.print(f"[red]{faults} fault{'s' if faults > 1 else ''}[/]" if faults else "[green]all that was looked at works[/]")

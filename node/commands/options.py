@@ -1,0 +1,43 @@
+"""The options that commands share, and how they become `Settings`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from node.store.settings import Settings
+
+DataOption = Annotated[
+    Path | None,
+    typer.Option("--data", help="Folder of catalog, spool, queue and token.", show_default="overread-data", file_okay=False),
+]
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="Settings as TOML; flags win over them.", show_default="none", dir_okay=False)
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document instead of a table.")]
+
+
+def settings_from(config: Path | None = None, *, to: Sequence[str] = (), **flags: Any) -> Settings:
+    """Build the settings of a command from its options.
+
+    Parameters
+    ----------
+    config
+        The file that ``--config`` names.
+    to
+        Destinations as ``NAME=AET@HOST:PORT``, beside those of the file.
+    flags
+        Fields of `node.store.settings.Settings` that were given as options; None where they were not.
+
+    Raises
+    ------
+    ConfigurationError
+        Where a file, key or value is wrong.
+    """
+    from node.store.settings import load_settings, parse_destination
+
+    return load_settings(config, flags, destinations=[parse_destination(text) for text in to])

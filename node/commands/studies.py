@@ -1,0 +1,92 @@
+"""``overread studies`` and ``overread study UID``: what the node knows of its studies. Never pays for torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from node.commands.options import ConfigOption, DataOption, JsonOption, settings_from
+
+if TYPE_CHECKING:
+    from node.store.catalog.catalog import Catalog
+
+studies = typer.Typer()
+study = typer.Typer()
+
+
+@studies.command("studies")
+def list_studies(
+    data: DataOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many, newest first.")] = 100,
+) -> None:
+    """Show the studies, newest first: state, answers, deliveries."""
+    with _catalog(config, data) as catalog:
+        found = catalog.views.studies(limit=limit)
+    if as_json:
+        from node.page.plain import study_in_brief
+
+        _print_json([study_in_brief(view) for view in found])
+        return
+    from node.commands.tables import show_studies
+
+    show_studies(found)
+
+
+@study.command("study")
+def show_one(
+    study_uid: Annotated[str, typer.Argument(metavar="UID", help="Study Instance UID, or its unmistakable end.")],
+    data: DataOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    send_again: Annotated[bool, typer.Option("--send-again", help="Make its failed deliveries due again.")] = False,
+) -> None:
+    """Show one study: jobs, deliveries, decisions with their reasons, events."""
+    from node.store.errors import Permanent
+
+    with _catalog(config, data) as catalog:
+        view = catalog.views.study(study_uid)
+        if view is None:
+            ending = [one.study_uid for one in catalog.views.studies(limit=1000) if one.study_uid.endswith(study_uid)]
+            view = catalog.views.study(ending[0]) if len(ending) == 1 else None
+        if view is None:
+            raise Permanent(f"no study {study_uid} here: `overread studies` lists them")
+        again = catalog.outbox.send_again(view.study_uid) if send_again else None
+        view = catalog.views.study(view.study_uid) or view
+    if as_json:
+        from node.page.plain import study_in_full
+
+        _print_json(study_in_full(view))
+        return
+    from node.commands.tables import show_study
+
+    show_study(view)
+    if again is not None:
+        typer.echo(f"{again} failed deliveries are due again")
+
+
+@contextmanager
+def _catalog(config: Path | None, data: Path | None) -> Iterator[Catalog]:
+    """The catalog; a data folder that was named must exist, or a slip of the pen would look like a node without studies."""
+    from node.store.catalog.catalog import open_catalog
+    from node.store.errors import ConfigurationError
+
+    settings = settings_from(config, data=data)
+    if data is not None and not data.is_dir():
+        raise ConfigurationError(f"there is no data folder {data}")
+    catalog = open_catalog(settings)
+    try:
+        yield catalog
+    finally:
+        catalog.close()
+
+
+def _print_json(value: object) -> None:
+    import json
+
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))

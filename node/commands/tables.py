@@ -1,0 +1,114 @@
+"""Studies as tables in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+
+from node.page.words import answer_in_words, deliveries_in_words
+from node.store.records import JobView, StudyView
+from node.store.states import JobState
+
+COLOURS = {
+    "receiving": "yellow",
+    "reading": "yellow",
+    "running": "yellow",
+    "sending": "yellow",
+    "due": "yellow",
+    "finished": "green",
+    "published": "green",
+    "sent": "green",
+    "chosen": "green",
+    "failed": "red",
+}
+
+
+def show_studies(found: Sequence[StudyView], console: Console | None = None) -> None:
+    """Print a table of studies."""
+    console = console or Console()
+    if not found:
+        console.print("No study has arrived yet.")
+        return
+    table = _table("Last image", "Study", "State", "Images", "Answers", "Delivered")
+    for view in found:
+        table.add_row(
+            moment(view.last_arrival_at),
+            f"{view.study_uid}\n[dim]{escape(', '.join(view.modalities))} from {escape(view.calling_ae)}[/]",
+            coloured(view.state),
+            f"{view.instances}",
+            "\n".join(_answers(view)) or "[dim]none[/]",
+            escape(deliveries_in_words(view)),
+        )
+    console.print(table)
+
+
+def show_study(view: StudyView, console: Console | None = None) -> None:
+    """Print all that is known of one study."""
+    console = console or Console()
+    facts = Table.grid(padding=(0, 2))
+    for name, value in (
+        ("Study", view.study_uid),
+        ("State", coloured(view.state) + f", revision {view.revision}"),
+        (
+            "Images",
+            f"{view.instances} in {view.series} series, {escape(', '.join(view.modalities))}, from {escape(view.calling_ae)}",
+        ),
+        ("Arrived", f"{moment(view.first_arrival_at)} to {moment(view.last_arrival_at)}"),
+        ("Complete because", escape(view.evidence) or "[dim]not complete yet[/]"),
+    ):
+        facts.add_row(f"[dim]{name}[/]", value)
+    console.print(Group(facts, *_parts(view)))
+
+
+def _parts(view: StudyView) -> list[RenderableType]:
+    jobs = _table("Model", "Stack", "State", "Try", "Answer", title="Jobs")
+    for job in view.jobs:
+        jobs.add_row(job.model, job.stack, coloured(job.state), str(job.attempt), escape("\n".join(answer_in_words(job))))
+    decisions = _table("Stack", "Model", "Decision", "Reason", "Route", title="Decisions")
+    for one in view.decisions:
+        stack = f"{escape(one.description or one.stack)}\n[dim]{one.slices} images, revision {one.revision}[/]"
+        decision = one.decision
+        decisions.add_row(
+            stack, decision.model or "any", coloured(decision.outcome), escape(decision.reason), escape(decision.route)
+        )
+    deliveries = _table("Destination", "Object", "State", "Try", "Last answer", title="Deliveries")
+    for sent in view.deliveries:
+        again = f"\n[dim]again at {moment(sent.next_at)}[/]" if sent.next_at and sent.state == "due" else ""
+        deliveries.add_row(sent.destination, sent.kind, coloured(sent.state), str(sent.attempt), escape(sent.reason) + again)
+    events = _table("At", "Event", "Detail", title="Events")
+    for at, kind, detail in view.events:
+        events.add_row(moment(at), escape(kind), escape(detail))
+    return [table for table in (jobs, decisions, deliveries, events) if table.row_count]
+
+
+def _answers(view: StudyView) -> list[str]:
+    return [_answer(job) for job in view.jobs if job.state is not JobState.SUPERSEDED]
+
+
+def _answer(job: JobView) -> str:
+    lines = answer_in_words(job)
+    more = "; …" if len(lines) > 3 else ""
+    return f"[bold]{job.model}[/] {escape('; '.join(lines[:3]))}{more}"
+
+
+def coloured(state: str) -> str:
+    """A state or decision with its colour, as rich markup."""
+    colour = COLOURS.get(state)
+    return f"[{colour}]{state}[/]" if colour else str(state)
+
+
+def moment(at: datetime) -> str:
+    """A date and time in the local zone."""
+    return at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _table(*columns: str, title: str | None = None) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table

@@ -1,0 +1,102 @@
+"""Brings result objects to their destinations, one thread a destination: one that is down never holds up another."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable
+from typing import Protocol
+
+import structlog
+
+from node.delivery.errand import Errand, Sender
+from node.delivery.waits import Waits
+from node.store.clock import Clock, SystemClock
+from node.store.log import get_logger
+from node.store.ports import Outbox
+from node.store.settings import Destination, Settings
+
+log = get_logger(__name__)
+
+
+class HasOutbox(Protocol):
+    """A catalog, as far as the courier needs it."""
+
+    @property
+    def outbox(self) -> Outbox: ...
+
+
+def store_scu(destination: Destination, settings: Settings) -> Sender:
+    """The sender to one destination."""
+    from node.store_scu import StoreScu
+
+    return StoreScu(destination, destination.calling_ae or settings.ae_title)
+
+
+class Courier:
+    """Delivers what is due in the outbox, until told to stop.
+
+    Parameters
+    ----------
+    settings
+        Destinations and limits.
+    catalog
+        Its outbox says what is due, and keeps what became of it.
+    sender
+        Makes the sender to a destination.
+    poll_s
+        Seconds between two looks at an outbox with nothing due.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        catalog: HasOutbox,
+        *,
+        clock: Clock | None = None,
+        sender: Callable[[Destination, Settings], Sender] = store_scu,
+        poll_s: float = 0.25,
+    ) -> None:
+        self._settings = settings
+        self._outbox = catalog.outbox
+        self._clock = clock or SystemClock()
+        self._sender = sender
+        self._poll_s = poll_s
+        self._name = f"courier-{uuid.uuid4()}"
+
+    def run(self, stop: threading.Event) -> None:
+        """Deliver until `stop` is set; the object on the wire then is finished, within `Limits.drain_s` seconds."""
+        threads = [
+            threading.Thread(target=self._serve, args=(destination, stop), name=f"courier-{destination.name}", daemon=True)
+            for destination in self._settings.destinations
+        ]
+        for thread in threads:
+            thread.start()
+        stop.wait()
+        for thread in threads:
+            thread.join(self._settings.limits.drain_s)
+
+    def errand(self, destination: Destination) -> Errand:
+        """The way to one destination."""
+        return Errand(
+            destination.name,
+            self._outbox,
+            lambda: self._sender(destination, self._settings),
+            waits=Waits.of(self._settings.limits),
+            clock=self._clock,
+            deliverer=self._name,
+            lease_s=self._settings.limits.lease_s,
+        )
+
+    def _serve(self, destination: Destination, stop: threading.Event) -> None:
+        errand = self.errand(destination)
+        with structlog.contextvars.bound_contextvars(destination=destination.name):
+            while not stop.is_set():
+                try:
+                    tried = errand.deliver(stop)
+                except Exception:
+                    # A catalog that does not answer must not end the deliveries; leases bring back what was claimed.
+                    log.exception("delivery interrupted")
+                    tried = 0
+                if not tried:
+                    stop.wait(self._poll_s)

@@ -1,0 +1,164 @@
+"""One look at the outbox for one destination: what is due is sent over one association, and each object's fate is recorded."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Protocol
+
+from node.delivery.answers import Disposal, judge
+from node.delivery.pulse import Pulse
+from node.delivery.waits import Waits
+from node.store.clock import Clock
+from node.store.errors import OverreadError
+from node.store.log import get_logger
+from node.store.ports import Outbox
+from node.store.records import OutboxItem
+
+log = get_logger(__name__)
+
+BATCH = 100
+"""Objects claimed at once, and sent over one association."""
+
+
+class Answer(Protocol):
+    """What became of one file: `node.store_scu.Verdict`."""
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def status(self) -> int | None:
+        """Status of the C-STORE response; None where there was none."""
+        ...
+
+    @property
+    def reason(self) -> str: ...
+
+    @property
+    def retryable(self) -> bool:
+        """Without a status: whether another try may store it, the peer being reached or put right."""
+        ...
+
+
+class Sender(Protocol):
+    """What sends files over one association, or a few: `node.store_scu.StoreScu`."""
+
+    def send(self, paths: Sequence[Path]) -> Iterator[Answer]:
+        """Send files; one answer for each, as they come. Raises `OverreadError` where nothing can be sent."""
+        ...
+
+
+class Errand:
+    """The way to one destination.
+
+    Parameters
+    ----------
+    destination
+        Its name.
+    outbox
+        Says what is due, and keeps what became of it.
+    sender
+        Makes a sender, for one association.
+    waits
+        When a delivery is tried again.
+    deliverer
+        Who we are in the outbox's leases.
+    lease_s
+        Length of those leases, seconds.
+    """
+
+    def __init__(
+        self,
+        destination: str,
+        outbox: Outbox,
+        sender: Callable[[], Sender],
+        *,
+        waits: Waits,
+        clock: Clock,
+        deliverer: str,
+        lease_s: float,
+    ) -> None:
+        self._destination = destination
+        self._outbox = outbox
+        self._sender = sender
+        self._waits = waits
+        self._clock = clock
+        self._deliverer = deliverer
+        self._lease_s = lease_s
+
+    def deliver(self, stop: threading.Event) -> int:
+        """Send what is due now; return how many objects were tried. Where `stop` is set halfway, the rest stays due."""
+        items = self._outbox.claim(self._destination, self._deliverer, self._lease_s, BATCH)
+        left = {Path(item.path): item for item in items}
+        if not left:
+            return 0
+        reason = "the association ended without an answer for it"
+        with Pulse(self._outbox, items, self._lease_s) as pulse:
+            try:
+                self._send(left, pulse, stop)
+            except OverreadError as error:
+                # A peer that rejects us may be put right tomorrow: only an answer to the object itself ends its delivery.
+                reason = str(error)
+            for item in left.values():
+                if stop.is_set():
+                    self._put_back(item)
+                else:
+                    self._settle(item, Disposal.RETRY, reason)
+        return len(items)
+
+    def _send(self, left: dict[Path, OutboxItem], pulse: Pulse, stop: threading.Event) -> None:
+        """Send `left`, taking from it what is settled, until the end or `stop`."""
+        for path in [path for path in left if not path.is_file()]:
+            item = left.pop(path)
+            pulse.drop(item)
+            self._settle(item, Disposal.FAIL, "the result file is missing in the spool: restore it, then send again")
+        if not left:
+            return
+        answers = self._sender().send(list(left))
+        try:
+            for answer in answers:
+                item = left.pop(answer.path)
+                pulse.drop(item)
+                self._settle(item, *_meaning(answer), answer.status)
+                if stop.is_set():
+                    return
+        finally:
+            if isinstance(answers, Generator):
+                answers.close()  # releases the association where we stop halfway
+
+    def _put_back(self, item: OutboxItem) -> None:
+        """Leave a delivery due at once: that it was not sent is not the destination's fault."""
+        self._outbox.retry(item, "Overread was stopped before it was sent", self._clock.now())
+
+    def _settle(self, item: OutboxItem, disposal: Disposal, reason: str, status: int | None = None) -> None:
+        """Record what became of one delivery; where the lease was lost somebody else does."""
+        wait_s = self._waits.after(item.attempt) if disposal is Disposal.RETRY else None
+        if disposal is Disposal.STORED:
+            kept = self._outbox.stored(item, status or 0)
+        elif wait_s is not None:
+            kept = self._outbox.retry(item, reason, self._clock.now() + timedelta(seconds=wait_s))
+        else:
+            if disposal is Disposal.RETRY:
+                reason = f"given up after {item.attempt} tries; the last one: {reason}"
+            kept = self._outbox.fail(item, reason)
+        tell = log.info if disposal is Disposal.STORED else log.warning
+        tell(
+            "result sent" if disposal is Disposal.STORED else "result not sent",
+            destination=self._destination,
+            study_uid=item.study_uid,
+            sop_instance_uid=item.result.sop_instance_uid,
+            kind=item.result.kind,
+            attempt=item.attempt,
+            reason=reason,
+            again_in_s=round(wait_s, 1) if wait_s is not None else None,
+            lease_lost=not kept,
+        )
+
+
+def _meaning(answer: Answer) -> tuple[Disposal, str]:
+    if answer.status is not None:
+        return judge(answer.status)
+    return (Disposal.RETRY if answer.retryable else Disposal.FAIL), answer.reason

@@ -1,0 +1,157 @@
+"""What the node serves over HTTP: its health, its figures, and a plain page of studies behind a token."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from importlib import resources
+from importlib.metadata import version
+from typing import Annotated, Final
+
+from fastapi import Depends, FastAPI, Query, Request
+from fastapi.exceptions import HTTPException
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from node.page.health import PageCatalog, look_after
+from node.page.metrics import render
+from node.page.token import same_token
+from node.page.words import answer_in_words, deliveries_in_words, number
+from node.store.log import get_logger
+from node.store.settings import Settings
+from node.store.states import StudyState
+
+log = get_logger(__name__)
+
+COOKIE: Final = "overread"
+STUDIES_A_PAGE: Final = 50
+HEADERS: Final = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
+
+class TokenNeeded(HTTPException):
+    """The page was asked for without its token."""
+
+    def __init__(self) -> None:
+        super().__init__(401, "token needed", {"WWW-Authenticate": "Bearer"})
+
+
+def create_app(catalog: PageCatalog, settings: Settings, token: str) -> FastAPI:
+    """Build the application.
+
+    Parameters
+    ----------
+    catalog
+        What is shown.
+    settings
+        Where the spool is, which destinations there are.
+    token
+        Opens the pages: as ``?token=`` once (a cookie keeps it), or as ``Authorization: Bearer``.
+    """
+    app = FastAPI(title="Overread", version=version("overread"), docs_url=None, redoc_url=None, openapi_url=None)
+    app.middleware("http")(_add_headers)
+    app.exception_handler(TokenNeeded)(_ask_for_token)
+    _serve_figures(app, catalog, settings)
+    _serve_pages(app, catalog, settings, _guard(token))
+    return app
+
+
+def _serve_figures(app: FastAPI, catalog: PageCatalog, settings: Settings) -> None:
+    @app.get("/healthz")
+    def healthz() -> Response:
+        health = look_after(catalog, settings)
+        return JSONResponse({"ok": health.ok, "faults": health.faults}, status_code=200 if health.ok else 503)
+
+    @app.get("/metrics")
+    def metrics() -> Response:
+        return Response(render(catalog, settings), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    @app.get("/style.css")
+    def style() -> Response:
+        content = resources.files("node.page").joinpath("static/style.css").read_bytes()
+        return Response(content, media_type="text/css", headers={"Cache-Control": "max-age=300"})
+
+
+def _serve_pages(app: FastAPI, catalog: PageCatalog, settings: Settings, guard: Callable[..., None]) -> None:
+    @app.get("/", dependencies=[Depends(guard)])
+    def index(request: Request, start: Annotated[int, Query(ge=0)] = 0) -> Response:
+        if "token" in request.query_params:
+            return _remember(request)
+        found = catalog.views.studies(limit=STUDIES_A_PAGE + 1, offset=start)
+        return _page(
+            "studies.html",
+            settings=settings,
+            studies=found[:STUDIES_A_PAGE],
+            start=start,
+            later=start + STUDIES_A_PAGE if len(found) > STUDIES_A_PAGE else None,
+            earlier=max(start - STUDIES_A_PAGE, 0) if start else None,
+            waiting=catalog.outbox.waiting(),
+            faults=look_after(catalog, settings).faults,
+            moving=any(view.state is not StudyState.FINISHED for view in found),
+        )
+
+    @app.get("/studies/{study_uid}", dependencies=[Depends(guard)])
+    def study(request: Request, study_uid: str) -> Response:
+        if "token" in request.query_params:
+            return _remember(request)
+        view = catalog.views.study(study_uid)
+        if view is None:
+            return _page("missing.html", status=404, settings=settings)
+        return _page("study.html", settings=settings, study=view, moving=view.state is not StudyState.FINISHED)
+
+
+def _guard(token: str) -> Callable[[Request], None]:
+    def guard(request: Request) -> None:
+        kind, _, bearer = request.headers.get("authorization", "").partition(" ")
+        for given in (
+            request.query_params.get("token"),
+            request.cookies.get(COOKIE),
+            bearer if kind.lower() == "bearer" else None,
+        ):
+            if given and same_token(given, token):
+                return
+        raise TokenNeeded
+
+    return guard
+
+
+def _remember(request: Request) -> Response:
+    """Keep the token that opened the page in a cookie, and take it out of the address."""
+    answer = RedirectResponse(request.url.path, status_code=303)
+    answer.set_cookie(COOKIE, request.query_params["token"], httponly=True, samesite="lax", secure=request.url.scheme == "https")
+    return answer
+
+
+async def _add_headers(request: Request, handle: Callable[[Request], Awaitable[Response]]) -> Response:
+    answer = await handle(request)
+    for name, value in HEADERS.items():
+        answer.headers.setdefault(name, value)
+    return answer
+
+
+async def _ask_for_token(request: Request, error: Exception) -> Response:  # noqa: ARG001 - starlette's signature
+    return _page("closed.html", status=401, settings=None)
+
+
+def _page(template: str, *, status: int = 200, **values: object) -> HTMLResponse:
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
+    return HTMLResponse(_templates().get_template(template).render(values), status_code=status, headers=headers)
+
+
+def _templates() -> Environment:
+    environment = Environment(loader=PackageLoader("node.page"), autoescape=True, undefined=StrictUndefined)
+    environment.filters |= {
+        "moment": _moment,
+        "deliveries": deliveries_in_words,
+        "answer": answer_in_words,
+        "number": number,
+    }
+    return environment
+
+
+def _moment(at: datetime) -> str:
+    return at.astimezone().strftime("%Y-%m-%d %H:%M:%S")

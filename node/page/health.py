@@ -1,0 +1,57 @@
+"""Whether the node can do its work: asked by load balancers and supervisors, and by the engineer on call."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from typing import Protocol
+
+from node.store.log import get_logger
+from node.store.ports import Outbox, Views
+from node.store.settings import Settings
+
+log = get_logger(__name__)
+
+
+class PageCatalog(Protocol):
+    """A catalog, as far as the page needs it."""
+
+    @property
+    def views(self) -> Views: ...
+
+    @property
+    def outbox(self) -> Outbox: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How the node is.
+
+    Parameters
+    ----------
+    faults
+        By part (``catalog``, ``spool``, ``disk``): what is wrong. Empty: all is well.
+    """
+
+    faults: dict[str, str]
+
+    @property
+    def ok(self) -> bool:
+        return not self.faults
+
+
+def look_after(catalog: PageCatalog, settings: Settings) -> Health:
+    """Ask the catalog something, and see whether the spool can be written."""
+    faults = {}
+    try:
+        catalog.views.counts()
+    except Exception:
+        log.exception("catalog does not answer")
+        faults["catalog"] = "does not answer"
+    folder = settings.spool if settings.spool.exists() else settings.data
+    if not os.access(folder, os.W_OK | os.X_OK):
+        faults["spool"] = "cannot be written"
+    elif shutil.disk_usage(folder).free < settings.limits.disk_reserve_mb * 1_000_000:
+        faults["disk"] = f"less than {settings.limits.disk_reserve_mb} MB free: images are not accepted"
+    return Health(faults)

@@ -1,0 +1,60 @@
+"""Figures for Prometheus. Counts, sizes and names of destinations: nothing of a patient, no UIDs."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from enum import StrEnum
+from importlib.metadata import version
+
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from node.page.health import PageCatalog
+from node.store.settings import Settings
+from node.store.states import DeliveryState, JobState, StudyState
+
+STATES: dict[str, type[StrEnum]] = {"studies": StudyState, "jobs": JobState, "deliveries": DeliveryState}
+
+
+class NodeCollector(Collector):
+    """Reads the catalog and the disk whenever it is scraped.
+
+    Parameters
+    ----------
+    catalog
+        Counts by state, and what waits for each destination.
+    settings
+        Names the destinations and the disk.
+    """
+
+    def __init__(self, catalog: PageCatalog, settings: Settings) -> None:
+        self._catalog = catalog
+        self._settings = settings
+
+    def collect(self) -> Iterator[Metric]:
+        yield InfoMetricFamily("overread", "Version of this node.", {"version": version("overread")})
+        counts = self._catalog.views.counts()
+        for name, states in STATES.items():
+            family = GaugeMetricFamily(f"overread_{name}", f"{name.capitalize()} by state.", labels=["state"])
+            for state in states:
+                family.add_metric([str(state)], counts.get(name, {}).get(str(state), 0))
+            yield family
+        waiting = self._catalog.outbox.waiting()
+        outbox = GaugeMetricFamily("overread_outbox", "Result objects that wait for a destination.", labels=["destination"])
+        for destination in {one.name: None for one in self._settings.destinations} | dict.fromkeys(waiting):
+            outbox.add_metric([destination], waiting.get(destination, 0))
+        yield outbox
+        free = shutil.disk_usage(self._settings.data).free
+        yield GaugeMetricFamily("overread_disk_free_bytes", "Free space where images and results are kept.", free)
+        reserve = self._settings.limits.disk_reserve_mb * 1_000_000
+        yield GaugeMetricFamily("overread_disk_reserve_bytes", "Free space below which images are refused.", reserve)
+
+
+def render(catalog: PageCatalog, settings: Settings) -> bytes:
+    """The figures in the text format of Prometheus."""
+    registry = CollectorRegistry()
+    registry.register(NodeCollector(catalog, settings))
+    ProcessCollector(registry=registry)
+    return generate_latest(registry)

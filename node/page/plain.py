@@ -1,0 +1,103 @@
+"""A study as JSON values: what ``overread studies --json`` and ``overread study --json`` print.
+
+The keys are stable: a key is added, never renamed or taken away (docs/operations.md lists them). Dates are ISO 8601 in UTC. UIDs,
+states, reasons and figures only: the catalog's views hold no patient data.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from node.store.records import DecisionView, DeliveryView, JobView, StudyView
+
+Plain = dict[str, Any]
+
+
+def study_in_brief(view: StudyView) -> Plain:
+    """A study without its parts, for lists."""
+    return {
+        "study_uid": view.study_uid,
+        "state": str(view.state),
+        "revision": view.revision,
+        "instances": view.instances,
+        "series": view.series,
+        "modalities": list(view.modalities),
+        "calling_ae": view.calling_ae,
+        "first_arrival_at": _moment(view.first_arrival_at),
+        "last_arrival_at": _moment(view.last_arrival_at),
+        "evidence": view.evidence,
+        "jobs": [job_in_full(job) for job in view.jobs],
+        "deliveries": [delivery_in_full(delivery) for delivery in view.deliveries],
+    }
+
+
+def study_in_full(view: StudyView) -> Plain:
+    """A study with its jobs, decisions, deliveries and events."""
+    return study_in_brief(view) | {
+        "decisions": [decision_in_full(decision) for decision in view.decisions],
+        "events": [{"at": _moment(at), "kind": kind, "detail": detail} for at, kind, detail in view.events],
+    }
+
+
+def job_in_full(job: JobView) -> Plain:
+    """A job, what it found, and the objects it made."""
+    return {
+        "job_id": job.job_id,
+        "model": job.model,
+        "stack": job.stack,
+        "series_uid": job.series_uid,
+        "state": str(job.state),
+        "reason": job.reason,
+        "revision": job.revision,
+        "attempt": job.attempt,
+        "findings": list(job.summary.get("findings", [])),
+        "measurements": list(job.summary.get("measurements", [])),
+        "notes": list(job.summary.get("notes", [])),
+        "objects": [
+            {
+                "kind": made.kind,
+                "sop_class_uid": made.sop_class_uid,
+                "sop_instance_uid": made.sop_instance_uid,
+                "series_uid": made.series_uid,
+                "sha256": made.sha256,
+                "size_bytes": made.size_bytes,
+            }
+            for made in job.objects
+        ],
+    }
+
+
+def delivery_in_full(delivery: DeliveryView) -> Plain:
+    """One object on its way to one destination."""
+    return {
+        "delivery_id": delivery.delivery_id,
+        "job_id": delivery.job_id,
+        "destination": delivery.destination,
+        "kind": delivery.kind,
+        "sop_instance_uid": delivery.sop_instance_uid,
+        "state": str(delivery.state),
+        "attempt": delivery.attempt,
+        "reason": delivery.reason,
+        "next_at": _moment(delivery.next_at) if delivery.next_at else None,
+    }
+
+
+def decision_in_full(view: DecisionView) -> Plain:
+    """Why a model reads, or does not read, a stack."""
+    return {
+        "revision": view.revision,
+        "stack": view.stack,
+        "series_uid": view.series_uid,
+        "description": view.description,
+        "slices": view.slices,
+        "model": view.decision.model,
+        "outcome": str(view.decision.outcome),
+        "route": view.decision.route,
+        "reason": view.decision.reason,
+        "destinations": list(view.decision.destinations),
+    }
+
+
+def _moment(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="milliseconds")

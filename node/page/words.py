@@ -1,0 +1,58 @@
+"""The figures of a study in words, the same on the page and in the terminal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from node.store.records import JobView, StudyView
+from node.store.states import DeliveryState, JobState
+
+
+def finding_in_words(finding: dict[str, Any]) -> str:
+    """``Pneumonia: present (93 %)``."""
+    probability = finding.get("probability")
+    share = f" ({100 * float(probability):.0f} %)" if probability is not None else ""
+    return f"{finding.get('name', '')}: {finding.get('verdict', '')}{share}"
+
+
+def measurement_in_words(measurement: dict[str, Any]) -> str:
+    """``Lung, volume: 2310 ml``."""
+    value = number(measurement.get("value"))
+    return f"{measurement.get('name', '')}, {measurement.get('quantity', '')}: {value} {measurement.get('unit', '')}".rstrip()
+
+
+def number(value: object) -> str:
+    """A figure as a person writes it: three significant digits, whole numbers from a hundred on."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    if abs(value) >= 100:
+        return f"{value:.0f}"
+    return f"{value:.3g}"
+
+
+def answer_in_words(job: JobView) -> list[str]:
+    """What a job came to, a line each: findings, measurements and notes, or why there are none."""
+    if job.state is not JobState.PUBLISHED:
+        return [job.reason or str(job.state)]
+    lines = [finding_in_words(finding) for finding in job.summary.get("findings", [])]
+    lines += [measurement_in_words(measurement) for measurement in job.summary.get("measurements", [])]
+    lines += [str(note) for note in job.summary.get("notes", [])]
+    return lines or ["nothing found"]
+
+
+def jobs_in_words(view: StudyView) -> str:
+    """``2 published, 1 refused``."""
+    counts = Counter(job.state for job in view.jobs)
+    return ", ".join(f"{counts[state]} {state}" for state in JobState if counts[state]) or "none"
+
+
+def deliveries_in_words(view: StudyView) -> str:
+    """``pacs 6 of 6 sent``, a destination each; failures are named."""
+    parts = []
+    for name in dict.fromkeys(delivery.destination for delivery in view.deliveries):
+        mine = [delivery for delivery in view.deliveries if delivery.destination == name]
+        sent = sum(delivery.state is DeliveryState.SENT for delivery in mine)
+        failed = sum(delivery.state is DeliveryState.FAILED for delivery in mine)
+        parts.append(f"{name} {sent} of {len(mine)} sent" + (f", {failed} failed" if failed else ""))
+    return "; ".join(parts) or "none"

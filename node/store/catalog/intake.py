@@ -1,0 +1,149 @@
+"""The listener's side of the catalog: associations and what arrived over them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Final
+
+import sqlalchemy as sa
+
+from node.store.catalog.engine import Database
+from node.store.catalog.progress import lock_study, record
+from node.store.catalog.tables import associations, instances, result_objects, studies
+from node.store.clock import Clock
+from node.store.records import Arrival, Association
+from node.store.states import StudyEvent, StudyState, step
+
+_BATCH: Final = 500
+"""Paths compared in one statement; SQLite and PostgreSQL both bound the number of parameters."""
+
+
+class SqlIntakeLog:
+    """`node.store.ports.IntakeLog` on the catalog's database.
+
+    Parameters
+    ----------
+    database
+        The catalog's.
+    clock
+        Where moments come from.
+    """
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    def listener_started(self, listener_id: str) -> None:
+        """Close every association that an earlier listener left open."""
+        left = sa.update(associations).where(associations.c.closed_at.is_(None), associations.c.listener_id != listener_id)
+        with self._database.write() as connection:
+            connection.execute(left.values(closed_at=self._clock.now(), how="lost"))
+
+    def association_opened(self, association: Association) -> None:
+        row = {
+            "association_id": association.association_id,
+            "listener_id": association.listener_id,
+            "calling_ae": association.calling_ae,
+            "called_ae": association.called_ae,
+            "peer_host": association.peer_host,
+            "opened_at": association.opened_at,
+        }
+        with self._database.write() as connection:
+            connection.execute(self._database.insert_new(associations).values(row))
+
+    def association_closed(self, association_id: str, how: str) -> None:
+        """End an association; `how` is ``released``, ``aborted`` or ``lost``."""
+        one = sa.update(associations).where(associations.c.association_id == association_id, associations.c.closed_at.is_(None))
+        with self._database.write() as connection:
+            connection.execute(one.values(closed_at=self._clock.now(), how=how))
+
+    def arrived(self, arrivals: Sequence[Arrival]) -> None:
+        """Record instances that are in the spool, in one transaction; those already known by path are left as they are."""
+        if not arrivals:
+            return
+        # By study, in one order for all listeners, so that no two of them wait for each other's rows.
+        ordered = sorted(arrivals, key=lambda arrival: arrival.study_uid)
+        with self._database.write() as connection:
+            for study_uid, group in groupby(ordered, key=lambda arrival: arrival.study_uid):
+                self._study_arrived(connection, study_uid, list({arrival.path: arrival for arrival in group}.values()))
+
+    def event(self, kind: str, detail: str, study_uid: str | None = None) -> None:
+        """Keep something that a person should see; `detail` holds no patient data."""
+        with self._database.write() as connection:
+            record(connection, self._clock.now(), kind, detail, study_uid)
+
+    def known_paths(self, study_uid: str) -> frozenset[str]:
+        """Paths of the instances on record for a study; for the start-up scan."""
+        paths = sa.select(instances.c.path).join(studies, instances.c.study_id == studies.c.id).where(studies.c.uid == study_uid)
+        with self._database.read() as connection:
+            return frozenset(connection.execute(paths).scalars())
+
+    def is_own_result(self, sop_instance_uid: str) -> bool:
+        """Whether this installation made an object of that UID."""
+        made = sa.select(result_objects.c.id).where(result_objects.c.sop_instance_uid == sop_instance_uid)
+        with self._database.read() as connection:
+            return connection.execute(made).first() is not None
+
+    def _study_arrived(self, connection: sa.Connection, study_uid: str, arrivals: list[Arrival]) -> None:
+        images = [arrival for arrival in arrivals if not arrival.own_result]
+        first = min(arrival.received_at for arrival in images or arrivals)
+        row = {
+            "uid": study_uid,
+            "state": StudyState.RECEIVING if images else StudyState.FINISHED,  # results alone are nothing to read
+            "revision": 0,
+            "calling_ae": (images or arrivals)[0].calling_ae,
+            "first_arrival_at": first,
+            "last_arrival_at": first,
+            "arrivals": 0,
+            "evidence": "",
+        }
+        connection.execute(self._database.insert_new(studies).values(row))
+        study_id = connection.execute(sa.select(studies.c.id).where(studies.c.uid == study_uid)).scalar_one()
+        study = lock_study(connection, study_id)
+        known = self._known(connection, [arrival.path for arrival in arrivals])
+        new = [arrival for arrival in arrivals if arrival.path not in known]
+        if not new:
+            return
+        connection.execute(sa.insert(instances), [_row(study_id, arrival) for arrival in new])
+        new_images = [arrival for arrival in new if not arrival.own_result]
+        if not new_images:
+            return
+        latest = max(new_images, key=lambda arrival: arrival.received_at)
+        if study.state != StudyState.RECEIVING:
+            detail = f"{len(new_images)} images arrived after the study was taken as complete"
+            record(connection, self._clock.now(), "late images", detail, study_uid)
+        changed = {
+            "state": step(study.state, StudyEvent.IMAGE_ARRIVED),
+            "calling_ae": latest.calling_ae,
+            "last_arrival_at": max(latest.received_at, study.last_arrival_at),
+            "arrivals": study.arrivals + len(new_images),
+        }
+        connection.execute(sa.update(studies).where(studies.c.id == study_id).values(changed))
+
+    @staticmethod
+    def _known(connection: sa.Connection, paths: list[str]) -> set[str]:
+        known: set[str] = set()
+        for start in range(0, len(paths), _BATCH):
+            some = sa.select(instances.c.path).where(instances.c.path.in_(paths[start : start + _BATCH]))
+            known.update(connection.execute(some).scalars())
+        return known
+
+
+def _row(study_id: int, arrival: Arrival) -> dict[str, object]:
+    return {
+        "study_id": study_id,
+        "series_uid": arrival.series_uid,
+        "sop_instance_uid": arrival.sop_instance_uid,
+        "sop_class_uid": arrival.sop_class_uid,
+        "transfer_syntax_uid": arrival.transfer_syntax_uid,
+        "modality": arrival.modality[:16],  # a code string has at most 16 characters (PS3.5 section 6.2); a peer may send more
+        "path": arrival.path,
+        "version": arrival.version,
+        "size_bytes": arrival.size_bytes,
+        "calling_ae": arrival.calling_ae,
+        "called_ae": arrival.called_ae,
+        "received_at": arrival.received_at,
+        "own_result": arrival.own_result,
+        "association_id": arrival.association_id,
+    }

@@ -1,0 +1,170 @@
+"""The deliverers' side of the catalog: result objects on their way to destinations, leased like jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from node.store.catalog.engine import Database
+from node.store.catalog.progress import record
+from node.store.catalog.results import object_columns, result_object
+from node.store.catalog.tables import deliveries, result_objects, studies
+from node.store.clock import Clock
+from node.store.records import OutboxItem
+from node.store.states import DeliveryEvent, DeliveryState, step
+
+
+class SqlOutbox:
+    """`node.store.ports.Outbox` on the catalog's database.
+
+    Parameters
+    ----------
+    database
+        The catalog's.
+    clock
+        Where moments come from.
+    spool
+        Root of the spool, absolute.
+    """
+
+    def __init__(self, database: Database, clock: Clock, *, spool: Path) -> None:
+        self._database = database
+        self._clock = clock
+        self._spool = spool
+
+    def claim(self, destination: str, deliverer: str, lease_s: float, limit: int) -> Sequence[OutboxItem]:
+        """Own deliveries to one destination that are due now, objects of one job together, oldest first.
+
+        The objects of a job are never parted: `limit` is exceeded where the first job alone has more.
+        """
+        now = self._clock.now()
+        expired = sa.and_(deliveries.c.state == DeliveryState.SENDING, deliveries.c.lease_until < now)
+        due = sa.and_(deliveries.c.state == DeliveryState.DUE, deliveries.c.due_at <= now)
+        waiting = sa.select(deliveries).where(deliveries.c.destination == destination, sa.or_(due, expired))
+        with self._database.read() as connection:  # asked several times a second: a writer's turn only where there is work
+            if connection.execute(waiting.limit(1)).first() is None:
+                return ()
+        with self._database.write() as connection:
+            ordered = waiting.order_by(deliveries.c.job_id, deliveries.c.id).with_for_update(skip_locked=True)
+            chosen = _whole_jobs(connection.execute(ordered).all(), limit)
+            for row in chosen:
+                state = row.state if row.state == DeliveryState.DUE else step(row.state, DeliveryEvent.LEASE_EXPIRED)
+                owned = {
+                    "state": step(state, DeliveryEvent.CLAIM),
+                    "deliverer": deliverer,
+                    "attempt": row.attempt + 1,
+                    "fence": row.fence + 1,
+                    "lease_until": now + timedelta(seconds=lease_s),
+                }
+                connection.execute(sa.update(deliveries).where(deliveries.c.id == row.id).values(owned))
+            return self._items(connection, [row.id for row in chosen])
+
+    def heartbeat(self, items: Sequence[OutboxItem], lease_s: float) -> None:
+        """Prolong the leases that still hold."""
+        now = self._clock.now()
+        with self._database.write() as connection:
+            for item in items:
+                held = sa.update(deliveries).where(
+                    deliveries.c.id == item.delivery_id,
+                    deliveries.c.fence == item.fence,
+                    deliveries.c.state == DeliveryState.SENDING,
+                    deliveries.c.lease_until >= now,
+                )
+                connection.execute(held.values(lease_until=now + timedelta(seconds=lease_s)))
+
+    def stored(self, item: OutboxItem, status: int) -> bool:
+        """The peer answered success or a warning for it."""
+        return self._end(item, DeliveryEvent.STORED, "", status=status)
+
+    def retry(self, item: OutboxItem, reason: str, at: datetime) -> bool:
+        """Send it again at a later moment; False where somebody else owns it now."""
+        return self._end(item, DeliveryEvent.RETRY, reason, due_at=at)
+
+    def fail(self, item: OutboxItem, reason: str) -> bool:
+        """Give it up; False where somebody else owns it now."""
+        return self._end(item, DeliveryEvent.FAIL, reason)
+
+    def waiting(self) -> dict[str, int]:
+        """How many deliveries wait, by destination."""
+        counted = (
+            sa.select(deliveries.c.destination, sa.func.count())
+            .where(deliveries.c.state.in_([DeliveryState.DUE, DeliveryState.SENDING]))
+            .group_by(deliveries.c.destination)
+        )
+        with self._database.read() as connection:
+            return {row[0]: row[1] for row in connection.execute(counted)}
+
+    def send_again(self, study_uid: str) -> int:
+        """Make the failed deliveries of a study due again; returns how many."""
+        now = self._clock.now()
+        failed = (
+            sa.select(deliveries)
+            .join(studies, deliveries.c.study_id == studies.c.id)
+            .where(studies.c.uid == study_uid, deliveries.c.state == DeliveryState.FAILED)
+            .with_for_update(of=deliveries)
+        )
+        with self._database.write() as connection:
+            rows = connection.execute(failed).all()
+            for row in rows:
+                # The time that a delivery may take before it is given up counts anew from here.
+                state = step(row.state, DeliveryEvent.SEND_AGAIN)
+                again = {"state": state, "due_at": now, "created_at": now, "ended_at": None, "attempt": 0}
+                connection.execute(sa.update(deliveries).where(deliveries.c.id == row.id).values(again))
+            if rows:
+                record(connection, now, "send again", f"{len(rows)} deliveries", study_uid)
+        return len(rows)
+
+    def _end(self, item: OutboxItem, event: DeliveryEvent, reason: str, **values: Any) -> bool:
+        """Compare the fence, and take the delivery one step on."""
+        now = self._clock.now()
+        mine = sa.select(deliveries).where(deliveries.c.id == item.delivery_id, deliveries.c.fence == item.fence)
+        with self._database.write() as connection:
+            row = connection.execute(mine.with_for_update()).one_or_none()
+            if row is None or row.state != DeliveryState.SENDING:
+                return False
+            state = step(row.state, event)
+            values.update(state=state, reason=reason, deliverer=None, lease_until=None)
+            if state != DeliveryState.DUE:
+                values["ended_at"] = now
+                detail = f"{item.result.kind} to {item.destination}" + (f": {reason}" if reason else "")
+                kind = "delivered" if state == DeliveryState.SENT else "not delivered"
+                record(connection, now, kind, detail, item.study_uid)
+            connection.execute(sa.update(deliveries).where(deliveries.c.id == row.id).values(values))
+        return True
+
+    def _items(self, connection: sa.Connection, ids: list[int]) -> list[OutboxItem]:
+        owned = (
+            sa.select(deliveries, studies.c.uid.label("study_uid"), *object_columns())
+            .join(studies, deliveries.c.study_id == studies.c.id)
+            .join(result_objects, deliveries.c.object_id == result_objects.c.id)
+            .where(deliveries.c.id.in_(ids))
+            .order_by(deliveries.c.job_id, deliveries.c.id)
+        )
+        return [
+            OutboxItem(
+                delivery_id=row.id,
+                fence=row.fence,
+                destination=row.destination,
+                study_uid=row.study_uid,
+                result=result_object(row),
+                path=str(self._spool / row.object_path),
+                attempt=row.attempt,
+            )
+            for row in connection.execute(owned)
+        ]
+
+
+def _whole_jobs(rows: Sequence[sa.Row[Any]], limit: int) -> list[sa.Row[Any]]:
+    """The first rows, up to `limit`, without parting those of one job; the first job always."""
+    jobs = list(dict.fromkeys(row.job_id for row in rows))
+    chosen: list[sa.Row[Any]] = []
+    for job_id in jobs:
+        together = [row for row in rows if row.job_id == job_id]
+        if chosen and len(chosen) + len(together) > limit:
+            break
+        chosen += together
+    return chosen

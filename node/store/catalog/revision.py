@@ -1,0 +1,169 @@
+"""How a plan becomes a revision: stacks, decisions and jobs, in one transaction of the caller's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from node.store.catalog.deliveries import add_deliveries
+from node.store.catalog.progress import change_job, finish_if_read, lock_study, record
+from node.store.catalog.tables import decisions, jobs, result_objects, revisions, stack_instances, stacks, studies
+from node.store.records import Decision, DueStudy, Outcome, StackPlan
+from node.store.states import ENDED_JOBS, JobEvent, JobState, StudyEvent, StudyState, step
+
+
+class RevisionWriter:
+    """Writes one revision.
+
+    Parameters
+    ----------
+    connection
+        A writing transaction.
+    now
+        The moment of the revision and of its jobs.
+    kinds
+        By name of a destination: the kinds of result object that it gets.
+    """
+
+    def __init__(self, connection: sa.Connection, now: datetime, kinds: Mapping[str, frozenset[str]]) -> None:
+        self._connection = connection
+        self._now = now
+        self._kinds = kinds
+        self._jobs: dict[tuple[str, str, str], int] = {}  # of this revision, by stack key, model and fingerprint
+
+    def write(self, due: DueStudy, plans: Sequence[StackPlan]) -> int:
+        """Return the revision's number; 0, with nothing written, where the study has changed since it was planned."""
+        study = lock_study(self._connection, due.study_id)
+        if study.state != StudyState.RECEIVING or study.arrivals != due.arrivals:
+            return 0
+        number: int = study.revision + 1
+        row = {"study_id": study.id, "number": number, "opened_at": self._now, "evidence": due.evidence}
+        revision_id = self._insert(revisions, row)
+        for position, plan in enumerate(plans):
+            self._write_stack(study, number, revision_id, position, plan)
+        self._supersede_others(study, number)
+        changed = {"state": step(study.state, StudyEvent.COMPLETED), "revision": number, "evidence": due.evidence}
+        self._connection.execute(sa.update(studies).where(studies.c.id == study.id).values(changed))
+        detail = f"revision {number}: {due.evidence}; {len(plans)} stacks, {len(set(self._jobs.values()))} jobs"
+        record(self._connection, self._now, "complete", detail, study.uid)
+        finish_if_read(self._connection, study.id, self._now)
+        return number
+
+    def _write_stack(self, study: sa.Row[Any], number: int, revision_id: int, position: int, plan: StackPlan) -> None:
+        row = {
+            "revision_id": revision_id,
+            "position": position,
+            "key": plan.key,
+            "series_uid": plan.series_uid,
+            "description": plan.description,
+            "digest": plan.digest,
+            "slices": len(plan.instance_ids),
+            "facts": plan.facts,
+        }
+        stack_id = self._insert(stacks, row)
+        if plan.instance_ids:
+            slices = [
+                {"stack_id": stack_id, "position": place, "instance_id": one} for place, one in enumerate(plan.instance_ids)
+            ]
+            self._connection.execute(sa.insert(stack_instances), slices)
+        for decision in plan.decisions:
+            job_id = self._job(study, number, stack_id, plan, decision) if decision.outcome is Outcome.CHOSEN else None
+            self._write_decision(stack_id, decision, job_id)
+
+    def _write_decision(self, stack_id: int, decision: Decision, job_id: int | None) -> None:
+        row = {
+            "stack_id": stack_id,
+            "model": decision.model,
+            "outcome": decision.outcome.value,
+            "reason": decision.reason,
+            "route": decision.route,
+            "fingerprint": decision.fingerprint,
+            "destinations": list(decision.destinations),
+            "job_id": job_id,
+        }
+        self._connection.execute(sa.insert(decisions).values(row))
+
+    def _job(self, study: sa.Row[Any], number: int, stack_id: int, plan: StackPlan, decision: Decision) -> int:
+        """The job that carries a decision out: an earlier one where nothing that it read has changed, else a new one."""
+        key = (plan.key, decision.model, decision.fingerprint)
+        if key in self._jobs:  # a second route chose the same model
+            return self._jobs[key]
+        kept = self._kept_job(study.id, plan, decision)
+        if kept is None:
+            self._jobs[key] = self._new_job(study.id, number, stack_id, plan, decision)
+        else:
+            self._jobs[key] = kept.id
+            if kept.state == JobState.PUBLISHED:
+                self._deliver_again(study.id, kept.id, decision)
+        return self._jobs[key]
+
+    def _new_job(self, study_id: int, number: int, stack_id: int, plan: StackPlan, decision: Decision) -> int:
+        row = {
+            "study_id": study_id,
+            "stack_id": stack_id,
+            "stack_key": plan.key,
+            "series_uid": plan.series_uid,
+            "digest": plan.digest,
+            "model": decision.model,
+            "fingerprint": decision.fingerprint,
+            "revision": number,
+            "run": 1,
+            "state": JobState.DUE,
+            "reason": "",
+            "code": "",
+            "priority": 0,
+            "attempt": 0,
+            "deaths": 0,
+            "fence": 0,
+            "created_at": self._now,
+            "due_at": self._now,
+            "summary": {},
+        }
+        return self._insert(jobs, row)
+
+    def _kept_job(self, study_id: int, plan: StackPlan, decision: Decision) -> sa.Row[Any] | None:
+        same = (
+            sa.select(jobs)
+            .where(
+                jobs.c.study_id == study_id,
+                jobs.c.series_uid == plan.series_uid,
+                jobs.c.digest == plan.digest,
+                jobs.c.model == decision.model,
+                jobs.c.fingerprint == decision.fingerprint,
+                jobs.c.state.not_in([JobState.FAILED, JobState.SUPERSEDED]),
+                jobs.c.id.not_in(self._jobs.values()),  # two stacks of one series with equal pixels are two results
+            )
+            .order_by(jobs.c.stack_key != plan.key, jobs.c.id.desc())
+        )
+        return self._connection.execute(same).first()
+
+    def _deliver_again(self, study_id: int, job_id: int, decision: Decision) -> None:
+        """A kept job's results go also to destinations that a route has named since; those that have them keep them."""
+        objects = self._connection.execute(sa.select(result_objects).where(result_objects.c.job_id == job_id)).all()
+        add_deliveries(
+            self._connection,
+            self._now,
+            study_id=study_id,
+            job_id=job_id,
+            objects=objects,
+            destinations=decision.destinations,
+            kinds=self._kinds,
+        )
+
+    def _supersede_others(self, study: sa.Row[Any], number: int) -> None:
+        others = sa.select(jobs).where(
+            jobs.c.study_id == study.id, jobs.c.state.not_in(sorted(ENDED_JOBS)), jobs.c.id.not_in(self._jobs.values())
+        )
+        for job in self._connection.execute(others.with_for_update()).all():
+            reason = f"revision {number} of the study reads its images anew"
+            change_job(self._connection, job, JobEvent.SUPERSEDE, self._now, reason=reason)
+            record(self._connection, self._now, "superseded", f"{job.model} on {job.stack_key}: {reason}", study.uid)
+
+    def _insert(self, table: sa.Table, row: Mapping[str, object]) -> int:
+        key = self._connection.execute(sa.insert(table).values(dict(row))).inserted_primary_key
+        if key is None:
+            raise RuntimeError(f"{table.name}: no primary key came back")
+        return int(key[0])

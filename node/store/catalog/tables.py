@@ -1,0 +1,253 @@
+"""The catalog's tables. Their history is in `node.store.migrations`; both must say the same (a test compares them)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from node.store.states import DeliveryState, JobState, StudyState
+
+SCHEMA: Final = "0001"
+"""Newest revision in `node.store.migrations`."""
+
+
+class Moment(sa.types.TypeDecorator[datetime]):
+    """A moment in UTC; SQLite keeps no time zone, so what it gives back is marked as UTC again."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("the catalog takes moments with a time zone only")
+        moment = value.astimezone(UTC)
+        return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
+
+
+class Word(sa.types.TypeDecorator[StrEnum]):
+    """A term of one of our enums, kept as its text, so that a state that is added needs no change of the schema.
+
+    Parameters
+    ----------
+    terms
+        The enum.
+    """
+
+    impl = sa.String(32)
+    cache_ok = True
+
+    def __init__(self, terms: type[StrEnum]) -> None:
+        super().__init__()
+        self.terms = terms
+
+    def process_bind_param(self, value: StrEnum | None, dialect: sa.Dialect) -> str | None:  # noqa: ARG002
+        return None if value is None else self.terms(value).value
+
+    def process_result_value(self, value: Any | None, dialect: sa.Dialect) -> StrEnum | None:  # noqa: ARG002
+        return None if value is None else self.terms(value)
+
+
+UID = sa.String(64)
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_N_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+installation = sa.Table(
+    "installation",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("uuid", sa.String(36), nullable=False),
+)
+
+associations = sa.Table(
+    "associations",
+    metadata,
+    sa.Column("association_id", sa.String(64), primary_key=True),
+    sa.Column("listener_id", sa.String(64), nullable=False),
+    sa.Column("calling_ae", sa.String(16), nullable=False),
+    sa.Column("called_ae", sa.String(16), nullable=False),
+    sa.Column("peer_host", sa.String(255), nullable=False),
+    sa.Column("opened_at", Moment, nullable=False),
+    sa.Column("closed_at", Moment, index=True),
+    sa.Column("how", sa.String(16)),
+)
+
+studies = sa.Table(
+    "studies",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("uid", UID, nullable=False, unique=True),
+    sa.Column("state", Word(StudyState), nullable=False, index=True),
+    sa.Column("revision", sa.Integer, nullable=False),
+    sa.Column("calling_ae", sa.String(16), nullable=False),
+    sa.Column("first_arrival_at", Moment, nullable=False),
+    sa.Column("last_arrival_at", Moment, nullable=False, index=True),
+    sa.Column(
+        "arrivals", sa.Integer, nullable=False
+    ),  # images, versions included: tells a plan made before one from one made after
+    sa.Column("evidence", sa.Text, nullable=False),
+)
+
+instances = sa.Table(
+    "instances",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("study_id", sa.ForeignKey("studies.id"), nullable=False, index=True),
+    sa.Column("series_uid", UID, nullable=False),
+    sa.Column("sop_instance_uid", UID, nullable=False),
+    sa.Column("sop_class_uid", UID, nullable=False),
+    sa.Column("transfer_syntax_uid", UID, nullable=False),
+    sa.Column("modality", sa.String(16), nullable=False),
+    sa.Column("path", sa.String(512), nullable=False, unique=True),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sa.Column("calling_ae", sa.String(16), nullable=False),
+    sa.Column("called_ae", sa.String(16), nullable=False),
+    sa.Column("received_at", Moment, nullable=False),
+    sa.Column("own_result", sa.Boolean, nullable=False),
+    sa.Column(
+        "association_id", sa.String(64), index=True
+    ),  # no foreign key: an image is recorded whatever became of the association
+)
+
+revisions = sa.Table(
+    "revisions",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("study_id", sa.ForeignKey("studies.id"), nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("opened_at", Moment, nullable=False),
+    sa.Column("evidence", sa.Text, nullable=False),
+    sa.UniqueConstraint("study_id", "number"),
+)
+
+stacks = sa.Table(
+    "stacks",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("revision_id", sa.ForeignKey("revisions.id"), nullable=False, index=True),
+    sa.Column("position", sa.Integer, nullable=False),
+    sa.Column("key", sa.String(255), nullable=False),
+    sa.Column("series_uid", UID, nullable=False),
+    sa.Column("description", sa.Text, nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("slices", sa.Integer, nullable=False),
+    sa.Column("facts", sa.JSON, nullable=False),
+)
+
+stack_instances = sa.Table(
+    "stack_instances",
+    metadata,
+    sa.Column("stack_id", sa.ForeignKey("stacks.id"), primary_key=True),
+    sa.Column("position", sa.Integer, primary_key=True),
+    sa.Column("instance_id", sa.ForeignKey("instances.id"), nullable=False),
+)
+
+jobs = sa.Table(
+    "jobs",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("study_id", sa.ForeignKey("studies.id"), nullable=False, index=True),
+    sa.Column("stack_id", sa.ForeignKey("stacks.id"), nullable=False),
+    sa.Column("stack_key", sa.String(255), nullable=False),
+    sa.Column("series_uid", UID, nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("model", sa.String(128), nullable=False),
+    sa.Column("fingerprint", sa.String(64), nullable=False),
+    sa.Column("revision", sa.Integer, nullable=False),
+    sa.Column("run", sa.Integer, nullable=False),
+    sa.Column("state", Word(JobState), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("code", sa.String(64), nullable=False),
+    sa.Column("priority", sa.Integer, nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),  # how often it was claimed
+    sa.Column("deaths", sa.Integer, nullable=False),  # how many of these claims ended without an answer
+    sa.Column("fence", sa.Integer, nullable=False),
+    sa.Column("worker", sa.String(128)),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("due_at", Moment, nullable=False),
+    sa.Column("enqueued_at", Moment),
+    sa.Column("lease_until", Moment),
+    sa.Column("ended_at", Moment),
+    sa.Column("summary", sa.JSON, nullable=False),
+    sa.UniqueConstraint("study_id", "stack_key", "model", "fingerprint", "revision", "run"),
+    sa.Index("ix_jobs_state_due_at", "state", "due_at"),
+)
+
+decisions = sa.Table(
+    "decisions",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("stack_id", sa.ForeignKey("stacks.id"), nullable=False, index=True),
+    sa.Column("model", sa.String(128), nullable=False),
+    sa.Column("outcome", sa.String(16), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("route", sa.Text, nullable=False),
+    sa.Column("fingerprint", sa.String(64), nullable=False),
+    sa.Column("destinations", sa.JSON, nullable=False),
+    sa.Column(
+        "job_id", sa.ForeignKey("jobs.id"), index=True
+    ),  # the job that carries a chosen decision out, perhaps an earlier one
+)
+
+result_objects = sa.Table(
+    "result_objects",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("job_id", sa.ForeignKey("jobs.id"), nullable=False, index=True),
+    sa.Column("kind", sa.String(32), nullable=False),
+    sa.Column("sop_class_uid", UID, nullable=False),
+    sa.Column("sop_instance_uid", UID, nullable=False, unique=True),
+    sa.Column("series_uid", UID, nullable=False),
+    sa.Column("transfer_syntax_uid", UID, nullable=False),
+    sa.Column("path", sa.String(512), nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+)
+
+deliveries = sa.Table(
+    "deliveries",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("study_id", sa.ForeignKey("studies.id"), nullable=False, index=True),
+    sa.Column("job_id", sa.ForeignKey("jobs.id"), nullable=False),
+    sa.Column("object_id", sa.ForeignKey("result_objects.id"), nullable=False),
+    sa.Column("destination", sa.String(128), nullable=False),
+    sa.Column("state", Word(DeliveryState), nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("fence", sa.Integer, nullable=False),
+    sa.Column("deliverer", sa.String(128)),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("status", sa.Integer),  # DIMSE status of the last answer (PS3.7 annex C)
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("due_at", Moment, nullable=False),
+    sa.Column("lease_until", Moment),
+    sa.Column("ended_at", Moment),
+    sa.UniqueConstraint("object_id", "destination"),
+    sa.Index("ix_deliveries_destination_state_due_at", "destination", "state", "due_at"),
+)
+
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("study_uid", UID, index=True),
+    sa.Column("kind", sa.String(64), nullable=False),
+    sa.Column("detail", sa.Text, nullable=False),
+)

@@ -1,0 +1,195 @@
+"""What the page and the command line read."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+
+from node.store.catalog.engine import Database
+from node.store.catalog.results import object_columns, result_object
+from node.store.catalog.tables import decisions, deliveries, events, instances, jobs, result_objects, revisions, stacks, studies
+from node.store.records import Decision, DecisionView, DeliveryView, JobView, Outcome, ResultObject, StudyView
+from node.store.states import DeliveryState, JobState, StudyState
+
+T = TypeVar("T")
+
+
+class SqlViews:
+    """`node.store.ports.Views` on the catalog's database.
+
+    Parameters
+    ----------
+    database
+        The catalog's.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def studies(self, limit: int = 100, offset: int = 0) -> Sequence[StudyView]:
+        """Newest first, with jobs and deliveries, without decisions and events."""
+        newest = sa.select(studies).order_by(studies.c.last_arrival_at.desc(), studies.c.id.desc()).limit(limit).offset(offset)
+        with self._database.read() as connection:
+            rows = connection.execute(newest).all()
+            return _views(connection, rows)
+
+    def study(self, study_uid: str) -> StudyView | None:
+        """All that is known of one study."""
+        with self._database.read() as connection:
+            rows = connection.execute(sa.select(studies).where(studies.c.uid == study_uid)).all()
+            if not rows:
+                return None
+            row = rows[0]
+            return _views(connection, rows, decided=_decisions(connection, row.id), happened=_events(connection, row.uid))[0]
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Rows by state: ``{"studies": {...}, "jobs": {...}, "deliveries": {...}}``; states without rows count 0."""
+        counted: dict[str, dict[str, int]] = {}
+        with self._database.read() as connection:
+            for table, terms in ((studies, StudyState), (jobs, JobState), (deliveries, DeliveryState)):
+                by_state = sa.select(table.c.state, sa.func.count()).group_by(table.c.state)
+                found = {row[0]: row[1] for row in connection.execute(by_state)}
+                counted[table.name] = {state.value: found.get(state, 0) for state in terms}
+        return counted
+
+
+def _views(
+    connection: sa.Connection,
+    rows: Sequence[sa.Row[Any]],
+    decided: tuple[DecisionView, ...] = (),
+    happened: tuple[tuple[Any, str, str], ...] = (),
+) -> list[StudyView]:
+    ids = [row.id for row in rows]
+    jobs_by_study = _jobs(connection, ids)
+    deliveries_by_study = _deliveries(connection, ids)
+    counts = _counts(connection, ids)
+    return [
+        StudyView(
+            study_uid=row.uid,
+            state=row.state,
+            revision=row.revision,
+            instances=sum(one.instances for one in counts[row.id]),
+            series=len({one.series_uid for one in counts[row.id]}),
+            modalities=tuple(sorted({one.modality for one in counts[row.id] if one.modality})),
+            calling_ae=row.calling_ae,
+            first_arrival_at=row.first_arrival_at,
+            last_arrival_at=row.last_arrival_at,
+            evidence=row.evidence,
+            jobs=tuple(jobs_by_study[row.id]),
+            deliveries=tuple(deliveries_by_study[row.id]),
+            decisions=decided,
+            events=happened,
+        )
+        for row in rows
+    ]
+
+
+def _counts(connection: sa.Connection, ids: list[int]) -> defaultdict[int, list[sa.Row[Any]]]:
+    """Images by study, series and modality; results of our own are not images of the study, versions of one image count once."""
+    counted = (
+        sa.select(
+            instances.c.study_id,
+            instances.c.series_uid,
+            instances.c.modality,
+            sa.func.count(instances.c.sop_instance_uid.distinct()).label("instances"),
+        )
+        .where(instances.c.study_id.in_(ids), instances.c.own_result.is_(False))
+        .group_by(instances.c.study_id, instances.c.series_uid, instances.c.modality)
+    )
+    return _grouped(connection.execute(counted).all(), lambda row: row)
+
+
+def _jobs(connection: sa.Connection, ids: list[int]) -> defaultdict[int, list[JobView]]:
+    made = (
+        sa.select(result_objects.c.job_id, *object_columns())
+        .join(jobs, result_objects.c.job_id == jobs.c.id)
+        .where(jobs.c.study_id.in_(ids))
+        .order_by(result_objects.c.id)
+    )
+    objects: defaultdict[int, list[ResultObject]] = defaultdict(list)
+    for row in connection.execute(made):
+        objects[row.job_id].append(result_object(row))
+
+    def view(row: sa.Row[Any]) -> JobView:
+        return JobView(
+            job_id=row.id,
+            model=row.model,
+            stack=row.stack_key,
+            series_uid=row.series_uid,
+            state=row.state,
+            reason=row.reason,
+            revision=row.revision,
+            attempt=row.attempt,
+            summary=row.summary,
+            objects=tuple(objects[row.id]),
+        )
+
+    rows = connection.execute(sa.select(jobs).where(jobs.c.study_id.in_(ids)).order_by(jobs.c.id)).all()
+    return _grouped(rows, view)
+
+
+def _deliveries(connection: sa.Connection, ids: list[int]) -> defaultdict[int, list[DeliveryView]]:
+    def view(row: sa.Row[Any]) -> DeliveryView:
+        return DeliveryView(
+            delivery_id=row.id,
+            job_id=row.job_id,
+            destination=row.destination,
+            kind=row.kind,
+            sop_instance_uid=row.sop_instance_uid,
+            state=row.state,
+            attempt=row.attempt,
+            reason=row.reason,
+            next_at=row.due_at if row.state == DeliveryState.DUE else None,
+        )
+
+    joined = (
+        sa.select(deliveries, result_objects.c.kind, result_objects.c.sop_instance_uid)
+        .join(result_objects, deliveries.c.object_id == result_objects.c.id)
+        .where(deliveries.c.study_id.in_(ids))
+        .order_by(deliveries.c.id)
+    )
+    return _grouped(connection.execute(joined).all(), view)
+
+
+def _decisions(connection: sa.Connection, study_id: int) -> tuple[DecisionView, ...]:
+    joined = (
+        sa.select(revisions.c.number, stacks.c.key, stacks.c.series_uid, stacks.c.description, stacks.c.slices, decisions)
+        .join(stacks, decisions.c.stack_id == stacks.c.id)
+        .join(revisions, stacks.c.revision_id == revisions.c.id)
+        .where(revisions.c.study_id == study_id)
+        .order_by(revisions.c.number, stacks.c.position, decisions.c.id)
+    )
+    return tuple(
+        DecisionView(
+            revision=row.number,
+            stack=row.key,
+            series_uid=row.series_uid,
+            description=row.description,
+            slices=row.slices,
+            decision=Decision(
+                model=row.model,
+                outcome=Outcome(row.outcome),
+                reason=row.reason,
+                route=row.route,
+                fingerprint=row.fingerprint,
+                destinations=tuple(row.destinations),
+            ),
+        )
+        for row in connection.execute(joined)
+    )
+
+
+def _events(connection: sa.Connection, study_uid: str) -> tuple[tuple[Any, str, str], ...]:
+    ordered = sa.select(events).where(events.c.study_uid == study_uid).order_by(events.c.id)
+    return tuple((row.at, row.kind, row.detail) for row in connection.execute(ordered))
+
+
+def _grouped(rows: Sequence[sa.Row[Any]], view: Callable[[sa.Row[Any]], T]) -> defaultdict[int, list[T]]:
+    """Views by the study that their rows belong to."""
+    grouped: defaultdict[int, list[T]] = defaultdict(list)
+    for row in rows:
+        grouped[row.study_id].append(view(row))
+    return grouped

@@ -1,0 +1,173 @@
+"""The dispatcher's side of the catalog: complete studies become revisions, revisions become jobs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from node.store.catalog.engine import Database
+from node.store.catalog.progress import expire_lease, lock_job
+from node.store.catalog.revision import RevisionWriter
+from node.store.catalog.tables import associations, instances, jobs, studies
+from node.store.clock import Clock
+from node.store.records import Arrival, DueStudy, StackPlan, StoredInstance
+from node.store.states import JobState, StudyState
+
+
+class SqlWorklist:
+    """`node.store.ports.Worklist` on the catalog's database.
+
+    Parameters
+    ----------
+    database
+        The catalog's.
+    clock
+        Where moments come from.
+    quiet_by_source_s
+        Quiet periods of their own, by calling AE title, seconds.
+    kinds
+        By name of a destination: the kinds of result object that it gets.
+    job_attempts
+        How many workers may give no answer on a job before it ends as failed.
+    requeue_after_s
+        Seconds after which a job that was enqueued and is still due counts as lost by the queue.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        *,
+        quiet_by_source_s: Mapping[str, float],
+        kinds: Mapping[str, frozenset[str]],
+        job_attempts: int,
+        requeue_after_s: float,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._quiet_by_source_s = quiet_by_source_s
+        self._kinds = kinds
+        self._job_attempts = job_attempts
+        self._requeue_after = timedelta(seconds=requeue_after_s)
+
+    def complete(self, quiet_s: float) -> Sequence[DueStudy]:
+        """Studies in state receiving, quiet for `quiet_s`, that no open association has sent images of."""
+        now = self._clock.now()
+        shortest = timedelta(seconds=min([quiet_s, *self._quiet_by_source_s.values()]))
+        sent_over_open = (
+            sa.select(instances.c.id)
+            .join(associations, associations.c.association_id == instances.c.association_id)
+            .where(instances.c.study_id == studies.c.id, instances.c.own_result.is_(False), associations.c.closed_at.is_(None))
+        )
+        quiet = (
+            sa.select(studies)
+            .where(
+                studies.c.state == StudyState.RECEIVING,
+                studies.c.last_arrival_at <= now - shortest,
+                ~sent_over_open.exists(),
+            )
+            .order_by(studies.c.last_arrival_at)
+        )
+        due = []
+        with self._database.read() as connection:
+            for study in connection.execute(quiet).all():
+                wait_s = self._quiet_by_source_s.get(study.calling_ae, quiet_s)
+                if study.last_arrival_at <= now - timedelta(seconds=wait_s):
+                    evidence = _evidence(connection, study, wait_s)
+                    due.append(DueStudy(study.id, study.uid, study.last_arrival_at, evidence, study.arrivals))
+        return due
+
+    def instances(self, study_id: int) -> Sequence[StoredInstance]:
+        """The newest version of each instance that is not a result of our own."""
+        later = instances.alias("later")
+        superseded = sa.select(later.c.id).where(
+            later.c.study_id == instances.c.study_id,
+            later.c.series_uid == instances.c.series_uid,
+            later.c.sop_instance_uid == instances.c.sop_instance_uid,
+            later.c.version > instances.c.version,
+            later.c.own_result.is_(False),
+        )
+        newest = (
+            sa.select(instances, studies.c.uid.label("study_uid"))
+            .join(studies, instances.c.study_id == studies.c.id)
+            .where(instances.c.study_id == study_id, instances.c.own_result.is_(False), ~superseded.exists())
+            .order_by(instances.c.id)
+        )
+        with self._database.read() as connection:
+            return [_stored(row) for row in connection.execute(newest)]
+
+    def open_revision(self, due: DueStudy, stacks: Sequence[StackPlan]) -> int:
+        """Write revision, stacks, decisions and jobs in one transaction; return its number, 0 where an image came since."""
+        with self._database.write() as connection:
+            return RevisionWriter(connection, self._clock.now(), self._kinds).write(due, stacks)
+
+    def due_jobs(self, limit: int) -> Sequence[int]:
+        """Ids of jobs that wait for a worker, never enqueued ones first, then by priority and age; marks them as enqueued now."""
+        now = self._clock.now()
+        self._expire_leases(now)
+        waiting = (
+            sa.select(jobs.c.id)
+            .where(
+                jobs.c.state == JobState.DUE,
+                jobs.c.due_at <= now,
+                sa.or_(jobs.c.enqueued_at.is_(None), jobs.c.enqueued_at <= now - self._requeue_after),
+            )
+            .order_by(jobs.c.enqueued_at.is_not(None), jobs.c.priority.desc(), jobs.c.id)
+            .limit(limit)
+        )
+        with self._database.read() as connection:  # asked several times a second: a writer's turn only where there is work
+            if limit < 1 or not connection.execute(waiting).first():
+                return ()
+        with self._database.write() as connection:
+            ids = connection.execute(waiting.with_for_update(skip_locked=True)).scalars().all()
+            connection.execute(sa.update(jobs).where(jobs.c.id.in_(ids)).values(enqueued_at=now))
+        return ids
+
+    def _expire_leases(self, now: datetime) -> None:
+        expired = sa.select(jobs.c.id).where(jobs.c.state == JobState.RUNNING, jobs.c.lease_until < now)
+        with self._database.read() as connection:
+            ids = connection.execute(expired).scalars().all()
+        for job_id in ids:
+            with self._database.write() as connection:
+                found = lock_job(connection, job_id)
+                if found and found[1].state == JobState.RUNNING and found[1].lease_until < now:
+                    expire_lease(connection, *found, now, self._job_attempts)
+
+
+def _evidence(connection: sa.Connection, study: sa.Row[Any], wait_s: float) -> str:
+    """Why a study counts as complete, for a person."""
+    ends = (
+        sa.select(associations.c.how, associations.c.association_id)
+        .join(instances, associations.c.association_id == instances.c.association_id)
+        .where(instances.c.study_id == study.id, instances.c.own_result.is_(False))
+        .distinct()
+    )
+    how = Counter(row.how for row in connection.execute(ends))
+    said = f"no new image for {wait_s:g} s from {study.calling_ae}"
+    if how:
+        said += "; associations that sent it: " + ", ".join(f"{count} {word}" for word, count in sorted(how.items()))
+    return said
+
+
+def _stored(row: sa.Row[Any]) -> StoredInstance:
+    arrival = Arrival(
+        study_uid=row.study_uid,
+        series_uid=row.series_uid,
+        sop_instance_uid=row.sop_instance_uid,
+        sop_class_uid=row.sop_class_uid,
+        transfer_syntax_uid=row.transfer_syntax_uid,
+        modality=row.modality,
+        path=row.path,
+        version=row.version,
+        size_bytes=row.size_bytes,
+        calling_ae=row.calling_ae,
+        called_ae=row.called_ae,
+        received_at=row.received_at,
+        own_result=row.own_result,
+        association_id=row.association_id,
+    )
+    return StoredInstance(row.id, arrival)

@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from node.delivery.errand import Errand
+from node.delivery.waits import Waits
+from node.store.clock import FakeClock
+from node.store.errors import Permanent, Retryable
+from node.store.states import DeliveryState
+from tests.unit.node.delivery.outbox import MemoryOutbox
+
+
+@dataclass(frozen=True)
+class Answered:
+    path: Path
+    status: int | None
+    reason: str = ""
+    retryable: bool = True
+
+
+class Script:
+    """A sender that answers by a table of statuses, file name to status, and may break off or raise."""
+
+    def __init__(self, statuses: dict[str, int | None], *, error: Exception | None = None, slow_s: float = 0.0) -> None:
+        self.statuses, self.error, self.slow_s = statuses, error, slow_s
+        self.sent: list[str] = []
+        self.closed = False
+
+    def __call__(self) -> Script:
+        return self
+
+    def send(self, paths: Sequence[Path]) -> Iterator[Answered]:
+        if self.error:
+            raise self.error
+        try:
+            for path in paths:
+                if path.name not in self.statuses:
+                    return
+                time.sleep(self.slow_s)
+                self.sent.append(path.name)
+                yield Answered(path, self.statuses[path.name], "connection refused")
+        finally:
+            self.closed = True
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+def made(outbox: MemoryOutbox, folder: Path, *names: str) -> list[int]:
+    for name in names:
+        (folder / name).write_bytes(b"x")
+    return [outbox.put(folder / name) for name in names]
+
+
+def errand(outbox: MemoryOutbox, script: Script, clock: FakeClock, lease_s: float = 60.0) -> Errand:
+    return Errand("pacs", outbox, script, waits=Waits(5, 60, 100), clock=clock, deliverer="me", lease_s=lease_s)
+
+
+def test_each_object_has_its_own_fate(tmp_path: Path, clock: FakeClock) -> None:
+    outbox = MemoryOutbox(clock)
+    stored, warned, later, never = made(outbox, tmp_path, "a", "b", "c", "d")
+    script = Script({"a": 0x0000, "b": 0xB000, "c": 0xA700, "d": 0xA900})
+    assert errand(outbox, script, clock).deliver(threading.Event()) == 4
+    assert [outbox.state(one) for one in (stored, warned, later, never)] == [
+        DeliveryState.SENT,
+        DeliveryState.SENT,
+        DeliveryState.DUE,
+        DeliveryState.FAILED,
+    ]
+    assert outbox.rows[warned].statuses == [0xB000]
+    assert "out of resources" in outbox.rows[later].reasons[0]
+    assert "A900" in outbox.rows[never].reasons[0]
+
+
+def test_another_destination_is_left_alone(tmp_path: Path, clock: FakeClock) -> None:
+    outbox = MemoryOutbox(clock)
+    (tmp_path / "a").write_bytes(b"x")
+    other = outbox.put(tmp_path / "a", destination="elsewhere")
+    assert errand(outbox, Script({"a": 0}), clock).deliver(threading.Event()) == 0
+    assert outbox.state(other) is DeliveryState.DUE
+
+
+def test_retry_waits_longer_each_time_then_gives_up(tmp_path: Path, clock: FakeClock) -> None:
+    outbox = MemoryOutbox(clock)
+    (number,) = made(outbox, tmp_path, "a")
+    one = errand(outbox, Script({"a": 0xA700}), clock)
+    waits = []
+    while outbox.state(number) is DeliveryState.DUE:
+        assert one.deliver(threading.Event()) == 1
+        waits.append((outbox.rows[number].due_at - clock.now()).total_seconds())
+        assert one.deliver(threading.Event()) == 0 or outbox.state(number) is DeliveryState.FAILED
+        clock.advance(100)
+    assert outbox.state(number) is DeliveryState.FAILED
+    assert 4 <= waits[0] <= 6
+    assert 8 <= waits[1] <= 12
+    assert "given up after 6 tries" in outbox.rows[number].reasons[-1]
+
+
+def test_unreachable_destination_is_tried_again_with_the_reason(tmp_path: Path, clock: FakeClock) -> None:
+    outbox = MemoryOutbox(clock)
+    numbers = made(outbox, tmp_path, "a", "b")
+    errand(outbox, Script({}, error=Retryable("PACS@host:104 does not answer")), clock).deliver(threading.Event())
+    assert {outbox.state(one) for one in numbers} == {DeliveryState.DUE}
+    assert outbox.rows[1].reasons == ["PACS@host:104 does not answer"]
+    assert outbox.rows[1].due_at > clock.now()
+
+
+def test_rejection_is_no_reason_to_lose_a_result(tmp_path: Path, clock: FakeClock) -> None:
+    outbox = MemoryOutbox(clock)
+    (number,) = made(outbox, tmp_path, "a")
+    errand(outbox, Script({}, error=Permanent("calling AE title not recognised")), clock).deliver(threading.Event())
+    assert outbox.state(number) is DeliveryState.DUE
+    assert outbox.rows[number].reasons == ["calling AE title not recognised"]
+
+
+def test_association_that_ends_early_settles_what_was_answered_and_retries_the_rest(tmp_path: Path, clock: FakeClock) -> None:
+    outbox = MemoryOutbox(clock)
+    first, second = made(outbox, tmp_path, "a", "b")
+    errand(outbox, Script({"a": 0}), clock).deliver(threading.Event())
+    assert outbox.state(first) is DeliveryState.SENT
+    assert outbox.state(second) is DeliveryState.DUE
+    assert "without an answer" in outbox.rows[second].reasons[0]
+
+
+def test_no_status_means_again(tmp_path: Path, clock: FakeClock) -> None:
+    outbox = MemoryOutbox(clock)
+    (number,) = made(outbox, tmp_path, "a")
+    errand(outbox, Script({"a": None}), clock).deliver(threading.Event())
+    assert outbox.state(number) is DeliveryState.DUE
+    assert outbox.rows[number].reasons == ["connection refused"]
+
+
+def test_refused_context_is_for_good(tmp_path: Path, clock: FakeClock) -> None:
+    class Refusing(Script):
+        def send(self, paths: Sequence[Path]) -> Iterator[Answered]:
+            yield Answered(paths[0], None, "accepts no Segmentation Storage: enable it", retryable=False)
+            yield Answered(paths[1], 0)
+
+    outbox = MemoryOutbox(clock)
+    refused, stored = made(outbox, tmp_path, "a", "b")
+    errand(outbox, Refusing({}), clock).deliver(threading.Event())
+    assert outbox.state(refused) is DeliveryState.FAILED
+    assert outbox.rows[refused].reasons == ["accepts no Segmentation Storage: enable it"]
+    assert outbox.state(stored) is DeliveryState.SENT
+
+
+def test_missing_file_fails_alone(tmp_path: Path, clock: FakeClock) -> None:
+    outbox = MemoryOutbox(clock)
+    gone, there = made(outbox, tmp_path, "a", "b")
+    (tmp_path / "a").unlink()
+    script = Script({"b": 0})
+    errand(outbox, script, clock).deliver(threading.Event())
+    assert outbox.state(gone) is DeliveryState.FAILED
+    assert outbox.state(there) is DeliveryState.SENT
+    assert script.sent == ["b"]
+
+
+def test_stop_puts_the_rest_back_and_closes_the_association(tmp_path: Path, clock: FakeClock) -> None:
+    outbox = MemoryOutbox(clock)
+    first, second = made(outbox, tmp_path, "a", "b")
+    stop = threading.Event()
+    stop.set()
+    script = Script({"a": 0, "b": 0})
+    errand(outbox, script, clock).deliver(stop)
+    assert outbox.state(first) is DeliveryState.SENT
+    assert outbox.state(second) is DeliveryState.DUE
+    assert outbox.rows[second].due_at == clock.now()
+    assert script.closed
+
+
+def test_leases_are_prolonged_while_sending(tmp_path: Path, clock: FakeClock) -> None:
+    outbox = MemoryOutbox(clock)
+    made(outbox, tmp_path, "a", "b")
+    errand(outbox, Script({"a": 0, "b": 0}, slow_s=0.2), clock, lease_s=0.15).deliver(threading.Event())
+    assert outbox.beats >= 4
+
+
+def test_after_a_crash_the_lease_brings_it_back(tmp_path: Path, clock: FakeClock) -> None:
+    outbox = MemoryOutbox(clock)
+    (number,) = made(outbox, tmp_path, "a")
+    (lost,) = outbox.claim("pacs", "dead", 60, 10)
+    one = errand(outbox, Script({"a": 0}), clock)
+    assert one.deliver(threading.Event()) == 0
+    clock.advance(timedelta(seconds=61).total_seconds())
+    assert one.deliver(threading.Event()) == 1
+    assert outbox.state(number) is DeliveryState.SENT
+    assert not outbox.stored(lost, 0)

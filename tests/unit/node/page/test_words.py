@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import pytest
+
+from node.page.words import answer_in_words, deliveries_in_words, jobs_in_words, number
+from node.store.states import JobState
+from tests.unit.node.page.views import FINDING, LUNG, a_job, a_study
+
+
+@pytest.mark.parametrize(
+    ("value", "words"), [(2310.44, "2310"), (99.96, "100"), (12.345, "12.3"), (0.01234, "0.0123"), (7, "7"), (0, "0"), ("?", "?")]
+)
+def test_number(value: object, words: str) -> None:
+    assert number(value) == words
+
+
+def test_published_job_says_what_it_found() -> None:
+    job = a_job(findings=[FINDING], measurements=[LUNG], notes=["cut off"])
+    assert answer_in_words(job) == ["Pneumonia: present (93 %)", "Right lung, volume: 2310 ml", "cut off"]
+
+
+def test_job_without_findings_says_so() -> None:
+    assert answer_in_words(a_job()) == ["nothing found"]
+
+
+def test_other_jobs_give_their_reason() -> None:
+    assert answer_in_words(a_job(JobState.REFUSED, reason="a lateral view")) == ["a lateral view"]
+    assert answer_in_words(a_job(JobState.RUNNING)) == ["running"]
+
+
+def test_deliveries_and_jobs_of_a_study() -> None:
+    assert deliveries_in_words(a_study()) == "pacs 1 of 2 sent, 1 failed; viewer 0 of 1 sent"
+    assert deliveries_in_words(a_study(deliveries=())) == "none"
+    assert jobs_in_words(a_study(jobs=(a_job(), a_job(JobState.REFUSED), a_job()))) == "2 published, 1 refused"

@@ -1,0 +1,90 @@
+"""A catalog with a few studies in memory, for the page and the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from node.store.records import Decision, DecisionView, DeliveryView, JobView, Outcome, ResultObject, StudyView
+from node.store.states import DeliveryState, JobState, StudyState
+
+AT = datetime(2026, 3, 4, 10, 11, 12, tzinfo=UTC)
+
+
+def a_result(kind: str = "seg", number: int = 1) -> ResultObject:
+    return ResultObject(
+        kind, "1.2.840.10008.5.1.4.1.1.66.4", f"2.25.{number}", "2.25.99", "1.2.840.10008.1.2.1", "r/x.dcm", "ab" * 32, 12345
+    )
+
+
+def a_job(state: JobState = JobState.PUBLISHED, *, reason: str = "", number: int = 1, **summary: list[object]) -> JobView:
+    objects = (a_result(),) if state is JobState.PUBLISHED else ()
+    return JobView(number, "cxr-pneumonia", "1.2.3.4#1", "1.2.3.4", state, reason, 1, 1, dict(summary), objects)
+
+
+FINDING = {"name": "Pneumonia", "probability": 0.9312, "verdict": "present"}
+LUNG = {"name": "Right lung", "quantity": "volume", "value": 2310.4, "unit": "ml"}
+
+
+def a_study(uid: str = "1.2.3", state: StudyState = StudyState.FINISHED, **parts: object) -> StudyView:
+    values: dict[str, object] = {
+        "study_uid": uid,
+        "state": state,
+        "revision": 1,
+        "instances": 2,
+        "series": 1,
+        "modalities": ("CR",),
+        "calling_ae": "MODALITY",
+        "first_arrival_at": AT,
+        "last_arrival_at": AT + timedelta(seconds=3),
+        "evidence": "quiet for 10 s, no association open",
+        "jobs": (a_job(findings=[FINDING], measurements=[LUNG], notes=["left lung cut off at the edge"]),),
+        "deliveries": (
+            DeliveryView(1, 1, "pacs", "seg", "2.25.1", DeliveryState.SENT, 1, "0000: stored", None),
+            DeliveryView(2, 1, "pacs", "report", "2.25.2", DeliveryState.FAILED, 3, "A900: no", None),
+            DeliveryView(3, 1, "viewer", "seg", "2.25.1", DeliveryState.DUE, 2, "refused", AT + timedelta(minutes=1)),
+        ),
+        "decisions": (
+            DecisionView(
+                1,
+                "1.2.3.4#1",
+                "1.2.3.4",
+                "PA <chest>",
+                1,
+                Decision("cxr-pneumonia", Outcome.CHOSEN, "reads chest radiographs", fingerprint="f", destinations=("pacs",)),
+            ),
+            DecisionView(
+                1, "1.2.3.4#1", "1.2.3.4", "PA <chest>", 1, Decision("ct-tissue", Outcome.NOT_CHOSEN, "reads CT, this is CR")
+            ),
+        ),
+        "events": ((AT, "complete", "quiet for 10 s"),),
+    }
+    return StudyView(**(values | parts))  # type: ignore[arg-type]
+
+
+class MemoryCatalog:
+    def __init__(self, *studies: StudyView, broken: bool = False) -> None:
+        self.held = studies
+        self.broken = broken
+
+    @property
+    def views(self) -> MemoryCatalog:
+        return self
+
+    @property
+    def outbox(self) -> MemoryCatalog:
+        return self
+
+    def studies(self, limit: int = 100, offset: int = 0) -> Sequence[StudyView]:
+        return self.held[offset : offset + limit]
+
+    def study(self, study_uid: str) -> StudyView | None:
+        return next((view for view in self.held if view.study_uid == study_uid), None)
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        if self.broken:
+            raise OSError("disk I/O error")
+        return {"studies": {"finished": len(self.held)}, "jobs": {"published": 1, "refused": 2}, "deliveries": {"failed": 1}}
+
+    def waiting(self) -> dict[str, int]:
+        return {"pacs": 3, "gone": 1}

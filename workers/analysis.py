@@ -1,0 +1,124 @@
+"""One job into one result set: load the stack, ask the model, encode the answer, keep the objects in the spool."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from models.weights import ensure_weights
+
+from models.manifest import Manifest, read_library
+from models.runtime import Model, load_model
+from node.store.errors import Permanent
+from node.store.records import Claim, Facts, ResultObject, ResultSet
+from node.store.settings import Settings
+from node.store.spool import Spool
+from workers.encode.encode import EncodedObject, encode, summary
+from workers.encode.identity import ResultIdentity
+from workers.series.load import load_stack
+
+RESULTS: Final = "results"
+"""Folder of the spool that holds what we made."""
+
+
+class Analyst:
+    """Reads stacks with models; keeps loaded models for the next job. Lives in one process, the only one that knows torch.
+
+    Parameters
+    ----------
+    settings
+        Where weights are kept and whether they may be fetched; which device to use.
+    library
+        Models by name; the shipped ones and those of ``settings.model_folders`` by default.
+    """
+
+    def __init__(self, settings: Settings, library: Mapping[str, Manifest] | None = None) -> None:
+        self._settings = settings
+        self._library = read_library(*settings.model_folders) if library is None else library
+        self._loaded: dict[str, Model] = {}
+
+    def analyse(self, claim: Claim, spool: Spool) -> ResultSet:
+        """Work on a claimed job and keep its objects, unpublished, in the spool.
+
+        Objects lie in a folder of this very attempt, so that what an attempt that lost its lease left there harms nobody.
+
+        Raises
+        ------
+        Refused
+            Where the stack is not one that may be read.
+        Permanent
+            Where the model is not in the library, or not the one that the job was made for.
+        """
+        manifest = self._manifest(claim)
+        identity = ResultIdentity(
+            installation=claim.installation,
+            study_uid=claim.study_uid,
+            stack_key=claim.stack_key,
+            model=manifest.name,
+            version=manifest.version,
+            fingerprint=manifest.fingerprint,
+            revision=claim.revision,
+            run=claim.run,
+            created_at=claim.created_at,
+        )
+        objects, said = self.read(manifest, [Path(path) for path in claim.instance_paths], identity)
+        folder = f"{RESULTS}/{claim.study_uid}/{claim.job_id}.{claim.fence}"
+        return ResultSet(tuple(_keep(spool, folder, made) for made in objects), said)
+
+    def read(
+        self, manifest: Manifest, paths: Sequence[Path], identity: ResultIdentity
+    ) -> tuple[tuple[EncodedObject, ...], Facts]:
+        """Read one stack with one model, without catalog or spool.
+
+        Parameters
+        ----------
+        paths
+            The stack's instances, in slice order.
+
+        Returns
+        -------
+        tuple
+            The objects, encoded, and the summary for a table (`node.store.records.ResultSet.summary`).
+        """
+        stack = load_stack(paths)
+        prediction = self._model(manifest).predict(stack.image)
+        objects = encode(prediction, stack.image, stack.sources, manifest, identity)
+        return objects, summary(prediction, stack.image, stack.sources, manifest)
+
+    def _manifest(self, claim: Claim) -> Manifest:
+        manifest = self._library.get(claim.model)
+        if manifest is None:
+            raise Permanent(f"model {claim.model} is not installed on this worker")
+        if manifest.fingerprint != claim.fingerprint:
+            raise Permanent(f"model {claim.model} has changed since this job was made: send the study again to have it read anew")
+        return manifest
+
+    def _model(self, manifest: Manifest) -> Model:
+        if manifest.fingerprint not in self._loaded:
+            weights = ensure_weights(manifest, self._settings.cache, self._settings.mirror, pull=self._settings.pull)
+            self._loaded[manifest.fingerprint] = load_model(manifest, weights, self._device())
+        return self._loaded[manifest.fingerprint]
+
+    def _device(self) -> str:
+        if self._settings.device != "auto":
+            return self._settings.device
+        import torch
+
+        return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _keep(spool: Spool, folder: str, made: EncodedObject) -> ResultObject:
+    path = f"{folder}/{made.sop_instance_uid}.dcm"
+    spool.keep(path, made.content)
+    return ResultObject(
+        kind=made.kind,
+        sop_class_uid=made.sop_class_uid,
+        sop_instance_uid=made.sop_instance_uid,
+        series_uid=made.series_uid,
+        transfer_syntax_uid=made.transfer_syntax_uid,
+        path=path,
+        sha256=hashlib.sha256(made.content).hexdigest(),
+        size_bytes=len(made.content),
+    )

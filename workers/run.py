@@ -1,0 +1,197 @@
+"""``overread run``: one model on DICOM files, without network, catalog or queue."""
+
+from __future__ import annotations
+
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import typer
+
+from node.store.errors import ConfigurationError, OverreadError, Refused
+from node.store.records import Arrival, Outcome, StackPlan, StoredInstance
+from node.store.settings import Route, Settings, load_settings
+
+if TYPE_CHECKING:
+    from models.manifest import Manifest
+    from workers.analysis import Analyst
+
+app = typer.Typer()
+
+IDENTITY: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID", "Modality")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What came of one stack.
+
+    Parameters
+    ----------
+    outcome
+        ``read``, ``refused``, ``not chosen`` or ``failed``.
+    summary
+        As `node.store.records.ResultSet.summary`, where it was read.
+    files
+        What was written.
+    """
+
+    study_uid: str
+    stack: str
+    outcome: str
+    reason: str
+    summary: dict[str, Any]
+    files: tuple[Path, ...]
+
+
+def read_files(model: str, paths: Sequence[Path], out: Path, settings: Settings) -> Iterator[Reading]:
+    """Read every stack of the DICOM files below `paths` with one model; objects go to ``out/<Study Instance UID>/``.
+
+    Raises
+    ------
+    ConfigurationError
+        Where there is no such model, or no DICOM file.
+    """
+    from node.studies.plan import Planner  # the splitting of series into stacks, free of network and catalog
+
+    from models.manifest import read_library
+    from workers.analysis import Analyst
+
+    library = read_library(*settings.model_folders)
+    if model not in library:
+        raise ConfigurationError(f"no model is named {model}; there are: {', '.join(library)}")
+    studies = _instances_by_study(paths)
+    if not studies:
+        raise ConfigurationError(f"no DICOM file below {', '.join(map(str, paths))}")
+    route = Route(name="overread run", models=(model,))
+    planner = Planner(settings.model_copy(update={"routes": (route,), "destinations": ()}), library)
+    analyst = Analyst(settings, library)
+    installation = str(uuid.uuid4())  # a run is its own installation: its results never share UIDs with another run's
+    for study_uid, instances in studies.items():
+        by_id = {instance.instance_id: Path(instance.arrival.path) for instance in instances}
+        for stack in planner(instances):
+            files = [by_id[instance_id] for instance_id in stack.instance_ids]
+            yield _read_stack(analyst, library[model], stack, files, out / study_uid, study_uid, installation)
+
+
+def _read_stack(
+    analyst: Analyst, manifest: Manifest, stack: StackPlan, files: list[Path], folder: Path, study_uid: str, installation: str
+) -> Reading:
+    from workers.encode.identity import ResultIdentity
+
+    name = stack.description or stack.key
+    chosen = [decision for decision in stack.decisions if decision.outcome is Outcome.CHOSEN]
+    if not chosen:
+        refused = [decision for decision in stack.decisions if decision.outcome is Outcome.REFUSED]
+        decision = (refused or list(stack.decisions))[0]
+        return Reading(study_uid, name, str(decision.outcome), decision.reason, {}, ())
+    identity = ResultIdentity(
+        installation=installation,
+        study_uid=study_uid,
+        stack_key=stack.key,
+        model=manifest.name,
+        version=manifest.version,
+        fingerprint=manifest.fingerprint,
+        revision=1,
+        run=1,
+        created_at=datetime.now(UTC),
+    )
+    try:
+        objects, summary = analyst.read(manifest, files, identity)
+    except Refused as refusal:
+        return Reading(study_uid, name, "refused", refusal.reason, {}, ())
+    except OverreadError as error:
+        return Reading(study_uid, name, "failed", str(error), {}, ())
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for made in objects:
+        path = folder / f"{made.kind}-{made.sop_instance_uid}.dcm"
+        path.write_bytes(made.content)
+        written.append(path)
+    return Reading(study_uid, name, "read", "", summary, tuple(written))
+
+
+def _instances_by_study(paths: Sequence[Path]) -> dict[str, list[StoredInstance]]:
+    studies: dict[str, list[StoredInstance]] = defaultdict(list)
+    seen: set[str] = set()
+    for number, path in enumerate(_files(paths), start=1):
+        arrival = _arrival(path)
+        if arrival is None or arrival.sop_instance_uid in seen:
+            continue
+        seen.add(arrival.sop_instance_uid)
+        studies[arrival.study_uid].append(StoredInstance(number, arrival))
+    return dict(studies)
+
+
+def _files(paths: Sequence[Path]) -> Iterable[Path]:
+    for path in paths:
+        if path.is_dir():
+            yield from sorted(file for file in path.rglob("*") if file.is_file())
+        elif path.is_file():
+            yield path
+        else:
+            raise ConfigurationError(f"{path} is neither a file nor a folder")
+
+
+def _arrival(path: Path) -> Arrival | None:
+    """What the spool would know of a file; None where it is not a DICOM object."""
+    from pydicom import dcmread
+    from pydicom.errors import InvalidDicomError
+
+    try:
+        header = dcmread(path, stop_before_pixels=True, specific_tags=list(IDENTITY))
+        return Arrival(
+            study_uid=header.StudyInstanceUID,
+            series_uid=header.SeriesInstanceUID,
+            sop_instance_uid=header.SOPInstanceUID,
+            sop_class_uid=header.SOPClassUID,
+            transfer_syntax_uid=header.file_meta.TransferSyntaxUID,
+            modality=header.get("Modality", "") or "",
+            path=str(path.resolve()),
+            version=1,
+            size_bytes=path.stat().st_size,
+            calling_ae="",
+            called_ae="",
+            received_at=datetime.now(UTC),
+            own_result=False,
+        )
+    except (InvalidDicomError, AttributeError, OSError, EOFError):
+        return None
+
+
+@app.command()
+def run(
+    model: str = typer.Argument(help="Name of a model; `overread models` lists them."),
+    paths: list[Path] = typer.Argument(help="DICOM files or folders; they may hold many studies."),
+    out: Path = typer.Option(..., "--out", help="Folder for the results: DIR/<study UID>/*.dcm."),
+    data: Path | None = typer.Option(None, "--data", help="Data folder, for weights already fetched."),
+    config: Path | None = typer.Option(None, "--config", help="overread.toml."),
+    mirror: Path | None = typer.Option(None, "--mirror", help="Folder laid out as HOST/PATH to take weights from."),
+) -> None:
+    """Read DICOM files with one model, no network needed."""
+    from rich.console import Console
+
+    settings = load_settings(config, {"data": data, "mirror": mirror})
+    console = Console()
+    readings = []
+    for reading in read_files(model, paths, out, settings):
+        readings.append(reading)
+        why = f" ({reading.reason})" if reading.reason else ""
+        console.print(f"[bold]{reading.study_uid}[/] {reading.stack}: {reading.outcome}{why}", soft_wrap=True)
+        for line in _say(reading.summary):
+            console.print(f"  {line}")
+        for file in reading.files:
+            console.print(f"  {file}", style="dim", soft_wrap=True)
+    if not any(reading.outcome == "read" for reading in readings) or any(reading.outcome == "failed" for reading in readings):
+        raise typer.Exit(1)
+
+
+def _say(summary: dict[str, Any]) -> Iterator[str]:
+    for finding in summary.get("findings", ()):
+        yield f"{finding['name']}: {finding['verdict']}, probability {finding['probability']:.2f}"
+    for measurement in summary.get("measurements", ()):
+        yield f"{measurement['name']}: {measurement['quantity']} {measurement['value']:.4g} {measurement['unit']}"
+    yield from summary.get("notes", ())
