@@ -12,12 +12,11 @@ from models.weights import ensure_weights
 from models.manifest import Manifest, read_library
 from models.runtime import Model, load_model
 from node.store.errors import Permanent
-from node.store.records import Claim, ResultObject, ResultSet
+from node.store.records import Claim, Facts, ResultObject, ResultSet
 from node.store.settings import Settings
 from node.store.spool import Spool
-from workers.encode.encode import EncodedObject, encode
+from workers.encode.encode import EncodedObject, encode, summary
 from workers.encode.identity import ResultIdentity
-from workers.encode.measure import summarise
 from workers.series.load import load_stack
 
 RESULTS: Final = "results"
@@ -64,13 +63,13 @@ class Analyst:
             run=claim.run,
             created_at=claim.created_at,
         )
-        objects, summary = self.read(manifest, [Path(path) for path in claim.instance_paths], identity)
+        objects, said = self.read(manifest, [Path(path) for path in claim.instance_paths], identity)
         folder = f"{RESULTS}/{claim.study_uid}/{claim.job_id}.{claim.fence}"
-        return ResultSet(tuple(_keep(spool, folder, made) for made in objects), summary)
+        return ResultSet(tuple(_keep(spool, folder, made) for made in objects), said)
 
     def read(
         self, manifest: Manifest, paths: Sequence[Path], identity: ResultIdentity
-    ) -> tuple[tuple[EncodedObject, ...], dict[str, object]]:
+    ) -> tuple[tuple[EncodedObject, ...], Facts]:
         """Read one stack with one model, without catalog or spool.
 
         Parameters
@@ -86,7 +85,7 @@ class Analyst:
         stack = load_stack(paths)
         prediction = self._model(manifest).predict(stack.image)
         objects = encode(prediction, stack.image, stack.sources, manifest, identity)
-        return objects, summarise(prediction, stack.image, manifest)
+        return objects, summary(prediction, stack.image, stack.sources, manifest)
 
     def _manifest(self, claim: Claim) -> Manifest:
         manifest = self._library.get(claim.model)

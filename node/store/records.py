@@ -139,6 +139,8 @@ class DueStudy:
     last_arrival_at: datetime
     evidence: str
     """Why it counts as complete, for a person."""
+    arrivals: int = 0
+    """How many images have arrived, versions included; a plan made for fewer is out of date."""
 
 
 @dataclass(frozen=True, slots=True)

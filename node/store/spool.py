@@ -1,1 +1,397 @@
-"""The spool: where acknowledged bytes are. Written by the intake part; see DESIGN."""
+"""The spool: where acknowledged bytes are.
+
+The promise: when `Writer.keep` or `Spool.keep` returns, the bytes and every directory entry that leads to them are on stable
+storage. Bytes go to a temporary name in the spool, ``fdatasync``, ``link`` to the final name, which must not exist, ``unlink``,
+then ``fsync`` of the directory and of each directory above whose own entry is not known to be stable. Several processes may
+use one spool.
+
+A failed sync is never tried again on the same file or directory: the kernel reports a lost write once, and a second call that
+succeeds says nothing about the first (https://wiki.postgresql.org/wiki/Fsync_Errors).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import re
+import threading
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Final
+
+from node.store.errors import NotUnderstood, Permanent, Retryable, StorageFull
+
+INBOX: Final = "in"
+RESULTS: Final = "results"
+TEMPORARY: Final = "tmp"
+
+_UID: Final = re.compile(r"[0-9]+(?:\.[0-9]+)*")
+_INSTANCE: Final = re.compile(r"(?P<sop>[0-9.]+)(?:\.v(?P<version>[0-9]+))?\.dcm")
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_REMEMBERED: Final = 4096
+"""Directories remembered as stable; forgetting one costs an fsync."""
+_COMPARED: Final = 1 << 20
+
+Same = Callable[[Path, Path], bool]
+"""Whether two files (the new one, the one already there) hold the same."""
+
+
+class StorageFailed(Retryable):
+    """The disk did not take what was written: nothing was acknowledged."""
+
+
+class SpoolConflict(Permanent):
+    """Other bytes are kept under that name."""
+
+
+class Kept(Enum):
+    """What `keep` found."""
+
+    STORED = "stored"
+    ALREADY_THERE = "already there"
+
+
+@dataclass(frozen=True, slots=True)
+class SpooledInstance:
+    """A received instance as its place in the spool tells it."""
+
+    path: str
+    """Relative to the spool's root."""
+    study_uid: str
+    version: int
+
+
+def check_uid(uid: str) -> str:
+    """Return `uid` if it is 1 to 64 digits and dots without an empty component (PS3.5 section 9.1), and so safe in a path.
+
+    Leading zeros, which the standard forbids, are let through: real devices send them and they harm nobody.
+
+    Raises
+    ------
+    NotUnderstood
+        For anything else.
+    """
+    if len(uid) > 64 or not _UID.fullmatch(uid):
+        raise NotUnderstood("a UID holds something other than digits and dots, is empty or longer than 64 characters")
+    return uid
+
+
+def instance_path(study_uid: str, series_uid: str, sop_instance_uid: str, version: int = 1) -> str:
+    """Where the `version`-th different bytes of an instance are, relative to the spool's root.
+
+    Raises
+    ------
+    NotUnderstood
+        Where one of them is no UID.
+    """
+    name = check_uid(sop_instance_uid) + (f".v{version}" if version > 1 else "")
+    return f"{INBOX}/{check_uid(study_uid)}/{check_uid(series_uid)}/{name}.dcm"
+
+
+def same_bytes(new: Path, old: Path) -> bool:
+    """Whether two files hold the same bytes."""
+    return new.stat().st_size == old.stat().st_size and same_from(new, old, 0, 0)
+
+
+def same_from(new: Path, old: Path, new_offset: int, old_offset: int) -> bool:
+    """Whether two files hold the same bytes from these offsets to their ends."""
+    with new.open("rb") as left, old.open("rb") as right:
+        left.seek(new_offset)
+        right.seek(old_offset)
+        while True:
+            piece = left.read(_COMPARED)
+            if piece != right.read(_COMPARED):
+                return False
+            if not piece:
+                return True
+
+
+class Spool:
+    """Files under one root, written once and never changed.
+
+    Parameters
+    ----------
+    root
+        Folder on one file system; made when first written to.
+    reserve_mb
+        Free space, MB, below which nothing more is taken.
+    """
+
+    def __init__(self, root: Path, reserve_mb: int = 0) -> None:
+        self.root = root.absolute()
+        self._above = frozenset(self.root.parents)
+        self._reserve_bytes = reserve_mb * 1_000_000
+        self._lock = threading.Lock()
+        self._stable: OrderedDict[Path, None] = OrderedDict()
+        self._fresh: set[Path] = set()
+        self._unstable: set[Path] = set()
+        self._workshop: _Workshop | None = None
+
+    def begin(self) -> Writer:
+        """Start a new file.
+
+        Raises
+        ------
+        StorageFull
+            Where less than the reserve is free; nothing is written then.
+        StorageFailed
+            Where the folder cannot be written.
+        """
+        try:
+            self._make_folders(self.root / TEMPORARY)
+            with self._lock:
+                if self._workshop is None or self._workshop.process_id != os.getpid():
+                    self._workshop = _Workshop(self.root / TEMPORARY)
+            space = os.statvfs(self.root)
+            if space.f_bavail * space.f_frsize < self._reserve_bytes:
+                raise StorageFull(
+                    f"less than {self._reserve_bytes // 1_000_000} MB are free for the spool: make room on its disk"
+                )
+            return Writer(self, self._workshop.new_file())
+        except OSError as fault:
+            raise storage_fault(fault) from fault
+
+    def keep(self, relative_path: str, content: bytes) -> Kept:
+        """Keep `content` under that name; the promise holds when it returns.
+
+        Raises
+        ------
+        SpoolConflict
+            Where other bytes are kept under that name.
+        StorageFull, StorageFailed
+            Where the disk did not take it.
+        """
+        writer = self.begin()
+        try:
+            writer.write(content)
+            return writer.keep(relative_path)
+        finally:
+            writer.discard()
+
+    def absolute(self, relative_path: str) -> Path:
+        """The place of a relative path.
+
+        Raises
+        ------
+        NotUnderstood
+            Where it would lie outside of the root.
+        """
+        parts = relative_path.split("/")
+        if any(part in ("", ".", "..") or "\0" in part for part in parts):
+            raise NotUnderstood("a path in the spool must be relative and stay in it")
+        return self.root.joinpath(*parts)
+
+    def scan(self) -> Iterator[SpooledInstance]:
+        """All received instances, study by study."""
+        for study in _folders(self.root / INBOX):
+            for series in _folders(study):
+                for entry in sorted(os.scandir(series), key=lambda entry: entry.name):
+                    match = _INSTANCE.fullmatch(entry.name)
+                    if match and entry.is_file(follow_symlinks=False):
+                        path = f"{INBOX}/{study.name}/{series.name}/{entry.name}"
+                        yield SpooledInstance(path, study.name, int(match["version"] or 1))
+
+    def clean(self) -> int:
+        """Remove the temporary files of writers that have died; return how many. Those of living ones are left."""
+        removed = 0
+        for folder in _folders(self.root / TEMPORARY):
+            if self._workshop is None or folder != self._workshop.folder:
+                removed += _remove_if_dead(folder)
+        return removed
+
+    def link(self, temporary: Path, relative_path: str, same: Same) -> Kept:
+        """Give a synced temporary file its name, for `Writer.keep`."""
+        final = self.absolute(relative_path)
+        kept = Kept.STORED
+        try:
+            self._link(temporary, final)
+        except FileExistsError as there:
+            if not same(temporary, final):
+                raise SpoolConflict("other bytes are kept under that name already") from there
+            kept = Kept.ALREADY_THERE  # who linked it may not have come to its own sync: ours follows
+        self._make_stable(final.parent)
+        return kept
+
+    def _link(self, temporary: Path, final: Path) -> None:
+        while True:
+            self._make_folders(final.parent)
+            try:
+                os.link(temporary, final)
+            except FileNotFoundError:
+                if not temporary.exists():
+                    raise
+                continue  # somebody removed the empty folder meanwhile
+            return
+
+    def _make_folders(self, folder: Path) -> None:
+        """Make what is missing down to `folder`."""
+        missing = []
+        while not folder.is_dir():
+            missing.append(folder)
+            folder = folder.parent
+        for each in reversed(missing):
+            with contextlib.suppress(FileExistsError):
+                each.mkdir(mode=0o700)
+                with self._lock:
+                    self._fresh.add(each)
+                    self._stable.pop(each, None)
+
+    def _make_stable(self, folder: Path) -> None:
+        """Sync `folder`, and above it each directory that holds an entry not known to be stable."""
+        to_sync = [folder]
+        with self._lock:
+            while folder in self._fresh or not (folder in self._stable or folder in self._above):
+                folder = folder.parent
+                to_sync.append(folder)
+        for each in to_sync:
+            self._sync_folder(each)
+        with self._lock:
+            for each in to_sync[:-1]:
+                self._fresh.discard(each)
+                self._stable[each] = None
+                self._stable.move_to_end(each)
+            while len(self._stable) > _REMEMBERED:
+                self._stable.popitem(last=False)
+
+    def _sync_folder(self, folder: Path) -> None:
+        if folder in self._unstable:
+            raise StorageFailed(f"an earlier sync of {folder.relative_to(self.root.parent)} failed: check the disk, then restart")
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        except OSError:
+            self._unstable.add(folder)
+            raise
+        finally:
+            os.close(descriptor)
+
+
+class Writer:
+    """One file on its way into the spool; made by `Spool.begin`. Ends with `keep` or `discard`."""
+
+    def __init__(self, spool: Spool, path: Path) -> None:
+        self._spool = spool
+        self.path = path
+        self.size_bytes = 0
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        self._closed = False
+
+    def write(self, content: bytes | bytearray | memoryview) -> None:
+        """Append `content`.
+
+        Raises
+        ------
+        StorageFull, StorageFailed
+            Where the disk does not take it; the file is of no use then.
+        """
+        left = memoryview(content)
+        try:
+            while left:
+                written = os.write(self._descriptor, left)
+                left = left[written:]
+        except OSError as fault:
+            raise storage_fault(fault) from fault
+        self.size_bytes += len(content)
+
+    def fileno(self) -> int:
+        """The descriptor, open for reading too, so that what was written can be mapped."""
+        return self._descriptor
+
+    def keep(self, relative_path: str, same: Same = same_bytes) -> Kept:
+        """Keep what was written under that name; the promise holds when it returns. Once only.
+
+        Parameters
+        ----------
+        same
+            Decides whether what is there under that name is the same.
+
+        Raises
+        ------
+        SpoolConflict
+            Where it is not: the file may then be kept under another name.
+        StorageFull, StorageFailed
+            Where the disk did not take it.
+        """
+        self._spool.absolute(relative_path)
+        try:
+            if not self._closed:
+                self._close_synced()
+            kept = self._spool.link(self.path, relative_path, same)
+        except OSError as fault:
+            self.discard()
+            raise storage_fault(fault) from fault
+        self.discard()
+        return kept
+
+    def _close_synced(self) -> None:
+        self._closed = True
+        try:
+            os.fdatasync(self._descriptor)
+        finally:
+            os.close(self._descriptor)
+
+    def discard(self) -> None:
+        """Remove the temporary file; does nothing after `keep` has succeeded."""
+        if not self._closed:
+            self._closed = True
+            os.close(self._descriptor)
+        with contextlib.suppress(OSError):  # a leftover is removed at the next start
+            self.path.unlink(missing_ok=True)
+
+
+class _Workshop:
+    """The folder of temporary files of one process, locked as long as the process lives."""
+
+    def __init__(self, parent: Path) -> None:
+        self.process_id = os.getpid()
+        while True:
+            self.folder = parent / uuid.uuid4().hex
+            self.folder.mkdir(mode=0o700)
+            self._lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+            if (self.folder / "lock").exists():
+                return
+            os.close(self._lock)  # somebody's `clean` came between: take another name
+
+    def new_file(self) -> Path:
+        return self.folder / f"{uuid.uuid4().hex}.part"
+
+
+def storage_fault(fault: OSError) -> StorageFull | StorageFailed:
+    """The error of ours that an error of the system means."""
+    if fault.errno in _NO_ROOM:
+        return StorageFull("the spool's disk is full: make room")
+    return StorageFailed(f"the spool's disk fails ({errno.errorcode.get(fault.errno or 0, 'unknown')}): check it")
+
+
+def _folders(parent: Path) -> Iterator[Path]:
+    if parent.is_dir():
+        yield from (Path(entry.path) for entry in sorted(os.scandir(parent), key=lambda entry: entry.name) if entry.is_dir())
+
+
+def _remove_if_dead(folder: Path) -> int:
+    """Remove a workshop whose lock nobody holds; a lock that cannot be opened is being made or removed right now."""
+    try:
+        lock = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return 0
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return 0
+    else:
+        leftovers = list(folder.glob("*.part"))
+        for path in leftovers:
+            path.unlink(missing_ok=True)
+        (folder / "lock").unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+        return len(leftovers)
+    finally:
+        os.close(lock)

@@ -68,28 +68,38 @@ class DeliveryEvent(StrEnum):
 State = StudyState | JobState | DeliveryState
 Event = StudyEvent | JobEvent | DeliveryEvent
 
-TRANSITIONS: dict[tuple[State, Event], State] = {
-    (StudyState.RECEIVING, StudyEvent.IMAGE_ARRIVED): StudyState.RECEIVING,
-    (StudyState.READING, StudyEvent.IMAGE_ARRIVED): StudyState.RECEIVING,
-    (StudyState.FINISHED, StudyEvent.IMAGE_ARRIVED): StudyState.RECEIVING,
-    (StudyState.RECEIVING, StudyEvent.COMPLETED): StudyState.READING,
-    (StudyState.READING, StudyEvent.READ): StudyState.FINISHED,
-    (JobState.DUE, JobEvent.CLAIM): JobState.RUNNING,
-    (JobState.RUNNING, JobEvent.LEASE_EXPIRED): JobState.DUE,
-    (JobState.RUNNING, JobEvent.PUBLISH): JobState.PUBLISHED,
-    (JobState.RUNNING, JobEvent.REFUSE): JobState.REFUSED,
-    (JobState.RUNNING, JobEvent.RETRY): JobState.DUE,
-    (JobState.RUNNING, JobEvent.FAIL): JobState.FAILED,
-    (JobState.DUE, JobEvent.FAIL): JobState.FAILED,
-    (JobState.DUE, JobEvent.SUPERSEDE): JobState.SUPERSEDED,
-    (JobState.RUNNING, JobEvent.SUPERSEDE): JobState.SUPERSEDED,
-    (DeliveryState.DUE, DeliveryEvent.CLAIM): DeliveryState.SENDING,
-    (DeliveryState.SENDING, DeliveryEvent.LEASE_EXPIRED): DeliveryState.DUE,
-    (DeliveryState.SENDING, DeliveryEvent.STORED): DeliveryState.SENT,
-    (DeliveryState.SENDING, DeliveryEvent.RETRY): DeliveryState.DUE,
-    (DeliveryState.SENDING, DeliveryEvent.FAIL): DeliveryState.FAILED,
-    (DeliveryState.FAILED, DeliveryEvent.SEND_AGAIN): DeliveryState.DUE,
-}
+_Key = tuple[type[State], State, type[Event], Event]
+
+
+def _key(state: State, event: Event) -> _Key:
+    """Terms are equal to their text, so that a job's ``due`` equals a delivery's: their types tell them apart."""
+    return type(state), state, type(event), event
+
+
+_ROWS: tuple[tuple[State, Event, State], ...] = (
+    (StudyState.RECEIVING, StudyEvent.IMAGE_ARRIVED, StudyState.RECEIVING),
+    (StudyState.READING, StudyEvent.IMAGE_ARRIVED, StudyState.RECEIVING),
+    (StudyState.FINISHED, StudyEvent.IMAGE_ARRIVED, StudyState.RECEIVING),
+    (StudyState.RECEIVING, StudyEvent.COMPLETED, StudyState.READING),
+    (StudyState.READING, StudyEvent.READ, StudyState.FINISHED),
+    (JobState.DUE, JobEvent.CLAIM, JobState.RUNNING),
+    (JobState.RUNNING, JobEvent.LEASE_EXPIRED, JobState.DUE),
+    (JobState.RUNNING, JobEvent.PUBLISH, JobState.PUBLISHED),
+    (JobState.RUNNING, JobEvent.REFUSE, JobState.REFUSED),
+    (JobState.RUNNING, JobEvent.RETRY, JobState.DUE),
+    (JobState.RUNNING, JobEvent.FAIL, JobState.FAILED),
+    (JobState.DUE, JobEvent.FAIL, JobState.FAILED),
+    (JobState.DUE, JobEvent.SUPERSEDE, JobState.SUPERSEDED),
+    (JobState.RUNNING, JobEvent.SUPERSEDE, JobState.SUPERSEDED),
+    (DeliveryState.DUE, DeliveryEvent.CLAIM, DeliveryState.SENDING),
+    (DeliveryState.SENDING, DeliveryEvent.LEASE_EXPIRED, DeliveryState.DUE),
+    (DeliveryState.SENDING, DeliveryEvent.STORED, DeliveryState.SENT),
+    (DeliveryState.SENDING, DeliveryEvent.RETRY, DeliveryState.DUE),
+    (DeliveryState.SENDING, DeliveryEvent.FAIL, DeliveryState.FAILED),
+    (DeliveryState.FAILED, DeliveryEvent.SEND_AGAIN, DeliveryState.DUE),
+)
+
+TRANSITIONS: dict[_Key, State] = {_key(state, event): following for state, event, following in _ROWS}
 
 ENDED_JOBS = frozenset({JobState.PUBLISHED, JobState.REFUSED, JobState.FAILED, JobState.SUPERSEDED})
 
@@ -110,7 +120,7 @@ def step(state: S, event: Event) -> S:
         Where the table has no such row.
     """
     try:
-        following = TRANSITIONS[state, event]
+        following = TRANSITIONS[_key(state, event)]
     except KeyError as missing:
         raise IllegalTransition(f"{type(state).__name__} {state} does not allow {event}") from missing
     return type(state)(following)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 from itertools import groupby
 from typing import Final
 
@@ -96,6 +95,7 @@ class SqlIntakeLog:
             "calling_ae": (images or arrivals)[0].calling_ae,
             "first_arrival_at": first,
             "last_arrival_at": first,
+            "arrivals": 0,
             "evidence": "",
         }
         connection.execute(self._database.insert_new(studies).values(row))
@@ -116,7 +116,8 @@ class SqlIntakeLog:
         changed = {
             "state": step(study.state, StudyEvent.IMAGE_ARRIVED),
             "calling_ae": latest.calling_ae,
-            "last_arrival_at": max(latest.received_at, study.last_arrival_at + timedelta(microseconds=1)),
+            "last_arrival_at": max(latest.received_at, study.last_arrival_at),
+            "arrivals": study.arrivals + len(new_images),
         }
         connection.execute(sa.update(studies).where(studies.c.id == study_id).values(changed))
 

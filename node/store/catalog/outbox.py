@@ -111,8 +111,9 @@ class SqlOutbox:
             rows = connection.execute(failed).all()
             for row in rows:
                 # The time that a delivery may take before it is given up counts anew from here.
-                again = {"state": step(row.state, DeliveryEvent.SEND_AGAIN), "due_at": now, "created_at": now, "ended_at": None}
-                connection.execute(sa.update(deliveries).where(deliveries.c.id == row.id).values(again, attempt=0))
+                state = step(row.state, DeliveryEvent.SEND_AGAIN)
+                again = {"state": state, "due_at": now, "created_at": now, "ended_at": None, "attempt": 0}
+                connection.execute(sa.update(deliveries).where(deliveries.c.id == row.id).values(again))
             if rows:
                 record(connection, now, "send again", f"{len(rows)} deliveries", study_uid)
         return len(rows)

@@ -37,7 +37,7 @@ class RevisionWriter:
     def write(self, due: DueStudy, plans: Sequence[StackPlan]) -> int:
         """Return the revision's number; 0, with nothing written, where the study has changed since it was planned."""
         study = lock_study(self._connection, due.study_id)
-        if study.state != StudyState.RECEIVING or study.last_arrival_at != due.last_arrival_at:
+        if study.state != StudyState.RECEIVING or study.arrivals != due.arrivals:
             return 0
         number: int = study.revision + 1
         row = {"study_id": study.id, "number": number, "opened_at": self._now, "evidence": due.evidence}

@@ -96,8 +96,10 @@ studies = sa.Table(
     sa.Column("revision", sa.Integer, nullable=False),
     sa.Column("calling_ae", sa.String(16), nullable=False),
     sa.Column("first_arrival_at", Moment, nullable=False),
-    # Grows with every image, if need be by a microsecond: it tells a plan that was made before from one made after.
     sa.Column("last_arrival_at", Moment, nullable=False, index=True),
+    sa.Column(
+        "arrivals", sa.Integer, nullable=False
+    ),  # images, versions included: tells a plan made before one from one made after
     sa.Column("evidence", sa.Text, nullable=False),
 )
 

@@ -78,7 +78,7 @@ class SqlWorklist:
                 wait_s = self._quiet_by_source_s.get(study.calling_ae, quiet_s)
                 if study.last_arrival_at <= now - timedelta(seconds=wait_s):
                     evidence = _evidence(connection, study, wait_s)
-                    due.append(DueStudy(study.id, study.uid, study.last_arrival_at, evidence))
+                    due.append(DueStudy(study.id, study.uid, study.last_arrival_at, evidence, study.arrivals))
         return due
 
     def instances(self, study_id: int) -> Sequence[StoredInstance]:

@@ -50,6 +50,7 @@ def upgrade() -> None:
         sa.Column("calling_ae", sa.String(length=16), nullable=False),
         sa.Column("first_arrival_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("last_arrival_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("arrivals", sa.Integer(), nullable=False),
         sa.Column("evidence", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_studies")),
         sa.UniqueConstraint("uid", name=op.f("uq_studies_uid")),

@@ -1,0 +1,158 @@
+"""From the instances of a complete study to the plan of what is read, by which model, and why the rest is not."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from models.manifest import Manifest
+from node.routing.route import DEFAULT, Router
+from node.store.frames import PROJECTION_MODALITIES
+from node.store.records import Decision, Facts, Outcome, StackPlan, StoredInstance
+from node.store.settings import Settings
+from node.studies.header import read_headers
+from node.studies.stacks import Stack, split_study
+
+_ORIENTATIONS: Final = ("sagittal", "coronal", "axial")
+"""By the axis, LPS, that is nearest to the normal."""
+_STRAIGHT: Final = float(np.cos(np.radians(25)))
+"""A normal within 25 degrees of an axis still has that axis's name."""
+
+
+class Planner:
+    """Plans studies with rules that were compiled once.
+
+    Parameters
+    ----------
+    settings
+        Routes, destinations and the spool's place.
+    library
+        Models by name.
+    spool_root
+        What `Arrival.path` is relative to; ``settings.spool`` where absent.
+
+    Raises
+    ------
+    ConfigurationError
+        Where a rule of a route or a model cannot be used.
+    """
+
+    def __init__(self, settings: Settings, library: Mapping[str, Manifest], spool_root: Path | None = None) -> None:
+        self._router = Router(settings, library)
+        self._root = spool_root or settings.spool
+
+    def __call__(self, instances: Sequence[StoredInstance]) -> tuple[StackPlan, ...]:
+        """Split and route; the same instances give the same plan in whatever order they are given."""
+        headers = read_headers((one for one in instances if not one.arrival.own_result), self._root)
+        return tuple(self._plan(key, stack) for key, stack in split_study(headers))
+
+    def _plan(self, key: str, stack: Stack) -> StackPlan:
+        facts = stack_facts(stack)
+        arrival = stack.frames[0].header.stored.arrival
+        return StackPlan(
+            key=key,
+            series_uid=stack.series_uid,
+            description=describe(stack, facts),
+            instance_ids=tuple(dict.fromkeys(frame.header.stored.instance_id for frame in stack.frames)),
+            digest=_digest(stack),
+            facts=facts,
+            decisions=self._decide(stack, facts, arrival.calling_ae, arrival.called_ae),
+        )
+
+    def _decide(self, stack: Stack, facts: Facts, calling_ae: str, called_ae: str) -> tuple[Decision, ...]:
+        if stack.code in {"unreadable", "no-pixel-data"}:
+            return (_refused(stack.fault),)
+        decisions = self._router.decide(facts, calling_ae, called_ae)
+        if not stack.fault:
+            return decisions
+        # nobody reads a stack with a fault: those who would have say so, and where nobody would have, the stack does
+        spoiled = tuple(
+            replace(one, outcome=Outcome.REFUSED, reason=stack.fault, fingerprint="", destinations=())
+            if one.outcome is Outcome.CHOSEN
+            else one
+            for one in decisions
+        )
+        return spoiled if spoiled != decisions else (*decisions, _refused(stack.fault))
+
+
+def plan_study(
+    instances: Sequence[StoredInstance], settings: Settings, spool_root: Path, library: Mapping[str, Manifest]
+) -> tuple[StackPlan, ...]:
+    """Plan one study; a `Planner` that is kept saves compiling the rules again.
+
+    Raises
+    ------
+    ConfigurationError
+        Where a rule of a route or a model cannot be used.
+    """
+    return Planner(settings, library, spool_root)(instances)
+
+
+def stack_facts(stack: Stack) -> Facts:
+    """All facts of a stack (`node.routing.facts.FACTS`), and ``frame_numbers`` where it is only a part of a multi-frame object.
+
+    ``notes`` are sentences about what was left out or assumed.
+    """
+    first = stack.frames[0]
+    if not first.header.slices:
+        return {**first.header.facts, "slices": 0, "orientation": "unknown", "localizer": False, "part": ""}
+    facts = dict(first.header.facts)
+    spacing = first.slice.pixel_spacing_mm
+    count = len(stack.frames)
+    several = stack.grid is not None and count > 1
+    between = stack.grid.spacing_mm[0] if stack.grid is not None and several else None
+    facts.update(
+        orientation=_orientation(stack),
+        slices=count,
+        slice_spacing_mm=None if between is None else round(between, 4),
+        pixel_spacing_mm=None if spacing is None else max(spacing),
+        extent_mm=None if between is None else round(between * (count - 1), 3),
+        localizer=stack.localizer,
+        part=stack.part,
+    )
+    if first.header.enhanced and count < len(first.header.slices):
+        facts["frame_numbers"] = [frame.index + 1 for frame in stack.frames]
+    if stack.notes:
+        facts["notes"] = list(stack.notes)
+    return facts
+
+
+def describe(stack: Stack, facts: Facts) -> str:
+    """One line for a table: series description, part, orientation, number of images."""
+    count = len(stack.frames)
+    named = facts.get("SeriesDescription") or facts.get("modality") or stack.frames[0].header.stored.arrival.modality
+    orientation = "localizer" if facts.get("localizer") else facts["orientation"]
+    pieces = (
+        str(named or "series"),
+        stack.part,
+        orientation if orientation not in {"unknown", "projection"} else "",
+        f"{count} images" if count > 1 else "1 image" if stack.frames[0].header.has_pixels else "1 object without pixels",
+    )
+    return ", ".join(piece for piece in pieces if piece)
+
+
+def _orientation(stack: Stack) -> str:
+    first = stack.frames[0]
+    if not first.header.cross_sectional:
+        return "projection" if first.header.facts.get("modality") in PROJECTION_MODALITIES else "unknown"
+    if first.slice.plane is None:
+        return "unknown"
+    across = np.abs(first.slice.plane.normal)
+    nearest = int(np.argmax(across))
+    return _ORIENTATIONS[nearest] if across[nearest] >= _STRAIGHT else "oblique"
+
+
+def _digest(stack: Stack) -> str:
+    digest = hashlib.sha256(stack.part.encode())
+    for frame in stack.frames:
+        digest.update(f"\0{frame.header.digest}#{frame.index}".encode())
+    return digest.hexdigest()
+
+
+def _refused(reason: str) -> Decision:
+    return Decision(model="", outcome=Outcome.REFUSED, reason=reason, route=DEFAULT)
