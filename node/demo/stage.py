@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from node.doubles.archive import Archive
+from node.doubles.archive import Archive, Store
 from node.store.errors import Permanent
 from node.store.settings import Peer, Settings, load_settings
 
@@ -68,6 +68,10 @@ class Stage:
         """Where received objects lie, ``UID.dcm``."""
         return self._folder / "archive"
 
+    def stores(self) -> list[Store]:
+        """Every store that the archive answered so far, in order."""
+        return self._archive.stores()
+
     def check(self) -> None:
         """See that the node still runs.
 
@@ -83,14 +87,14 @@ class Stage:
         self._folder = Path(
             self._exit.enter_context(tempfile.TemporaryDirectory(prefix="overread-demo-", ignore_cleanup_errors=True))
         )
-        archive = self._exit.enter_context(Archive(self.archive_folder, ae_title="ARCHIVE"))
+        self._archive = self._exit.enter_context(Archive(self.archive_folder, ae_title="ARCHIVE"))
         data = self._folder / "data"
         data.mkdir(mode=0o700)
         cache = cache_folder()
         cache.mkdir(parents=True, exist_ok=True)
         (data / "cache").symlink_to(cache)  # weights that are fetched outlive the demonstration
         config = self._folder / "overread.toml"
-        config.write_text(_configuration(data, self._quiet_s, archive.port), encoding="utf-8")
+        config.write_text(_configuration(data, self._quiet_s, self._archive.port), encoding="utf-8")
         self.settings = load_settings(config, environment={})
         self._serve = self._exit.enter_context(_serving(config, self.log))
         self._wait()
