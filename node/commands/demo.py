@@ -61,20 +61,24 @@ def _play(paths: Sequence[Path], out: Path, console: Console) -> list[Played]:
 
 
 def _cases(paths: Sequence[Path], bars: Bars) -> tuple[Case, ...]:
-    from node.demo.cases import DOWNLOADS, shipped_cases
     from node.demo.collect import own_cases
+
+    return own_cases(paths) if paths else _shipped_cases(bars)
+
+
+def _shipped_cases(bars: Bars) -> tuple[Case, ...]:
+    """The three public studies, fetched at first use."""
+    from node.demo.cases import DOWNLOADS, shipped_cases
     from node.demo.stage import cache_folder
     from node.store.download import fetch
     from node.store.settings import load_settings
 
-    if paths:
-        return own_cases(paths)
-    settings = load_settings()
-    files = {}
-    for number, one in enumerate(DOWNLOADS, 1):
-        bars.say("studies from PyPI, pydicom-data 1.0.0", f"{one.name}", (number - 1) / len(DOWNLOADS))
-        files[one.name] = fetch(one.source, one.sha256, cache_folder(), settings.mirror, allow_network=True)
-    bars.say("studies from PyPI, pydicom-data 1.0.0", "here", 1.0)
+    title, files = "studies, by pip from pydicom-data 1.0.0", {}
+    mirror = load_settings().mirror
+    for number, one in enumerate(DOWNLOADS):
+        bars.say(title, one.name, number / len(DOWNLOADS))
+        files[one.name] = fetch(one.source, one.sha256, cache_folder(), mirror)
+    bars.say(title, "here", 1.0)
     return shipped_cases(files)
 
 
