@@ -10,6 +10,7 @@ from warnings import catch_warnings, simplefilter
 
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
+from pydicom.sequence import Sequence
 
 BROKEN: Final = (ValueError, TypeError, OverflowError, NotImplementedError, AttributeError, LookupError, ArithmeticError)
 """What pydicom raises when it converts a value that breaks the rules of its value representation."""
@@ -33,7 +34,7 @@ def values(dataset: Dataset | None, keyword: str) -> tuple[Any, ...]:
         return ()
     if value is None or value == "":
         return ()
-    return tuple(value) if isinstance(value, MultiValue | list | tuple) else (value,)
+    return tuple(value) if isinstance(value, MultiValue | Sequence | list | tuple) else (value,)
 
 
 def text(dataset: Dataset | None, keyword: str) -> str:
