@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -11,9 +12,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from node.demo.cases import Case, reasons
+from node.demo.cases import Case, Study
 from node.demo.play import Played
-from node.page.words import finding_in_words, measurement_in_words
+from node.page.words import finding_in_words, measurements_in_words
 
 
 class Bars:
@@ -73,12 +74,18 @@ def answers(played: Played) -> list[tuple[str, str]]:
         if job["state"] in {"refused", "failed"}
     ]
     if not said:
-        said = [(model or "none", f"refused: {reason}") for model, reason in reasons(played.study)]
+        said = [(one["model"] or "any", f"{one['outcome']}: {one['reason']}") for one in _unread(played.study)]
     return said or [("none", "nothing was said")]
 
 
-def _answer(job: dict[str, list[dict[str, object]]]) -> str:
+def _unread(study: Study) -> list[dict[str, Any]]:
+    """Decisions of a study that nobody read: the refusals, or where there are none, why no model was meant for it."""
+    refused = [one for one in study["decisions"] if one["outcome"] == "refused"]
+    return refused or study["decisions"]
+
+
+def _answer(job: dict[str, Any]) -> str:
     lines = [finding_in_words(one) for one in job["findings"]]
-    lines += [measurement_in_words(one) for one in job["measurements"]]
+    lines += measurements_in_words(job["measurements"])
     lines += [str(note) for note in job["notes"]]
     return "\n".join(lines) or "nothing found"

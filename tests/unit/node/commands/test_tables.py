@@ -30,7 +30,7 @@ def test_one_study_in_full() -> None:
         "PA <chest>",
         "A900: no",
         "again at",
-        "Right lung, volume: 2310 ml",
+        "Right lung: volume 2310 ml",
         "Events",
     ):
         assert part in text

@@ -50,6 +50,7 @@ FILM_RECEIVED = [
     Received(Path("b"), "measurements", "cxr-lungs", units=("{pixels}",)),
     Received(Path("c"), "report", "cxr-lungs"),
     Received(Path("d"), "report", "cxr-pneumonia", units=("%",)),
+    Received(Path("e"), "measurements", "cxr-pneumonia", units=("%",)),
 ]
 ABDOMEN_STUDY = study(job("ct-tissue", measurements=[area("Bone"), area("Body")]))
 ABDOMEN_RECEIVED = [
@@ -70,7 +71,7 @@ def test_each_shipped_case_can_be_reached() -> None:
     assert [film.paths, abdomen.paths, head.paths] == [(Path(one.name),) for one in (FILM, ABDOMEN, HEAD)]
 
 
-@pytest.mark.parametrize("missing", range(4))
+@pytest.mark.parametrize("missing", range(5))
 def test_every_object_of_the_film_is_missed(missing: int) -> None:
     received = [one for number, one in enumerate(FILM_RECEIVED) if number != missing]
     (fault,) = [one for one in faults(CASES[0], FILM_STUDY, received) if "came back" in one]
