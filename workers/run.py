@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -62,15 +63,16 @@ def read_files(model: str, paths: Sequence[Path], out: Path, settings: Settings)
     library = read_library(*settings.model_folders)
     if model not in library:
         raise ConfigurationError(f"no model is named {model}; there are: {', '.join(library)}")
-    studies = _instances_by_study(paths, out)
-    if not studies:
+    batches = _batches(paths, out)
+    if not batches:
         raise ConfigurationError(f"no DICOM file below {', '.join(map(str, paths))}")
     route = Route(name="overread run", models=(model,))
     planner = Planner(settings.model_copy(update={"routes": (route,), "destinations": ()}), library)
     analyst = Analyst(settings, library)
-    installation = str(uuid.uuid4())  # a run is its own installation: its results never share UIDs with another run's
-    for study_uid, instances in studies.items():
+    for instances in batches:
+        installation = str(uuid.uuid4())  # a run is its own installation: its results never share UIDs with another run's
         by_id = {instance.instance_id: Path(instance.arrival.path) for instance in instances}
+        study_uid = instances[0].arrival.study_uid
         for stack in planner(instances):
             files = [by_id[instance_id] for instance_id in stack.instance_ids]
             yield _read_stack(analyst, library[model], stack, files, out / study_uid, study_uid, installation)
@@ -84,8 +86,8 @@ def _read_stack(
     name = stack.description or stack.key
     chosen = [decision for decision in stack.decisions if decision.outcome is Outcome.CHOSEN]
     if not chosen:
-        refused = [decision for decision in stack.decisions if decision.outcome is Outcome.REFUSED]
-        decision = (refused or list(stack.decisions))[0]
+        about = [decision for decision in stack.decisions if decision.model in {manifest.name, ""}]
+        decision = min(about, key=lambda one: one.outcome is not Outcome.REFUSED)
         return Reading(study_uid, name, str(decision.outcome), decision.reason, {}, ())
     identity = ResultIdentity(
         installation=installation,
@@ -113,16 +115,20 @@ def _read_stack(
     return Reading(study_uid, name, "read", "", summary, tuple(written))
 
 
-def _instances_by_study(paths: Sequence[Path], out: Path) -> dict[str, list[StoredInstance]]:
-    studies: dict[str, list[StoredInstance]] = defaultdict(list)
-    seen: set[str] = set()
+def _batches(paths: Sequence[Path], out: Path) -> list[list[StoredInstance]]:
+    """The instances to read together: one batch a study, and another for each further image under a UID that was seen already."""
+    batches: dict[tuple[str, int], list[StoredInstance]] = defaultdict(list)
+    versions: dict[str, list[bytes]] = defaultdict(list)
     for number, path in enumerate(_files(paths), start=1):
         arrival = _arrival(path, out)
-        if arrival is None or arrival.sop_instance_uid in seen:
+        if arrival is None:
             continue
-        seen.add(arrival.sop_instance_uid)
-        studies[arrival.study_uid].append(StoredInstance(number, arrival))
-    return dict(studies)
+        known = versions[arrival.sop_instance_uid]
+        digest = hashlib.sha256(Path(arrival.path).read_bytes()).digest()
+        if digest not in known:
+            batches[arrival.study_uid, len(known)].append(StoredInstance(number, arrival))
+            known.append(digest)
+    return list(batches.values())
 
 
 def _files(paths: Sequence[Path]) -> Iterable[Path]:
