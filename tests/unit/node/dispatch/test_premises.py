@@ -15,9 +15,9 @@ from node.store.settings import Destination, Settings, load_settings
 
 
 def test_a_data_folder_has_one_node(tmp_path: Path) -> None:
-    with lock_data_folder(tmp_path / "data"):
-        with pytest.raises(ConfigurationError, match=f"in use by another overread serve .process {os.getpid()}.: stop it"):
-            lock_data_folder(tmp_path / "data")
+    taken = f"in use by another overread serve .process {os.getpid()}.: stop it"
+    with lock_data_folder(tmp_path / "data"), pytest.raises(ConfigurationError, match=taken):
+        lock_data_folder(tmp_path / "data")
     lock_data_folder(tmp_path / "data").close()
 
 
