@@ -201,17 +201,17 @@ class Association:
         return status
 
     def _response(self) -> Command:
-        encoded = b""
+        encoded = bytearray()
         while True:
             kind, body = self._receive()
             if kind != upper_layer.P_DATA_TF:
                 self.abort()
                 raise AssociationLost(f"{self.peer} ended the association before it answered")
             try:
-                for _, control, fragment in upper_layer.data_values(body):
+                for _, control, fragment in upper_layer.data_values(memoryview(body)):
                     encoded += fragment if control & upper_layer.COMMAND else b""
                     if control & upper_layer.COMMAND and control & upper_layer.LAST:
-                        return command_set.decode(encoded)
+                        return command_set.decode(bytes(encoded))
             except NotUnderstood as broken:
                 self.abort()
                 raise AssociationLost(f"{self.peer} sent an answer that is not DICOM: {broken}") from broken

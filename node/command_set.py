@@ -103,8 +103,8 @@ def encode(elements: Mapping[int, bytes | str | int]) -> bytes:
     return struct.pack("<HHLL", 0, 0, 4, len(body)) + body
 
 
-def store_response(request: Command, status: int, comment: str = "") -> bytes:
-    """The C-STORE-RSP to `request` (PS3.7 section 9.3.1.2).
+def response(request: Command, status: int, comment: str = "") -> bytes:
+    """The response to `request`, without a data set; C-STORE-RSP for example (PS3.7 section 9.3.1.2).
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def store_response(request: Command, status: int, comment: str = "") -> bytes:
         Error Comment (0000,0902), LO: cut to 64 characters; without patient data.
     """
     elements: dict[int, bytes | str | int] = {
-        COMMAND_FIELD: C_STORE_RSP,
+        COMMAND_FIELD: 0x8000 | (request.field or 0),
         MESSAGE_ID_RESPONDED_TO: request.number(MESSAGE_ID) or 0,
         DATA_SET_TYPE: NO_DATA_SET,
         STATUS: status,

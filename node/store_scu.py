@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from node.association import Association, AssociationLost
+from node.listener import walk
 from node.store import part10
 from node.store.errors import NotUnderstood, OverreadError
 from node.store.part10 import FileHead
@@ -32,6 +34,9 @@ _MEANINGS: Final = {
     0xB007: "stored, though the peer says the object does not match its SOP class",
 }
 """PS3.4 section B.2.3 and PS3.7 section 9.1.1.1.9."""
+
+_HEADLESS: Final = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
+"""Transfer syntaxes of data sets without a file head."""
 
 _RETRYABLE: Final = frozenset({0x0110, 0x0124, 0x0210})
 
@@ -61,7 +66,9 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class _Letter:
+class Letter:
+    """A file and what it must be sent as."""
+
     path: Path
     head: FileHead
 
@@ -111,11 +118,11 @@ class StoreScu:
 
         An association that is lost is opened again for the rest, unless it was lost twice with nothing sent between.
         """
-        group: list[_Letter] = []
+        group: list[Letter] = []
         contexts: set[Context] = set()
         for path in paths:
             try:
-                letter = _read(path)
+                letter = read_letter(path)
             except NotUnderstood as unreadable:
                 yield Verdict(path, "", None, stored=False, reason=str(unreadable))
                 continue
@@ -126,7 +133,7 @@ class StoreScu:
             contexts.add(letter.context)
         yield from self._send_group(group)
 
-    def _send_group(self, letters: list[_Letter]) -> Iterator[Verdict]:
+    def _send_group(self, letters: list[Letter]) -> Iterator[Verdict]:
         lost_at_once = 0
         while letters:
             before = len(letters)
@@ -147,22 +154,52 @@ class StoreScu:
                 return
 
 
-def _contexts(letters: list[_Letter]) -> list[Context]:
+def _contexts(letters: list[Letter]) -> list[Context]:
     return list(dict.fromkeys(letter.context for letter in letters))
 
 
-def _read(path: Path) -> _Letter:
+def read_letter(path: Path) -> Letter:
+    """What a file must be sent as.
+
+    Raises
+    ------
+    NotUnderstood
+        Where it cannot be read or is no DICOM object.
+    """
     try:
         with path.open("rb") as file:
-            head = part10.read_head(file)
+            head = _head_of(file)
     except OSError as unreadable:
         raise NotUnderstood(f"cannot be read: {unreadable.strerror}") from unreadable
     if not head.sop_class_uid or not head.sop_instance_uid:
-        raise NotUnderstood("the file meta information names no SOP class or no SOP instance")
-    return _Letter(path, head)
+        raise NotUnderstood("it names no SOP class or no SOP instance")
+    return Letter(path, head)
 
 
-def _store(association: Association, letter: _Letter) -> Verdict:
+def _head_of(file: BinaryIO) -> FileHead:
+    """The file's head, with the UIDs that its data set has: peers compare the command with these.
+
+    Files without a head, as old modalities write them, are taken for what they can be walked as.
+    """
+    try:
+        head = part10.read_head(file)
+    except NotUnderstood:
+        for syntax in _HEADLESS:
+            with contextlib.suppress(NotUnderstood):
+                outline = walk.outline(file.fileno(), 0, syntax)
+                return FileHead(0, outline.sop_class_uid, outline.sop_instance_uid, syntax)
+        raise
+    with contextlib.suppress(NotUnderstood):  # the peer shall judge a broken data set
+        outline = walk.outline(file.fileno(), head.offset, head.transfer_syntax_uid)
+        return replace(
+            head,
+            sop_class_uid=outline.sop_class_uid or head.sop_class_uid,
+            sop_instance_uid=outline.sop_instance_uid or head.sop_instance_uid,
+        )
+    return head
+
+
+def _store(association: Association, letter: Letter) -> Verdict:
     head = letter.head
     context_id = association.context_for(head.sop_class_uid, head.transfer_syntax_uid)
     if context_id is None:
@@ -183,5 +220,5 @@ def _store(association: Association, letter: _Letter) -> Verdict:
     return Verdict(letter.path, head.sop_instance_uid, status, stored, reason, retryable)
 
 
-def _failed(letter: _Letter, reason: str, *, retryable: bool) -> Verdict:
+def _failed(letter: Letter, reason: str, *, retryable: bool) -> Verdict:
     return Verdict(letter.path, letter.head.sop_instance_uid, None, stored=False, reason=reason, retryable=retryable)

@@ -122,7 +122,7 @@ def decode_reject(body: bytes) -> tuple[bool, str]:
     return result == 2, _REJECTIONS.get((source, diagnostic), f"source {source}, diagnostic {diagnostic}")
 
 
-def data_values(body: bytes) -> Iterator[tuple[int, int, bytes]]:
+def data_values(body: memoryview) -> Iterator[tuple[int, int, memoryview]]:
     """Presentation data values of a P-DATA-TF: context id, message control header, fragment (PS3.8 section 9.3.5.1).
 
     Raises

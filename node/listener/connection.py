@@ -1,0 +1,148 @@
+"""A peer's connection: whole PDUs in bounded memory and bounded time (PS3.8 chapter 9)."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import time
+from typing import Final
+
+from node import upper_layer
+from node.listener.negotiation import LONGEST_PDU
+from node.store.errors import Retryable
+
+_LONGEST_REQUEST: Final = 1 << 20
+"""Bytes of an A-ASSOCIATE-RQ; 128 contexts of 45 transfer syntaxes take a quarter of it."""
+
+_LONGEST_RECEIVED: Final = 4 * LONGEST_PDU
+"""Bytes of a PDU that are taken from peers which do not keep to what was agreed."""
+
+UNRECOGNISED_PDU: Final = 1
+UNEXPECTED_PDU: Final = 2
+INVALID_PARAMETER: Final = 6
+"""Reasons of an A-ABORT by the service provider (PS3.8 section 9.3.8)."""
+
+
+class ConnectionEnded(Retryable):
+    """The peer went away, or took too long; `silent` where it never said anything, as probes do."""
+
+    def __init__(self, reason: str, *, silent: bool = False) -> None:
+        super().__init__(reason)
+        self.silent = silent
+
+
+class ProtocolFault(Retryable):
+    """The peer broke the rules of the upper layer; answered with an A-ABORT of that reason."""
+
+    def __init__(self, message: str, reason: int = UNEXPECTED_PDU) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class Connection:
+    """Reads PDUs from an accepted socket, and writes to it.
+
+    Parameters
+    ----------
+    idle_s
+        Longest wait for a PDU to begin, and again for it to end, in seconds.
+    """
+
+    def __init__(self, accepted: socket.socket, idle_s: float) -> None:
+        self._socket = accepted
+        self._idle_s = idle_s
+        self._buffer = bytearray(LONGEST_PDU)
+        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        accepted.settimeout(idle_s)
+
+    def first_pdu(self, timeout_s: float) -> bytes:
+        """The A-ASSOCIATE-RQ, with its header. Other PDUs and other protocols end the connection without a word.
+
+        Raises
+        ------
+        ConnectionEnded
+            Where none comes.
+        """
+        self._socket.settimeout(min(timeout_s, self._idle_s))
+        head = bytearray(6)
+        self._fill(memoryview(head), at_start=True)
+        kind, _, length = struct.unpack(">BBL", head)
+        if kind != upper_layer.A_ASSOCIATE_RQ or length > _LONGEST_REQUEST:
+            raise ConnectionEnded("not an association request", silent=True)
+        body = bytearray(length)
+        self._fill(memoryview(body))
+        self._socket.settimeout(self._idle_s)
+        return bytes(head + body)
+
+    def next_pdu(self) -> tuple[int, memoryview]:
+        """Type and content of the next PDU; the content is valid until the next call.
+
+        Raises
+        ------
+        ConnectionEnded
+            Where none comes.
+        ProtocolFault
+            Where it is longer than anybody needs.
+        """
+        head = bytearray(6)
+        self._fill(memoryview(head))
+        kind, _, length = struct.unpack(">BBL", head)
+        if length > _LONGEST_RECEIVED:
+            raise ProtocolFault(f"a PDU of {length} bytes, {LONGEST_PDU} were agreed", INVALID_PARAMETER)
+        if length > len(self._buffer):
+            self._buffer = bytearray(length)
+        body = memoryview(self._buffer)[:length]
+        self._fill(body)
+        return kind, body
+
+    def send(self, pdu: bytes) -> None:
+        """Send a PDU.
+
+        Raises
+        ------
+        ConnectionEnded
+            Where the peer does not take it.
+        """
+        try:
+            self._socket.sendall(pdu)
+        except OSError as gone:
+            raise ConnectionEnded("the peer closed the connection before our answer") from gone
+
+    def abort(self, reason: int | None = None) -> None:
+        """Send an A-ABORT, of the service user unless a reason of the provider is given, and close."""
+        source, reason = (2, reason) if reason is not None else (0, 0)
+        with contextlib.suppress(OSError):
+            self._socket.sendall(struct.pack(">BBLBBBB", upper_layer.A_ABORT, 0, 4, 0, 0, source, reason))
+        self.close()
+
+    def wait_for_end(self, timeout_s: float) -> None:
+        """Let the peer close first, as the requestor does after a release; then close."""
+        with contextlib.suppress(OSError):
+            self._socket.settimeout(timeout_s)
+            self._socket.recv(1)
+        self.close()
+
+    def close(self) -> None:
+        """Close at once; a thread that reads from it wakes up."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+    def _fill(self, view: memoryview, *, at_start: bool = False) -> None:
+        """Fill `view`, in at most twice the idle time however the bytes drip."""
+        deadline = time.monotonic() + 2 * self._idle_s
+        position = 0
+        while position < len(view):
+            silent = at_start and position == 0
+            try:
+                received = self._socket.recv_into(view[position:])
+            except TimeoutError as late:
+                raise ConnectionEnded("the peer was idle too long", silent=silent) from late
+            except OSError as gone:
+                raise ConnectionEnded("the connection broke", silent=silent) from gone
+            if not received:
+                raise ConnectionEnded("the peer closed the connection", silent=silent)
+            position += received
+            if time.monotonic() > deadline:
+                raise ConnectionEnded("the peer was too slow")

@@ -1,0 +1,112 @@
+"""Writes what the listener has to tell the catalog, in order, behind the answers to the senders.
+
+The promise to a sender rests on the spool alone; a row that is lost with the process is found again by the start-up scan.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+from node.store.log import get_logger
+from node.store.ports import IntakeLog
+from node.store.records import Arrival, Association
+
+log = get_logger(__name__)
+
+BATCH: Final = 500
+GATHER_S: Final = 0.05
+"""Seconds to gather arrivals before one transaction writes them."""
+_LONGEST_WAIT_S: Final = 5.0
+
+_Entry = Arrival | Callable[[], None]
+
+
+class Ledger:
+    """A queue with one writing thread. All methods may be called from any thread, and do not wait for the catalog."""
+
+    def __init__(self, intake: IntakeLog) -> None:
+        self._intake = intake
+        self._entries: queue.Queue[_Entry] = queue.Queue()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def opened(self, association: Association) -> None:
+        self._entries.put(lambda: self._intake.association_opened(association))
+
+    def closed(self, association_id: str, how: str) -> None:
+        """Written after every arrival of that association."""
+        self._entries.put(lambda: self._intake.association_closed(association_id, how))
+
+    def event(self, kind: str, detail: str, study_uid: str | None = None) -> None:
+        self._entries.put(lambda: self._intake.event(kind, detail, study_uid))
+
+    def arrived(self, arrival: Arrival) -> None:
+        """Written within a tenth of a second, as far as the catalog can."""
+        self._entries.put(arrival)
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until what was said so far is written; False where that took too long."""
+        done = threading.Event()
+        self._entries.put(done.set)
+        return done.wait(timeout_s)
+
+    def stop(self, timeout_s: float) -> bool:
+        """Write what is left, then end the thread; False where the catalog did not take it in time."""
+        written = self.flush(timeout_s)
+        self._stopping.set()
+        self._entries.put(lambda: None)
+        self._thread.join(timeout_s)
+        return written
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            arrivals, then = self._gather()
+            if arrivals:
+                self._persist(lambda batch=arrivals: self._intake.arrived([self._recognised(one) for one in batch]))  # type: ignore[misc]
+            if then is not None:
+                self._persist(then)
+
+    def _gather(self) -> tuple[list[Arrival], Callable[[], None] | None]:
+        """The next arrivals, and what comes after them."""
+        arrivals: list[Arrival] = []
+        until = time.monotonic() + _LONGEST_WAIT_S
+        while len(arrivals) < BATCH:
+            try:
+                entry = self._entries.get(timeout=max(0.0, until - time.monotonic()))
+            except queue.Empty:
+                break
+            if not isinstance(entry, Arrival):
+                return arrivals, entry
+            if not arrivals:
+                until = time.monotonic() + GATHER_S
+            arrivals.append(entry)
+        return arrivals, None
+
+    def _recognised(self, arrival: Arrival) -> Arrival:
+        if arrival.own_result or not self._intake.is_own_result(arrival.sop_instance_uid):
+            return arrival
+        return dataclasses.replace(arrival, own_result=True)
+
+    def _persist(self, write: Callable[[], None]) -> None:
+        """Write, again and again with growing waits: order matters, and the catalog may be away for a while."""
+        wait_s = 0.1
+        while True:
+            try:
+                write()
+            except Exception as fault:  # noqa: BLE001 - whatever a catalog raises, the thread must live and the rows must not go
+                log.warning(
+                    "catalog did not take what arrived, trying again", fault=type(fault).__name__, waiting=self._entries.qsize()
+                )
+                if self._stopping.wait(wait_s):
+                    return
+                wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+            else:
+                return

@@ -1,0 +1,156 @@
+"""Which presentation contexts the listener accepts, and in which transfer syntax (PS3.8 section 7.1.1, PS3.4 section B.4).
+
+Everything that can be stored is accepted, private and unknown SOP classes too, in every transfer syntax: storing does not
+depend on decoding. The PDUs are read and written by pynetdicom.
+"""
+
+from __future__ import annotations
+
+import functools
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydicom.uid import UID
+from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RQ
+from pynetdicom.pdu_primitives import (
+    A_ASSOCIATE,
+    ImplementationClassUIDNotification,
+    ImplementationVersionNameNotification,
+    MaximumLengthNotification,
+)
+from pynetdicom.presentation import PresentationContext
+from pynetdicom.service_class import ServiceClass, StorageServiceClass
+from pynetdicom.sop_class import uid_to_service_class
+
+from node.listener.incoming import VERIFICATION
+from node.store.errors import NotUnderstood
+from node.store.provenance import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from node.upper_layer import APPLICATION_CONTEXT
+
+ACCEPTED: Final = 0
+ABSTRACT_SYNTAX_NOT_SUPPORTED: Final = 3
+TRANSFER_SYNTAXES_NOT_SUPPORTED: Final = 4
+
+LONGEST_PDU: Final = 131072
+"""Bytes in one P-DATA-TF that we ask peers not to exceed."""
+
+_MEDIA_DIRECTORY: Final = "1.2.840.10008.1.3.10"
+
+EXPLICIT_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2.1"
+IMPLICIT_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2"
+_PREFERRED: Final = (EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN)
+_CONVERTIBLE: Final = frozenset({*_PREFERRED, "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"})
+"""Syntaxes that every sender converts among without loss."""
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedContext:
+    """A presentation context that messages may use."""
+
+    sop_class_uid: str
+    transfer_syntax_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Negotiated:
+    """An association request, answered.
+
+    Parameters
+    ----------
+    contexts
+        The accepted ones by id.
+    answer
+        The A-ASSOCIATE-AC PDU.
+    longest_pdu
+        Bytes that the peer takes in one P-DATA-TF; 0: any.
+    """
+
+    calling_ae: str
+    called_ae: str
+    contexts: Mapping[int, AcceptedContext]
+    answer: bytes
+    longest_pdu: int
+
+
+@functools.cache
+def is_storage(sop_class_uid: str) -> bool:
+    """Whether objects of that class can be stored: the Storage service class, and whatever nobody knows as something else."""
+    service = uid_to_service_class(sop_class_uid)
+    if service is not ServiceClass:
+        return service is StorageServiceClass
+    uid = UID(sop_class_uid)
+    unknown = uid.name == sop_class_uid
+    return unknown or (uid.type == "SOP Class" and "Storage" in uid.name and sop_class_uid != _MEDIA_DIRECTORY)
+
+
+def choose_transfer_syntax(proposed: Sequence[str]) -> str:
+    """Choose among the transfer syntaxes of one context.
+
+    A sender that names a compressed one first most likely holds that, and many cannot convert it. Otherwise explicit little
+    endian is taken if offered, because it keeps the value representation of private elements, then implicit.
+    """
+    if proposed[0] in _CONVERTIBLE:
+        for syntax in _PREFERRED:
+            if syntax in proposed:
+                return syntax
+    return proposed[0]
+
+
+def negotiate(pdu: bytes) -> Negotiated:
+    """Read an A-ASSOCIATE-RQ PDU and answer it.
+
+    Raises
+    ------
+    NotUnderstood
+        Where it is not well formed.
+    """
+    request = A_ASSOCIATE_RQ()
+    try:
+        request.decode(pdu)
+        primitive = request.to_primitive()
+        proposed = primitive.presentation_context_definition_list
+        calling_ae, called_ae = (title.strip(" \0") for title in (primitive.calling_ae_title, primitive.called_ae_title))
+        longest_pdu = primitive.maximum_length_received or 0
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, NotImplementedError, struct.error) as broken:
+        raise NotUnderstood("the association request is not well formed") from broken
+    results = [_result(context) for context in proposed]
+    accepted = {
+        result.context_id: AcceptedContext(str(result.abstract_syntax), str(result.transfer_syntax[0]))
+        for result in results
+        if result.result == ACCEPTED
+    }
+    return Negotiated(calling_ae, called_ae, accepted, _answer(primitive, results), longest_pdu)
+
+
+def _result(proposed: Any) -> Any:
+    result = PresentationContext()
+    result.context_id = proposed.context_id
+    result.abstract_syntax = proposed.abstract_syntax
+    syntaxes = [str(syntax) for syntax in proposed.transfer_syntax]
+    sop_class_uid = str(proposed.abstract_syntax or "")
+    if sop_class_uid != VERIFICATION and not is_storage(sop_class_uid):
+        result.result = ABSTRACT_SYNTAX_NOT_SUPPORTED
+    else:
+        result.result = ACCEPTED if syntaxes else TRANSFER_SYNTAXES_NOT_SUPPORTED
+    result.transfer_syntax = [UID(choose_transfer_syntax(syntaxes) if syntaxes else IMPLICIT_LITTLE_ENDIAN)]
+    return result
+
+
+def _answer(request: Any, results: list[Any]) -> bytes:
+    answer = A_ASSOCIATE()
+    answer.application_context_name = APPLICATION_CONTEXT
+    answer.calling_ae_title = request.calling_ae_title
+    answer.called_ae_title = request.called_ae_title
+    answer.result = 0
+    answer.result_source = 1
+    answer.presentation_context_definition_results_list = results
+    longest = MaximumLengthNotification()
+    longest.maximum_length_received = LONGEST_PDU
+    implementation = ImplementationClassUIDNotification()
+    implementation.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+    version = ImplementationVersionNameNotification()
+    version.implementation_version_name = IMPLEMENTATION_VERSION_NAME
+    answer.user_information = [longest, implementation, version]
+    return bytes(A_ASSOCIATE_AC(answer).encode())

@@ -1,0 +1,213 @@
+"""One association as its acceptor sees it, from the request to its end, on one thread."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from node import command_set, upper_layer
+from node.command_set import Command
+from node.listener import status
+from node.listener.connection import INVALID_PARAMETER, UNRECOGNISED_PDU, Connection, ConnectionEnded, ProtocolFault
+from node.listener.incoming import Incoming, Received, Sender
+from node.listener.ledger import Ledger
+from node.listener.negotiation import Negotiated, negotiate
+from node.store.errors import NotUnderstood, OverreadError
+from node.store.log import get_logger
+from node.store.records import Association
+from node.store.spool import Spool
+
+log = get_logger(__name__)
+
+REJECTED_FULL: Final = bytes((upper_layer.A_ASSOCIATE_RJ, 0, 0, 0, 0, 4, 0, 2, 3, 2))
+"""Transient, by the provider, local limit exceeded (PS3.8 section 9.3.4)."""
+
+_REQUEST_S: Final = 30.0
+"""Seconds that a new connection has for its association request (the ARTIM timer of PS3.8 section 9.1.5)."""
+_CLOSE_S: Final = 5.0
+_RESPONSE: Final = 0x8000
+_CANCEL: Final = 0x0FFF
+
+
+@dataclass(slots=True)
+class _Message:
+    """A message that is being received: its command, and where its data set goes."""
+
+    context_id: int
+    command: Command
+    incoming: Incoming | None
+
+
+class Session:
+    """Serves one connection.
+
+    Parameters
+    ----------
+    admit
+        Asked when the association is requested: False where there are too many.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        peer_host: str,
+        *,
+        spool: Spool,
+        ledger: Ledger,
+        listener_id: str,
+        admit: Callable[[], bool],
+    ) -> None:
+        self._connection = connection
+        self._peer_host = peer_host
+        self._spool = spool
+        self._ledger = ledger
+        self._listener_id = listener_id
+        self._admit = admit
+        self._id = str(uuid.uuid4())
+        self._log = log.bind(association_id=self._id, peer=peer_host)
+        self._message: _Message | None = None
+        self._command = bytearray()
+        self._stored = self._refused = 0
+        self._recorded = False
+
+    def run(self) -> None:
+        """Serve until the association ends; never raises for the peer's sake."""
+        how = "lost"
+        try:
+            self._negotiated = negotiate(self._connection.first_pdu(_REQUEST_S))
+            if not self._admit():
+                self._connection.send(REJECTED_FULL)
+                self._connection.wait_for_end(_CLOSE_S)
+                self._log.warning("association rejected: as many as allowed are open", calling_ae=self._negotiated.calling_ae)
+                return
+            self._connection.send(self._negotiated.answer)
+            how = self._serve(self._negotiated)
+        except ConnectionEnded as end:
+            if not end.silent:
+                self._log.info("connection ended", reason=str(end))
+        except (ProtocolFault, NotUnderstood) as fault:
+            reason = fault.reason if isinstance(fault, ProtocolFault) else INVALID_PARAMETER
+            self._connection.abort(reason)
+            how = "aborted"
+            self._log.warning("association aborted by us", reason=str(fault))
+        finally:
+            self._end(how)
+
+    def _serve(self, negotiated: Negotiated) -> str:
+        """Serve PDUs until the association is released or aborted; returns which."""
+        self._sender = Sender(self._id, negotiated.calling_ae, negotiated.called_ae)
+        while True:
+            kind, body = self._connection.next_pdu()
+            if kind == upper_layer.P_DATA_TF:
+                for context_id, control, fragment in upper_layer.data_values(body):
+                    self._take(context_id, control, fragment)
+            elif kind == upper_layer.A_RELEASE_RQ:
+                self._connection.send(upper_layer.RELEASE_REPLY)
+                self._connection.wait_for_end(_CLOSE_S)
+                return "released"
+            elif kind == upper_layer.A_ABORT:
+                return "aborted"
+            else:
+                raise ProtocolFault(f"a PDU of type {kind:02X} within an association", UNRECOGNISED_PDU)
+
+    def _take(self, context_id: int, control: int, fragment: memoryview) -> None:
+        """Take one presentation data value (PS3.8 annex E)."""
+        last = bool(control & upper_layer.LAST)
+        if control & upper_layer.COMMAND:
+            if self._message is not None or len(self._command) + len(fragment) > command_set.LONGEST:
+                raise ProtocolFault("a command within a data set, or one without end")
+            self._command += fragment
+            if last:
+                command = command_set.decode(bytes(self._command))
+                self._command.clear()
+                self._begin(context_id, command)
+            return
+        if self._message is None or self._message.context_id != context_id:
+            raise ProtocolFault("a data set without its command")
+        if self._message.incoming is not None:
+            self._message.incoming.write(fragment)
+        if last:
+            message, self._message = self._message, None
+            self._answer(message)
+
+    def _begin(self, context_id: int, command: Command) -> None:
+        context = self._negotiated.contexts.get(context_id)
+        if context is None:
+            raise ProtocolFault(f"a message on presentation context {context_id}, which was not accepted", INVALID_PARAMETER)
+        incoming = None
+        if command.field == command_set.C_STORE_RQ:
+            self._record()
+            incoming = Incoming(self._spool, command, context.sop_class_uid, context.transfer_syntax_uid, self._sender)
+        message = _Message(context_id, command, incoming)
+        if command.has_data_set:
+            self._message = message
+        else:
+            self._answer(message)
+
+    def _answer(self, message: _Message) -> None:
+        """Respond to a whole message (PS3.7 section 9.3)."""
+        field = message.command.field
+        if message.incoming is not None:
+            self._respond(message, *self._finish(message.incoming))
+        elif field is None or field & _RESPONSE:
+            raise ProtocolFault("a response to a request that we did not make")
+        elif field == command_set.C_ECHO_RQ:
+            self._respond(message, status.SUCCESS, "")
+        elif field != _CANCEL:
+            self._respond(message, status.UNRECOGNISED_OPERATION, "only C-ECHO and C-STORE are served here")
+
+    def _finish(self, incoming: Incoming) -> tuple[int, str]:
+        """Keep the object; return the status and the comment of the response."""
+        try:
+            received = incoming.finish()
+        except OverreadError as fault:
+            self._refused += 1
+            code = status.status_of(fault)
+            # a UID that is none may hold anything, so it is not repeated
+            uid = "" if isinstance(fault, status.InvalidInstanceUid) else incoming.sop_instance_uid
+            self._log.warning("object refused", status=f"{code:04X}", sop_instance_uid=uid, reason=str(fault))
+            self._ledger.event("refused", f"{uid or 'an object'} of {self._sender.calling_ae}: {fault} (status {code:04X})")
+            return code, str(fault)
+        self._stored += 1
+        self._report(received)
+        return status.SUCCESS, ""
+
+    def _report(self, received: Received) -> None:
+        """Tell the catalog; a repeat too, so that a row which was lost with its process comes back."""
+        arrival = received.arrival
+        self._ledger.arrived(arrival)
+        if received.new and arrival.version > 1:
+            detail = f"{arrival.sop_instance_uid} came again with other content: kept as version {arrival.version}"
+            self._ledger.event("new version", detail, arrival.study_uid)
+
+    def _respond(self, message: _Message, code: int, comment: str) -> None:
+        encoded = command_set.response(message.command, code, comment)
+        control = upper_layer.COMMAND | upper_layer.LAST
+        self._connection.send(upper_layer.data_header(message.context_id, control, len(encoded)) + encoded)
+
+    def _record(self) -> None:
+        """Tell the catalog of an association that stores; those that only echo are none of its business."""
+        if not self._recorded:
+            self._recorded = True
+            now = datetime.now(UTC)
+            sender = self._sender
+            self._ledger.opened(
+                Association(self._id, self._listener_id, sender.calling_ae, sender.called_ae, self._peer_host, opened_at=now)
+            )
+
+    def _end(self, how: str) -> None:
+        self._connection.close()
+        if self._message is not None and self._message.incoming is not None:
+            self._message.incoming.discard()
+            self._log.warning("an object was broken off and is not kept", how=how)
+            self._ledger.event(
+                "broken off", f"the association of {self._sender.calling_ae} was {how} within an object, which is not kept"
+            )
+        if self._recorded:
+            self._ledger.closed(self._id, how)
+            self._log.info(
+                "association ended", how=how, stored=self._stored, refused=self._refused, calling_ae=self._sender.calling_ae
+            )
