@@ -7,6 +7,7 @@ midst of dying, and two servers must never append to one file.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import sys
@@ -39,21 +40,38 @@ def ask(path: Path, word: bytes, timeout_s: float = 1.0) -> bytes:
         return b""
 
 
-def end_leftover(path: Path) -> None:
-    """End the server that listens at `path`, if any.
+def take_over(folder: Path, path: Path) -> int:
+    """End the server that uses a folder, if any; return a lock on it, which the next server keeps as long as it lives.
+
+    Returns
+    -------
+    int
+        A descriptor that stays open when this process becomes the server.
 
     Raises
     ------
     Retryable
-        Where it does not go.
+        Where the server that was left over does not go.
     """
+    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    os.set_inheritable(lock, True)
     deadline = time.monotonic() + _GOES_S
-    while _listens(path):
+    while not _locked(lock):
         ask(path, b"SHUTDOWN")
         if time.monotonic() > deadline:
-            raise Retryable(f"a Valkey server at {path} answers and does not stop: end it by hand")
+            os.close(lock)
+            raise Retryable(f"a Valkey server uses {folder} and does not stop: end it by hand")
         time.sleep(0.05)
     path.unlink(missing_ok=True)
+    return lock
+
+
+def _locked(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def make_folder(folder: Path) -> None:
@@ -82,22 +100,12 @@ def serve(data: Path) -> None:
     folder, path = data.resolve() / "queue", socket_path(data)
     make_folder(folder)
     make_folder(path.parent)
-    end_leftover(path)
+    take_over(folder, path)
     configuration = folder / "valkey.conf"
     options = {"appendonly": "yes", "appendfsync": "everysec", "loglevel": "warning", "logfile": "valkey.log", "databases": 1}
     generate_config_file(configuration, 0, folder, options, path, "700")  # port 0: the socket only, which others cannot enter
     os.chdir(folder)
     os.execv(get_binary_path(), ["overread-queue", str(configuration)])  # noqa: S606 - no shell is wanted
-
-
-def _listens(path: Path) -> bool:
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(1.0)
-            connection.connect(str(path))
-    except OSError:
-        return False
-    return True
 
 
 if __name__ == "__main__":

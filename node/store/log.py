@@ -26,7 +26,7 @@ def redact(text: str) -> str:
 
     pydicom and pynetdicom quote values in warnings; whatever stands in quotes and is not a UID, tag or value representation goes.
     """
-    return _QUOTED.sub(lambda match: match[0] if ALLOWED_QUOTES.match(match[1] or match[2] or "") else "'[redacted]'", text)
+    return _QUOTED.sub(lambda match: match[0] if ALLOWED_QUOTES.fullmatch(match[1] or match[2] or "") else "'[redacted]'", text)
 
 
 def _redact_event(_logger: object, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:

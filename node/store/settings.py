@@ -21,7 +21,7 @@ _PEER = re.compile(r"^(?:(?P<name>[A-Za-z0-9_.-]+)=)?(?P<aet>[^@=]{1,16})@(?P<ho
 
 def check_ae_title(title: str) -> str:
     """Return `title` if it is an AE title (PS3.5 section 6.2: 1 to 16 characters, no backslash, no control characters)."""
-    if not _AE_TITLE.match(title):
+    if not _AE_TITLE.fullmatch(title):
         raise ValueError(f"{title!r} is not an AE title: 1 to 16 printable ASCII characters without backslash or outer spaces")
     return title
 
@@ -185,7 +185,7 @@ def parse_peer(text: str) -> Peer:
     ConfigurationError
         Where the text is not of that form.
     """
-    match = _PEER.match(text)
+    match = _PEER.fullmatch(text)
     if not match or match["name"]:
         raise ConfigurationError(f"{text!r} is not AET@HOST:PORT, e.g. ORTHANC@10.0.0.5:4242")
     return _validated(Peer, {"ae_title": match["aet"], "host": match["host"].strip("[]"), "port": int(match["port"])}, text)
@@ -199,7 +199,7 @@ def parse_destination(text: str) -> Destination:
     ConfigurationError
         Where the text is not of that form.
     """
-    match = _PEER.match(text)
+    match = _PEER.fullmatch(text)
     if not match:
         raise ConfigurationError(f"{text!r} is not NAME=AET@HOST:PORT, e.g. pacs=ORTHANC@10.0.0.5:4242")
     values = {

@@ -49,7 +49,7 @@ class SqlOutbox:
             if connection.execute(waiting.limit(1)).first() is None:
                 return ()
         with self._database.write() as connection:
-            ordered = waiting.order_by(deliveries.c.job_id, deliveries.c.id).with_for_update(skip_locked=True)
+            ordered = waiting.order_by(deliveries.c.job_id, deliveries.c.id).with_for_update()
             chosen = _whole_jobs(connection.execute(ordered).all(), limit)
             for row in chosen:
                 state = row.state if row.state == DeliveryState.DUE else step(row.state, DeliveryEvent.LEASE_EXPIRED)
