@@ -55,9 +55,8 @@ def read_files(model: str, paths: Sequence[Path], out: Path, settings: Settings)
     ConfigurationError
         Where there is no such model, or no DICOM file.
     """
-    from node.studies.plan import Planner  # the splitting of series into stacks, free of network and catalog
-
     from models.manifest import read_library
+    from node.studies.plan import Planner  # the splitting of series into stacks, free of network and catalog
     from workers.analysis import Analyst
 
     library = read_library(*settings.model_folders)

@@ -52,8 +52,6 @@ def _weights(manifest: Manifest, settings: Settings) -> Checked:
     except OverreadError as missing:
         fetched = all(one.source for one in manifest.weights)
         if fetched and settings.pull:
-            return note(
-                "weights", manifest.name, "are fetched at first use", f"fetch them now: {pull}"
-            )
+            return note("weights", manifest.name, "are fetched at first use", f"fetch them now: {pull}")
         return fault("weights", manifest.name, str(missing), pull)
     return ok("weights", manifest.name, f"version {manifest.version}, SHA-256 right")

@@ -60,6 +60,8 @@ class Ledger:
 
     def stop(self, timeout_s: float) -> bool:
         """Write what is left, then end the thread; False where the catalog did not take it in time."""
+        if not self._thread.is_alive():
+            return self._entries.empty()
         written = self.flush(timeout_s)
         self._stopping.set()
         self._entries.put(lambda: None)
