@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +18,7 @@ from node.store.settings import Settings
 from node.store.spool import Spool
 from workers.encode.encode import EncodedObject, encode, summary
 from workers.encode.identity import ResultIdentity
-from workers.series.load import load_stack
+from workers.series.stack import load_stack
 
 RESULTS: Final = "results"
 """Folder of the spool that holds what we made."""
@@ -63,12 +64,12 @@ class Analyst:
             run=claim.run,
             created_at=claim.created_at,
         )
-        objects, said = self.read(manifest, [Path(path) for path in claim.instance_paths], identity)
+        objects, said = self.read(manifest, [Path(path) for path in claim.instance_paths], claim.facts, identity)
         folder = f"{RESULTS}/{claim.study_uid}/{claim.job_id}.{claim.fence}"
         return ResultSet(tuple(_keep(spool, folder, made) for made in objects), said)
 
     def read(
-        self, manifest: Manifest, paths: Sequence[Path], identity: ResultIdentity
+        self, manifest: Manifest, paths: Sequence[Path], facts: Facts, identity: ResultIdentity
     ) -> tuple[tuple[EncodedObject, ...], Facts]:
         """Read one stack with one model, without catalog or spool.
 
@@ -76,14 +77,17 @@ class Analyst:
         ----------
         paths
             The stack's instances, in slice order.
+        facts
+            Of the stack; where it is a part of a multi-frame object, ``frame_numbers`` says which.
 
         Returns
         -------
         tuple
             The objects, encoded, and the summary for a table (`node.store.records.ResultSet.summary`).
         """
-        stack = load_stack(paths)
+        stack = load_stack(paths, facts.get("frame_numbers"))
         prediction = self._model(manifest).predict(stack.image)
+        prediction = replace(prediction, notes=tuple(dict.fromkeys((*facts.get("notes", ()), *stack.notes, *prediction.notes))))
         objects = encode(prediction, stack.image, stack.sources, manifest, identity)
         return objects, summary(prediction, stack.image, stack.sources, manifest)
 

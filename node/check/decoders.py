@@ -29,7 +29,7 @@ TWELVE_BIT_PLUGIN: Final = "pylibjpeg"
 
 def installed_plugins(transfer_syntax_uid: str) -> Collection[str]:
     """Names of pydicom's decoder plugins for a transfer syntax whose libraries are installed."""
-    from pydicom.pixels.decoders import get_decoder
+    from pydicom.pixels.decoders.base import get_decoder
 
     return tuple(get_decoder(transfer_syntax_uid).available_plugins)
 

@@ -79,7 +79,13 @@ def _parts(view: StudyView) -> list[RenderableType]:
     deliveries = _table("Destination", "Object", "State", "Try", "Last answer", title="Deliveries")
     for sent in view.deliveries:
         again = f"\n[dim]again at {moment(sent.next_at)}[/]" if sent.next_at and sent.state == "due" else ""
-        deliveries.add_row(sent.destination, sent.kind, coloured(sent.state), str(sent.attempt), escape(sent.reason) + again)
+        deliveries.add_row(
+            sent.destination,
+            sent.kind,
+            coloured(sent.state),
+            str(sent.attempt),
+            escape(sent.reason or ("stored" if sent.state == "sent" else "")) + again,
+        )
     events = _table("At", "Event", "Detail", title="Events")
     for at, kind, detail in view.events:
         events.add_row(moment(at), escape(kind), escape(detail))

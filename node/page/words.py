@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from node.store.records import JobView, StudyView
 from node.store.states import DeliveryState, JobState
 
 
-def finding_in_words(finding: dict[str, Any]) -> str:
+def finding_in_words(finding: Mapping[str, Any]) -> str:
     """``Pneumonia: present (93 %)``."""
     probability = finding.get("probability")
     share = f" ({100 * float(probability):.0f} %)" if probability is not None else ""
     return f"{finding.get('name', '')}: {finding.get('verdict', '')}{share}"
 
 
-def measurement_in_words(measurement: dict[str, Any]) -> str:
-    """``Lung, volume: 2310 ml``."""
-    value = number(measurement.get("value"))
-    return f"{measurement.get('name', '')}, {measurement.get('quantity', '')}: {value} {measurement.get('unit', '')}".rstrip()
+def measurements_in_words(measurements: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line for each structure: ``Body: area 57353 mm2, mean 3.79 HU``."""
+    by_name: dict[str, list[str]] = {}
+    for one in measurements:
+        figure = f"{one.get('quantity', '')} {number(one.get('value'))} {one.get('unit', '')}".strip()
+        by_name.setdefault(str(one.get("name", "")), []).append(figure)
+    return [f"{name}: {', '.join(figures)}" for name, figures in by_name.items()]
 
 
 def number(value: object) -> str:
@@ -36,7 +40,7 @@ def answer_in_words(job: JobView) -> list[str]:
     if job.state is not JobState.PUBLISHED:
         return [job.reason or str(job.state)]
     lines = [finding_in_words(finding) for finding in job.summary.get("findings", [])]
-    lines += [measurement_in_words(measurement) for measurement in job.summary.get("measurements", [])]
+    lines += measurements_in_words(job.summary.get("measurements", []))
     lines += [str(note) for note in job.summary.get("notes", [])]
     return lines or ["nothing found"]
 

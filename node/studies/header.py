@@ -7,23 +7,21 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Literal
+from typing import BinaryIO, Final
 
 import pydicom
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileDataset
 from pydicom.errors import InvalidDicomError
-from pydicom.tag import Tag
-from pydicom.uid import DeflatedExplicitVRLittleEndian
+from pydicom.tag import BaseTag, Tag
 
 from node.routing.facts import KEYWORDS, read_keywords
 from node.store.attributes import BROKEN, number, quietly, text, texts
 from node.store.frames import is_cross_sectional, is_enhanced, read_slices
 from node.store.geometry import Slice
+from node.store.pixels import PIXEL_DATA, UNDEFINED, is_deflated, seek_pixels
 from node.store.records import Facts, StoredInstance
 from node.studies.technique import ATTRIBUTES, Technique, read_technique
 
-PIXELS: Final = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
-"""Float Pixel Data, Double Float Pixel Data, Pixel Data."""
 _CHUNK: Final = 1 << 20
 _GEOMETRY: Final = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "FrameOfReferenceUID", "SliceThickness")
 _PIXEL_MODULE: Final = (
@@ -35,8 +33,16 @@ _SEQUENCES: Final = (
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
     *("ViewCodeSequence", "AnatomicRegionSequence"),
 )
-_WANTED: Final = sorted(
-    {*KEYWORDS, *_GEOMETRY, *_PIXEL_MODULE, *_SEQUENCES, "InstanceNumber", *(attribute.keyword for attribute in ATTRIBUTES)}
+_WANTED: Final[list[BaseTag]] = sorted(
+    Tag(keyword)
+    for keyword in {
+        *KEYWORDS,
+        *_GEOMETRY,
+        *_PIXEL_MODULE,
+        *_SEQUENCES,
+        "InstanceNumber",
+        *(attribute.keyword for attribute in ATTRIBUTES),
+    }
 )
 
 
@@ -99,7 +105,7 @@ def read_headers(instances: Iterable[StoredInstance], root: Path) -> tuple[Insta
 def _read(stored: StoredInstance, path: Path) -> InstanceHeader:
     try:
         with path.open("rb") as file:
-            dataset = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(_WANTED))
+            dataset = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=_WANTED)
             pixels = _digest_of_pixels(file, dataset, path)
     except (OSError, EOFError, InvalidDicomError, *BROKEN) as broken:
         return InstanceHeader(
@@ -140,36 +146,21 @@ def _digest(dataset: Dataset, slices: Sequence[Slice], pixels: bytes, sop_instan
     return digest.hexdigest()
 
 
-def _digest_of_pixels(file: BinaryIO, dataset: Any, path: Path) -> bytes | None:
+def _digest_of_pixels(file: BinaryIO, dataset: FileDataset, path: Path) -> bytes | None:
     """SHA-256 of the value of the pixel data element, or None where there is none."""
     digest = hashlib.sha256()
-    if dataset.file_meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
-        # nothing to seek in: the pixels lie inside the compressed stream
+    if is_deflated(dataset):
         whole = pydicom.dcmread(path)
-        element = next((whole[tag] for tag in sorted(PIXELS) if tag in whole), None)
+        element = next((whole[tag] for tag in sorted(PIXEL_DATA) if tag in whole), None)
         if element is None or not element.value:
             return None
         digest.update(element.value)
         return digest.digest()
-    length = _length_of_value(file, dataset)
-    if not length:
+    left = seek_pixels(file, dataset)
+    if not left:
         return None
-    left = length
+    left = left if left != UNDEFINED else path.stat().st_size
     while left > 0 and (chunk := file.read(min(_CHUNK, left))):
         digest.update(chunk)
         left -= len(chunk)
     return digest.digest()
-
-
-def _length_of_value(file: BinaryIO, dataset: Any) -> int:
-    """Go to the value of pixel data, before which `dcmread` stopped; its length, 0 where absent (PS3.5 section 7.1)."""
-    implicit, little = dataset.original_encoding
-    order: Literal["little", "big"] = "little" if little else "big"
-    head = file.read(8)
-    if len(head) < 8:
-        return 0
-    tag = Tag(int.from_bytes(head[0:2], order), int.from_bytes(head[2:4], order))
-    if tag not in PIXELS:
-        return 0
-    length = int.from_bytes(head[4:8] if implicit else file.read(4), order)
-    return 1 << 62 if length == 0xFFFFFFFF else length

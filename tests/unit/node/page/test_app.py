@@ -99,7 +99,12 @@ def test_list_shows_state_answers_and_deliveries(page: Client) -> None:
         "1.2.4",
     ):
         assert part in text
+    assert '<span class="state refused">refused</span>' in text
     assert 'http-equiv="refresh"' not in text
+
+
+def test_list_points_to_the_reason_where_nothing_was_read(page: Client) -> None:
+    assert "not read: why" in page(a_study(jobs=(), deliveries=()), token=TOKEN).get("/").text
 
 
 def test_list_refreshes_while_something_moves(page: Client) -> None:

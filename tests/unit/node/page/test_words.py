@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from node.page.words import answer_in_words, deliveries_in_words, jobs_in_words, number
+from node.page.words import answer_in_words, deliveries_in_words, jobs_in_words, measurements_in_words, number
 from node.store.states import JobState
 from tests.unit.node.page.views import FINDING, LUNG, a_job, a_study
 
@@ -16,7 +16,16 @@ def test_number(value: object, words: str) -> None:
 
 def test_published_job_says_what_it_found() -> None:
     job = a_job(findings=[FINDING], measurements=[LUNG], notes=["cut off"])
-    assert answer_in_words(job) == ["Pneumonia: present (93 %)", "Right lung, volume: 2310 ml", "cut off"]
+    assert answer_in_words(job) == ["Pneumonia: present (93 %)", "Right lung: volume 2310 ml", "cut off"]
+
+
+def test_figures_of_one_structure_are_one_line() -> None:
+    body = [
+        {"name": "Body", "quantity": "area", "value": 57353.2, "unit": "mm2"},
+        {"name": "Bone", "quantity": "area", "value": 2.0},
+    ]
+    body += [{"name": "Body", "quantity": "mean", "value": 3.791, "unit": "HU"}]
+    assert measurements_in_words(body) == ["Body: area 57353 mm2, mean 3.79 HU", "Bone: area 2"]
 
 
 def test_job_without_findings_says_so() -> None:

@@ -1,0 +1,64 @@
+"""``overread dispatch``: complete studies into jobs, results to their destinations."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import typer
+
+from node.commands.options import ConfigOption, DataOption, settings_from
+
+app = typer.Typer()
+
+
+@app.command()
+def dispatch(config: ConfigOption = None, data: DataOption = None) -> None:
+    """Plan studies, wake workers and deliver results, until SIGTERM."""
+    import signal
+
+    from models.manifest import read_library
+    from node.delivery.courier import Courier
+    from node.dispatch.dispatcher import Dispatcher
+    from node.dispatch.queue import JobQueue
+    from node.store.catalog.catalog import open_catalog
+    from node.store.clock import SystemClock
+    from node.store.log import configure_logging
+    from node.studies.plan import Planner
+
+    configure_logging()
+    settings = settings_from(config, data=data)
+    planner = Planner(settings, read_library(*settings.model_folders))
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    catalog = open_catalog(settings)
+    with JobQueue(settings) as queue:
+        loop = Dispatcher(catalog.worklist, catalog.intake, planner, queue, quiet_s=settings.quiet_s, clock=SystemClock())
+        run_together([loop.run, Courier(settings, catalog).run], stop)
+    catalog.close()
+
+
+def run_together(loops: list[Callable[[threading.Event], None]], stop: threading.Event) -> None:
+    """Run each loop in a thread until `stop` is set; where one breaks, the others end too and its exception is raised.
+
+    A process of which half has died would look well: the supervisor starts a whole one instead.
+    """
+    broken: list[BaseException] = []
+
+    def guarded(loop: Callable[[threading.Event], None]) -> None:
+        try:
+            loop(stop)
+        except BaseException as fault:  # noqa: BLE001 - raised again below, in the main thread
+            broken.append(fault)
+        finally:
+            stop.set()
+
+    threads = [threading.Thread(target=guarded, args=(loop,), name=f"loop-{number}") for number, loop in enumerate(loops)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        while thread.is_alive():
+            thread.join(0.5)  # in pieces, so that signals reach the main thread
+    if broken:
+        raise broken[0]

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from node.commands import check as command
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "overread.toml"
+    path.write_text(f'data = "{tmp_path / "data"}"\nhost = "127.0.0.1"\nport = {free()}\nhttp = "127.0.0.1:{free()}"\n')
+    return path
+
+
+def free() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def test_wrong_key_is_a_fault_that_names_the_right_one(config: Path) -> None:
+    config.write_text('ae_titel = "X"\n')
+    said = CliRunner().invoke(command.app, ["--config", str(config), "--json"])
+    assert said.exit_code == 1
+    (fault,) = json.loads(said.stdout)
+    assert fault["level"] == "fault"
+    assert "ae_title" in fault["says"]
+
+
+def test_all_well_without_destination_exits_0(config: Path) -> None:
+    said = CliRunner().invoke(command.app, ["--config", str(config), "--json"])
+    found = json.loads(said.stdout)
+    assert said.exit_code == 0, [one for one in found if one["level"] == "fault"]
+    assert {one["part"] for one in found} >= {
+        "configuration",
+        "destination",
+        "decoder",
+        "weights",
+        "disk",
+        "catalog",
+        "queue",
+        "port",
+        "page",
+    }
+
+
+def test_destination_that_is_away_exits_1_and_says_what_to_do(config: Path) -> None:
+    with config.open("a") as file:
+        file.write(f'[[destinations]]\nname = "pacs"\nae_title = "PACS"\nhost = "127.0.0.1"\nport = {free()}\n')
+    said = CliRunner().invoke(command.app, ["--config", str(config)], env={"COLUMNS": "200"})
+    assert said.exit_code == 1
+    assert "cannot be reached" in said.stdout
+    assert "1 fault" in said.stdout

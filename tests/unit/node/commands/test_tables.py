@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from node.commands.tables import show_studies, show_study
+from node.store.states import JobState
+from tests.unit.node.page.views import a_job, a_study
+
+
+def printed(show: object, what: object) -> str:
+    console = Console(file=io.StringIO(), width=200)
+    show(what, console)  # type: ignore[operator]
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_list() -> None:
+    text = printed(show_studies, [a_study(), a_study("1.2.9", jobs=(a_job(JobState.REFUSED, reason="[lateral] view"),))])
+    for part in ("1.2.3", "Pneumonia: present (93 %)", "pacs 1 of 2 sent, 1 failed", "[lateral] view"):
+        assert part in text
+    assert "No study" in printed(show_studies, [])
+
+
+def test_one_study_in_full() -> None:
+    text = printed(show_study, a_study())
+    for part in (
+        "quiet for 10 s",
+        "reads CT, this is CR",
+        "PA <chest>",
+        "A900: no",
+        "again at",
+        "Right lung: volume 2310 ml",
+        "Events",
+    ):
+        assert part in text
