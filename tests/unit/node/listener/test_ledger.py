@@ -96,3 +96,27 @@ def test_own_results_are_recognised_off_the_answering_thread() -> None:
     ledger.stop(5)
     assert [one.own_result for one in intake.arrivals.values()] == [False, True]
     assert intake.events == [("kind", "detail", "1.2")]
+
+
+class Picky(MemoryIntake):
+    """Takes everything but one instance, whatever is wrong with it."""
+
+    def arrived(self, arrivals: Sequence[Arrival]) -> None:
+        if any(arrival.path == "in/3" for arrival in arrivals):
+            raise ValueError("no such thing")
+        super().arrived(arrivals)
+
+
+def test_one_row_that_is_never_taken_holds_nobody_up() -> None:
+    intake = Picky()
+    ledger = Ledger(intake)
+    ledger.opened(association("one"))
+    for number in range(6):
+        ledger.arrived(arrival(number))
+    ledger.closed("one", "released")
+    ledger.start()
+    assert ledger.flush(20)
+    assert sorted(intake.arrivals) == ["in/0", "in/1", "in/2", "in/4", "in/5"]
+    assert intake.ended == {"one": "released"}
+    assert {kind for kind, _, _ in intake.events} == {"not taken"}
+    ledger.stop(5)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 import struct
 import time
@@ -15,6 +17,7 @@ from node.command_set import AFFECTED_SOP_INSTANCE_UID, ERROR_COMMENT, MESSAGE_I
 from node.doubles.intake import MemoryIntake
 from node.doubles.peer import Requestor
 from node.listener.listener import Listener
+from node.store import spool
 from node.store.part10 import read_head
 from node.upper_layer import Context
 from tests.unit.node.listener.conftest import Start
@@ -322,3 +325,24 @@ def test_an_object_that_is_broken_off_is_not_kept(
     assert temporaries(listener) == []
     assert [kind for kind, _, _ in intake.events] == ["broken off"]
     assert eventually(lambda: listener.open_connections == 0)
+
+
+@pytest.mark.parametrize(
+    ("call", "number"), [("write", errno.ENOSPC), ("write", errno.EIO), ("fdatasync", errno.EIO), ("link", errno.ENOSPC)]
+)
+def test_a_disk_that_fails_is_never_answered_with_success(
+    listener: Listener, requestor: Requestor, monkeypatch: pytest.MonkeyPatch, call: str, number: int
+) -> None:
+    real = getattr(os, call)
+
+    def failing(*arguments: object) -> object:
+        if ".part" in str(Path(f"/proc/self/fd/{arguments[0]}").readlink() if isinstance(arguments[0], int) else arguments[0]):
+            raise OSError(number, os.strerror(number))
+        return real(*arguments)
+
+    monkeypatch.setattr(spool.os, call, failing)
+    assert store(requestor, encode(image())).number(STATUS) == 0xA700
+    assert stored_files(listener) == []
+    assert temporaries(listener) == []
+    monkeypatch.undo()
+    assert store(requestor, encode(image())).number(STATUS) == 0, "when there is room again, the same association goes on"
