@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from node import command_set, upper_layer
 from node.association import AssociationRejectedForNow, echo
@@ -161,3 +163,15 @@ def test_what_an_earlier_listener_left_is_told_at_start(start: Start, intake: Me
     )
     assert (found.size_bytes, found.transfer_syntax_uid, found.version) == (lost.size_bytes, lost.transfer_syntax_uid, 1)
     assert intake.arrivals.keys() == told.keys()
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.binary(min_size=1, max_size=400), min_size=1, max_size=4))
+def test_whatever_a_peer_sends_the_next_one_is_served(peer: Peer, listener: Listener, noise: list[bytes]) -> None:
+    with Requestor(listener.port, CONTEXTS) as requestor:
+        requestor.associate()
+        for piece in noise:
+            requestor.data(1, piece, last=piece[0] % 2 == 0)
+        requestor.send(noise[0])
+    assert eventually(lambda: listener.open_connections == 0)
+    assert echo(peer, "NEXT") == 0
