@@ -74,18 +74,25 @@ def _item(kind: int, value: bytes) -> bytes:
 
 def associate_request(calling_ae: str, called_ae: str, contexts: Mapping[int, Context], longest_pdu: int) -> bytes:
     """An A-ASSOCIATE-RQ (PS3.8 section 9.3.2)."""
-    items = _item(0x10, APPLICATION_CONTEXT.encode())
+    content = _item(0x10, APPLICATION_CONTEXT.encode())
     for context_id, context in contexts.items():
         syntaxes = b"".join(_item(0x40, uid.encode()) for uid in context.transfer_syntax_uids)
-        items += _item(0x20, struct.pack(">BBBB", context_id, 0, 0, 0) + _item(0x30, context.sop_class_uid.encode()) + syntaxes)
+        content += _item(0x20, struct.pack(">BBBB", context_id, 0, 0, 0) + _item(0x30, context.sop_class_uid.encode()) + syntaxes)
     user = _item(0x51, struct.pack(">L", longest_pdu))
     user += _item(0x52, IMPLEMENTATION_CLASS_UID.encode()) + _item(0x55, IMPLEMENTATION_VERSION_NAME.encode())
     titles = called_ae.encode("ascii").ljust(16) + calling_ae.encode("ascii").ljust(16)
-    body = struct.pack(">HH", 1, 0) + titles + bytes(32) + items + _item(0x50, user)
+    body = struct.pack(">HH", 1, 0) + titles + bytes(32) + content + _item(0x50, user)
     return struct.pack(">BBL", A_ASSOCIATE_RQ, 0, len(body)) + body
 
 
-def _items(body: bytes) -> Iterator[tuple[int, bytes]]:
+def items(body: bytes) -> Iterator[tuple[int, bytes]]:
+    """Items of an association PDU, or of an item: type and content (PS3.8 section 9.3.2).
+
+    Raises
+    ------
+    NotUnderstood
+        Where one is cut off.
+    """
     position = 0
     while position < len(body):
         if position + 4 > len(body):
@@ -105,12 +112,12 @@ def decode_accept(body: bytes) -> Accepted:
     """
     contexts: dict[int, tuple[int, str]] = {}
     longest_pdu = 0
-    for kind, value in _items(body[68:]):
+    for kind, value in items(body[68:]):
         if kind == 0x21 and len(value) >= 4:
-            syntaxes = [syntax for inner, syntax in _items(value[4:]) if inner == 0x40]
+            syntaxes = [syntax for inner, syntax in items(value[4:]) if inner == 0x40]
             contexts[value[0]] = (value[2], syntaxes[0].decode("ascii", "replace").strip(" \0") if syntaxes else "")
         elif kind == 0x50:
-            for inner, content in _items(value):
+            for inner, content in items(value):
                 if inner == 0x51 and len(content) == 4:
                     longest_pdu = struct.unpack(">L", content)[0]
     return Accepted(contexts, longest_pdu)

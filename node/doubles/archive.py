@@ -64,6 +64,11 @@ class Archive:
         self._ae: Any = None
 
     @property
+    def log(self) -> Path:
+        """One JSON object a line for every successful store."""
+        return self.folder / LOG_NAME
+
+    @property
     def port(self) -> int:
         """The port it listens on; known after `start`."""
         return int(self._server.server_address[1])
@@ -97,10 +102,9 @@ class Archive:
 
     def stores(self) -> list[Store]:
         """Every successful store so far, in order; also what an earlier archive in this folder logged."""
-        log = self.folder / LOG_NAME
-        if not log.exists():
+        if not self.log.exists():
             return []
-        return [Store(**json.loads(line)) for line in log.read_text(encoding="utf-8").splitlines()]
+        return [Store(**json.loads(line)) for line in self.log.read_text(encoding="utf-8").splitlines()]
 
     def _store(self, event: Event) -> int:
         with self._lock:
@@ -123,6 +127,6 @@ class Archive:
                 calling_ae=str(event.assoc.requestor.ae_title).strip(),
                 path=path.name,
             )
-            with (self.folder / LOG_NAME).open("a", encoding="utf-8") as log:
+            with self.log.open("a", encoding="utf-8") as log:
                 log.write(json.dumps(asdict(store)) + "\n")
             return answer

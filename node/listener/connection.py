@@ -25,7 +25,7 @@ INVALID_PARAMETER: Final = 6
 
 
 class ConnectionEnded(Retryable):
-    """The peer went away, or took too long; `silent` where it never said anything, as probes do."""
+    """The peer went away, or took too long; `silent` where it never requested an association, as probes do."""
 
     def __init__(self, reason: str, *, silent: bool = False) -> None:
         super().__init__(reason)
@@ -66,12 +66,12 @@ class Connection:
         """
         self._socket.settimeout(min(timeout_s, self._idle_s))
         head = bytearray(6)
-        self._fill(memoryview(head), at_start=True)
+        self._fill(memoryview(head), silent=True)
         kind, _, length = struct.unpack(">BBL", head)
         if kind != upper_layer.A_ASSOCIATE_RQ or length > _LONGEST_REQUEST:
             raise ConnectionEnded("not an association request", silent=True)
         body = bytearray(length)
-        self._fill(memoryview(body))
+        self._fill(memoryview(body), silent=True)
         self._socket.settimeout(self._idle_s)
         return bytes(head + body)
 
@@ -129,12 +129,11 @@ class Connection:
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
 
-    def _fill(self, view: memoryview, *, at_start: bool = False) -> None:
+    def _fill(self, view: memoryview, *, silent: bool = False) -> None:
         """Fill `view`, in at most twice the idle time however the bytes drip."""
         deadline = time.monotonic() + 2 * self._idle_s
         position = 0
         while position < len(view):
-            silent = at_start and position == 0
             try:
                 received = self._socket.recv_into(view[position:])
             except TimeoutError as late:
@@ -145,4 +144,4 @@ class Connection:
                 raise ConnectionEnded("the peer closed the connection", silent=silent)
             position += received
             if time.monotonic() > deadline:
-                raise ConnectionEnded("the peer was too slow")
+                raise ConnectionEnded("the peer was too slow", silent=silent)

@@ -6,6 +6,7 @@ The promise to a sender rests on the spool alone; a row that is lost with the pr
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import queue
 import threading
 import time
@@ -22,6 +23,8 @@ BATCH: Final = 500
 GATHER_S: Final = 0.05
 """Seconds to gather arrivals before one transaction writes them."""
 _LONGEST_WAIT_S: Final = 5.0
+_TRIES: Final = 4
+"""After so many, what is written is suspected, and not the catalog."""
 
 _Entry = Arrival | Callable[[], None]
 
@@ -60,6 +63,8 @@ class Ledger:
 
     def stop(self, timeout_s: float) -> bool:
         """Write what is left, then end the thread; False where the catalog did not take it in time."""
+        if not self._thread.is_alive():
+            return self._entries.empty()
         written = self.flush(timeout_s)
         self._stopping.set()
         self._entries.put(lambda: None)
@@ -69,10 +74,15 @@ class Ledger:
     def _run(self) -> None:
         while not self._stopping.is_set():
             arrivals, then = self._gather()
-            if arrivals:
-                self._persist(lambda batch=arrivals: self._intake.arrived([self._recognised(one) for one in batch]))  # type: ignore[misc]
+            if arrivals and not self._persist(lambda: self._arrived(arrivals)):  # noqa: B023 - called before the next round
+                for arrival in arrivals:
+                    if not self._persist(lambda: self._arrived([arrival])):  # noqa: B023 - called before the next round
+                        log.error("the catalog does not take an instance; the next start tries again", path=arrival.path)
             if then is not None:
                 self._persist(then)
+
+    def _arrived(self, arrivals: list[Arrival]) -> None:
+        self._intake.arrived([self._recognised(arrival) for arrival in arrivals])
 
     def _gather(self) -> tuple[list[Arrival], Callable[[], None] | None]:
         """The next arrivals, and what comes after them."""
@@ -95,18 +105,29 @@ class Ledger:
             return arrival
         return dataclasses.replace(arrival, own_result=True)
 
-    def _persist(self, write: Callable[[], None]) -> None:
-        """Write, again and again with growing waits: order matters, and the catalog may be away for a while."""
+    def _persist(self, write: Callable[[], None]) -> bool:
+        """Write, again and again with growing waits, for order matters and the catalog may be away for a while.
+
+        False where the catalog takes other things but not this one: nothing that waits behind it may suffer.
+        """
         wait_s = 0.1
-        while True:
+        for attempt in itertools.count(1):
             try:
                 write()
             except Exception as fault:  # noqa: BLE001 - whatever a catalog raises, the thread must live and the rows must not go
-                log.warning(
-                    "catalog did not take what arrived, trying again", fault=type(fault).__name__, waiting=self._entries.qsize()
-                )
+                log.warning("the catalog did not take what arrived", fault=type(fault).__name__, waiting=self._entries.qsize())
+                if attempt % _TRIES == 0 and self._takes_others():
+                    return False
                 if self._stopping.wait(wait_s):
-                    return
+                    break
                 wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
             else:
-                return
+                break
+        return True
+
+    def _takes_others(self) -> bool:
+        try:
+            self._intake.event("not taken", "what arrived was refused by the catalog, though it takes this: look at the log")
+        except Exception:  # noqa: BLE001 - as above
+            return False
+        return True

@@ -59,6 +59,12 @@ class Listener:
             raise ConfigurationError("the listener was not started")
         return int(self._socket.getsockname()[1])
 
+    @property
+    def open_connections(self) -> int:
+        """How many connections are open, with or without an association."""
+        with self._lock:
+            return len(self._connections)
+
     def start(self) -> None:
         """Clean the spool, bind, serve; returns after the listener has answered a C-ECHO of its own.
 
@@ -104,9 +110,13 @@ class Listener:
         try:
             family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
             bound = socket.socket(family, kind)
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            bound.bind(address)
-            bound.listen(_WAITING)
+            try:
+                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                bound.bind(address)
+                bound.listen(_WAITING)
+            except OSError:
+                bound.close()
+                raise
         except OSError as fault:
             raise ConfigurationError(
                 f"cannot listen on {host}:{port} ({fault.strerror}): choose another --port or --host"

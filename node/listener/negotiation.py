@@ -36,6 +36,18 @@ TRANSFER_SYNTAXES_NOT_SUPPORTED: Final = 4
 LONGEST_PDU: Final = 131072
 """Bytes in one P-DATA-TF that we ask peers not to exceed."""
 
+_BROKEN: Final = (
+    AssertionError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    NotImplementedError,
+    struct.error,
+)
+"""What pynetdicom raises on requests that are not well formed."""
+
 _MEDIA_DIRECTORY: Final = "1.2.840.10008.1.3.10"
 
 EXPLICIT_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2.1"
@@ -74,7 +86,7 @@ class Negotiated:
     longest_pdu: int
 
 
-@functools.cache
+@functools.lru_cache(maxsize=1024)
 def is_storage(sop_class_uid: str) -> bool:
     """Whether objects of that class can be stored: the Storage service class, and whatever nobody knows as something else."""
     service = uid_to_service_class(sop_class_uid)
@@ -113,7 +125,7 @@ def negotiate(pdu: bytes) -> Negotiated:
         proposed = primitive.presentation_context_definition_list
         calling_ae, called_ae = (title.strip(" \0") for title in (primitive.calling_ae_title, primitive.called_ae_title))
         longest_pdu = primitive.maximum_length_received or 0
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, NotImplementedError, struct.error) as broken:
+    except _BROKEN as broken:
         raise NotUnderstood("the association request is not well formed") from broken
     results = [_result(context) for context in proposed]
     accepted = {

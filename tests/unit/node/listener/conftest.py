@@ -1,0 +1,47 @@
+"""A listener on loopback, and who sends to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from node.doubles.intake import MemoryIntake
+from node.listener.listener import Listener
+from node.store.settings import Limits, Peer, Settings
+
+
+@pytest.fixture
+def intake() -> MemoryIntake:
+    return MemoryIntake()
+
+
+Start = Callable[..., Listener]
+
+
+@pytest.fixture
+def start(tmp_path: Path, intake: MemoryIntake) -> Iterator[Start]:
+    """Start a listener with these limits; each is stopped at the end."""
+    started: list[Listener] = []
+
+    def begin(**limits: float) -> Listener:
+        chosen = Limits.model_validate({"disk_reserve_mb": 0, **limits})
+        listener = Listener(Settings(data=tmp_path / "data", host="127.0.0.1", port=0, limits=chosen), intake)
+        listener.start()
+        started.append(listener)
+        return listener
+
+    yield begin
+    for listener in started:
+        listener.stop(drain_s=0.5)
+
+
+@pytest.fixture
+def listener(start: Start) -> Listener:
+    return start()
+
+
+@pytest.fixture
+def peer(listener: Listener) -> Peer:
+    return Peer(ae_title="OVERREAD", host="127.0.0.1", port=listener.port)
