@@ -20,6 +20,7 @@ from pydicom.uid import (
     DigitalXRayImageStorageForPresentation,
     EnhancedCTImageStorage,
     EnhancedMRImageStorage,
+    ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     MRImageStorage,
     SecondaryCaptureImageStorage,
@@ -297,6 +298,15 @@ def enhanced(
             groups.append(group)
     dataset.PerFrameFunctionalGroupsSequence = groups
     return dataset
+
+
+def big_endian(dataset: FileDataset) -> FileDataset:
+    """The same single-frame 16-bit image in Explicit VR Big Endian."""
+    made = FileDataset("", {}, file_meta=dataset.file_meta, preamble=b"\0" * 128, is_implicit_VR=False, is_little_endian=False)
+    made.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
+    made.update(dataset)
+    made.PixelData = np.frombuffer(dataset.PixelData, "<u2").byteswap().tobytes()
+    return made
 
 
 def write(datasets: Iterable[Dataset], folder: Path) -> list[Path]:

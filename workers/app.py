@@ -7,10 +7,12 @@ import secrets
 import signal
 import socket
 import threading
+import warnings
 from typing import Any, Final
 
 import redis
 from celery import Celery, signals
+from celery.platforms import SecurityWarning
 from celery.worker import state
 
 from node.store.broker import QUEUE, celery_options, redis_url
@@ -54,6 +56,8 @@ def serve(settings: Settings, opens: OpenWorkshop = open_workshop) -> int:
     def keep_our_logging(**_: Any) -> None:
         """Celery sets up no logging of its own where this signal has a receiver."""
 
+    # Celery warns of root because messages could be pickles; ours are JSON only, and a container has no other user.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
     signals.worker_process_init.connect(child_started, weak=False)
     signals.setup_logging.connect(keep_our_logging, weak=False)
     stop = threading.Event()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -21,6 +22,9 @@ app = typer.Typer()
 
 _READY_WITHIN_S: Final = 60.0
 """Seconds after which a node that still does not accept associations is said to have failed."""
+
+_SETTLES_S: Final = 30.0
+"""Seconds after the start in which a part that cannot use the settings ends the node; later it is only started again."""
 
 
 @app.command()
@@ -40,9 +44,7 @@ def serve(
     """Receive studies, read them and send the results, all on this machine, until Ctrl-C or SIGTERM."""
     from node.dispatch.premises import lock_data_folder, settle
     from node.dispatch.supervisor import Supervisor
-    from node.store.log import configure_logging
 
-    configure_logging()
     flags = {"data": data, "ae_title": ae_title, "host": host, "port": port, "http": http, "quiet_s": quiet}
     settings = settings_from(config, to=to or (), **flags)
     with lock_data_folder(settings.data):
@@ -50,14 +52,18 @@ def serve(
         stopped: list[int] = []
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda number, _frame: stopped.append(number))
-        supervisor = Supervisor(_environment(), settings.limits.drain_s)
+        supervisor = Supervisor(_environment(), settings.limits.drain_s, _report)
         try:
-            _start(supervisor, settings, told)
-            status = _tend(supervisor, settings, stopped)
+            status = _tend(supervisor, settings, told, stopped)
         finally:
             supervisor.stop("listen", "dispatch", "page", "work")
             supervisor.stop()  # the queue, last
     sys.exit(status)
+
+
+def _report(event: str, **values: object) -> None:
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    sys.stderr.write(f"{at} {event} " + " ".join(f"{key}={value}" for key, value in values.items()) + "\n")
 
 
 def _environment() -> dict[str, str]:
@@ -67,42 +73,55 @@ def _environment() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if key not in {"OVERREAD_DATA", "OVERREAD_CONFIG", "OVERREAD_MIRROR"}}
 
 
-def _start(supervisor: Supervisor, settings: Settings, told: Path) -> None:
+def _start_first(supervisor: Supervisor, settings: Settings, told: Path) -> None:
+    """The listener, for a PACS may be waiting, and the queue, which costs nothing; the rest when images are accepted."""
     from node.dispatch.supervisor import Part, overread_command
 
-    def part(name: str, at_parents_death: signal.Signals = signal.SIGTERM) -> Part:
-        return Part(name, tuple(overread_command(name, "--config", str(told))), at_parents_death)
-
-    supervisor.start(part("listen"))  # first: a PACS may be waiting
+    supervisor.start(Part("listen", overread_command("listen", "--config", str(told))))
     if settings.queue_url is None:
-        queue = (sys.executable, "-P", "-m", "node.dispatch.embedded", str(settings.data))
-        supervisor.start(Part("queue", queue))
-    supervisor.start(part("dispatch"))
-    supervisor.start(part("page"))
+        supervisor.start(Part("queue", (sys.executable, "-P", "-m", "node.dispatch.embedded", str(settings.data))))
+
+
+def _start_rest(supervisor: Supervisor, told: Path) -> None:
+    from node.dispatch.supervisor import Part, overread_command
+
+    for name in ("dispatch", "page"):
+        supervisor.start(Part(name, overread_command(name, "--config", str(told))))
     # A worker that was asked to end would first end its job, without a queue or anybody who waits for it: its lease covers that.
-    supervisor.start(part("work", signal.SIGKILL))
+    supervisor.start(Part("work", overread_command("work", "--config", str(told)), signal.SIGKILL))
 
 
-def _tend(supervisor: Supervisor, settings: Settings, stopped: list[int]) -> int:
-    """Keep the parts until a signal comes; return the exit status."""
+def _tend(supervisor: Supervisor, settings: Settings, told: Path, stopped: list[int]) -> int:
+    """Start the parts and keep them until a signal comes; return the exit status."""
     from node.dispatch.premises import accepts
 
+    _start_first(supervisor, settings, told)
     deadline = time.monotonic() + _READY_WITHIN_S
-    ready = False
+    while not stopped and not accepts(settings.host, settings.port):
+        supervisor.tend()
+        if _misconfigured(supervisor):
+            return 2
+        if time.monotonic() > deadline:
+            sys.stderr.write(f"overread: nothing accepts on port {settings.port}; what the listener said is above\n")
+            return 1
+        time.sleep(0.05)
+    if not stopped:
+        _start_rest(supervisor, told)
+        _announce(settings)
+    settled_at = time.monotonic() + _SETTLES_S
     while not stopped:
         supervisor.tend()
-        if not ready:
-            if name := supervisor.misconfigured():
-                sys.stderr.write(f"overread: {name} cannot start with these settings; what it said is above\n")
-                return 2
-            if accepts(settings.host, settings.port):
-                ready = True
-                _announce(settings)
-            elif time.monotonic() > deadline:
-                sys.stderr.write(f"overread: nothing accepts on port {settings.port}; what the listener said is above\n")
-                return 1
-        time.sleep(0.2 if ready else 0.05)
+        if time.monotonic() < settled_at and _misconfigured(supervisor):
+            return 2
+        time.sleep(0.2)
     return 0
+
+
+def _misconfigured(supervisor: Supervisor) -> bool:
+    name = supervisor.misconfigured()
+    if name:
+        sys.stderr.write(f"overread: {name} cannot start with these settings; what it said is above\n")
+    return name is not None
 
 
 def _announce(settings: Settings) -> None:

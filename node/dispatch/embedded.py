@@ -84,7 +84,7 @@ def serve(data: Path) -> None:
     make_folder(path.parent)
     end_leftover(path)
     configuration = folder / "valkey.conf"
-    options = {"appendonly": "yes", "appendfsync": "everysec", "loglevel": "warning", "databases": 1}
+    options = {"appendonly": "yes", "appendfsync": "everysec", "loglevel": "warning", "logfile": "valkey.log", "databases": 1}
     generate_config_file(configuration, 0, folder, options, path, "700")  # port 0: the socket only, which others cannot enter
     os.chdir(folder)
     os.execv(get_binary_path(), ["overread-queue", str(configuration)])  # noqa: S606 - no shell is wanted

@@ -92,14 +92,17 @@ def settle(settings: Settings) -> tuple[Settings, Path]:
     ConfigurationError
         Where an address is taken.
     """
-    host, _, http_port = settings.http.rpartition(":")
-    free_port(host.strip("[]") or "127.0.0.1", int(http_port) if http_port.isdigit() else 0, "--http")
+    http_host, _, http_port = settings.http.rpartition(":")
+    if not http_host or not http_port.isdigit():
+        raise ConfigurationError(f"http: {settings.http} is not HOST:PORT, e.g. 127.0.0.1:8042")
+    http_port = str(free_port(http_host.strip("[]"), int(http_port), "--http"))
     settled = settings.model_copy(
         update={
             "data": settings.data.resolve(),
             "mirror": settings.mirror.resolve() if settings.mirror else None,
             "model_folders": tuple(folder.resolve() for folder in settings.model_folders),
             "port": free_port(settings.host, settings.port, "--port"),
+            "http": f"{http_host}:{http_port}",
         }
     )
     path = settled.data / "run" / "settings.json"

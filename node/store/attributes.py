@@ -5,15 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, Final
 from warnings import catch_warnings, simplefilter
 
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
+from pydicom.tag import BaseTag, Tag
 
 BROKEN: Final = (ValueError, TypeError, OverflowError, NotImplementedError, AttributeError, LookupError, ArithmeticError)
 """What pydicom raises when it converts a value that breaks the rules of its value representation."""
+
+
+@cache
+def _tag(keyword: str) -> BaseTag:
+    return Tag(keyword)
 
 
 @contextmanager
@@ -28,8 +35,11 @@ def values(dataset: Dataset | None, keyword: str) -> tuple[Any, ...]:
     """All values of an attribute; empty where it is absent, empty or cannot be read."""
     if dataset is None:
         return ()
+    tag = _tag(keyword)
+    if tag not in dataset:
+        return ()
     try:
-        value = dataset.get(keyword)
+        value = dataset[tag].value
     except BROKEN:
         return ()
     if value is None or value == "":

@@ -12,6 +12,7 @@ from typing import BinaryIO, Final
 import pydicom
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.errors import InvalidDicomError
+from pydicom.tag import BaseTag, Tag
 
 from node.routing.facts import KEYWORDS, read_keywords
 from node.store.attributes import BROKEN, number, quietly, text, texts
@@ -32,8 +33,16 @@ _SEQUENCES: Final = (
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
     *("ViewCodeSequence", "AnatomicRegionSequence"),
 )
-_WANTED: Final = sorted(
-    {*KEYWORDS, *_GEOMETRY, *_PIXEL_MODULE, *_SEQUENCES, "InstanceNumber", *(attribute.keyword for attribute in ATTRIBUTES)}
+_WANTED: Final[list[BaseTag]] = sorted(
+    Tag(keyword)
+    for keyword in {
+        *KEYWORDS,
+        *_GEOMETRY,
+        *_PIXEL_MODULE,
+        *_SEQUENCES,
+        "InstanceNumber",
+        *(attribute.keyword for attribute in ATTRIBUTES),
+    }
 )
 
 
@@ -96,7 +105,7 @@ def read_headers(instances: Iterable[StoredInstance], root: Path) -> tuple[Insta
 def _read(stored: StoredInstance, path: Path) -> InstanceHeader:
     try:
         with path.open("rb") as file:
-            dataset = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(_WANTED))
+            dataset = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=_WANTED)
             pixels = _digest_of_pixels(file, dataset, path)
     except (OSError, EOFError, InvalidDicomError, *BROKEN) as broken:
         return InstanceHeader(

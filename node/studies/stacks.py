@@ -183,15 +183,25 @@ def _value(keyword: str, frame: Frame) -> Hashable:
 
 
 def _mark_crossing(stacks: Sequence[Stack]) -> list[Stack]:
-    """Mark localizers that do not say so: a single image across the others, or three crossing sets of few images."""
+    """Mark localizers that do not say so: a single image across the others, or three crossing sets of few images each.
+
+    Where some images of the series say so, the equipment labels its localizers, and the others are none.
+    """
+    if any(stack.localizer for stack in stacks):
+        return list(stacks)
     marked = []
     for stack in stacks:
+        count = len(stack.frames)
         others = [other for other in stacks if other is not stack and _cross(stack, other)]
-        single = len(stack.frames) == 1 and bool(others)
-        few = [other for other in others if len(other.frames) <= LOCALIZER_SLICES]
-        three_planes = len(stack.frames) <= LOCALIZER_SLICES and any(_cross(one, two) for one in few for two in few)
-        marked.append(replace(stack, localizer=stack.localizer or single or three_planes))
+        alike = [other for other in others if _alike(count, len(other.frames))]
+        three_planes = any(_cross(one, two) for one in alike for two in alike)
+        marked.append(replace(stack, localizer=(count == 1 and bool(others)) or three_planes))
     return marked
+
+
+def _alike(one: int, other: int) -> bool:
+    """Whether two sets could be planes of one localizer: few images, about equally many."""
+    return max(one, other) <= LOCALIZER_SLICES and max(one, other) <= 3 * min(one, other)
 
 
 def _cross(one: Stack, other: Stack) -> bool:

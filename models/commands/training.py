@@ -1,0 +1,100 @@
+"""`overread train` and `overread evaluate`: make a model's weights, and say how good they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+train = typer.Typer()
+evaluate = typer.Typer()
+
+
+@train.command()
+def train_command(
+    model: str = typer.Argument(help="cxr-lungs or cxr-pneumonia."),
+    dataset_dir: Path = typer.Argument(help="Folder with an index.csv; rows of split train are used."),
+    out: Path | None = typer.Option(None, help="Where weights and curve go; trained/MODEL by default."),
+    arch: str | None = typer.Option(None, help="unet for cxr-lungs, squeezenet for cxr-pneumonia."),
+    epochs: int | None = typer.Option(None, min=1, help="How often each film is seen; the model's own number by default."),
+    seed: int = typer.Option(0, help="Of folds, batches and augmentation."),
+    folds: int = typer.Option(5, min=2, help="Of the cross-validation inside train."),
+    init: Path | None = typer.Option(None, help="Weights to start from, safetensors."),
+    lungs: Path | None = typer.Option(None, help="Weights of the lung network; the shipped ones by default."),
+    unlabelled: list[Path] | None = typer.Option(None, help="Folder of films without masks, outlined in a second stage."),
+    others: list[Path] | None = typer.Option(None, help="Folder of pictures that are no chests, to learn what to refuse."),
+    resume: bool = typer.Option(False, "--resume", help="Go on from the checkpoints in OUT."),
+    threads: int = typer.Option(0, min=0, help="Of the processor; 0: all."),
+) -> None:
+    """Train a model on a labelled folder."""
+    import json
+
+    import torch
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from models.commands.watching import ProgressWatch
+    from models.training.recipes import find_recipe
+    from models.training.request import Request
+
+    recipe = find_recipe(model, arch)
+    if threads:
+        torch.set_num_threads(threads)
+    folder = out or Path("trained") / model
+    folder.mkdir(parents=True, exist_ok=True)
+    request = Request(
+        dataset=dataset_dir,
+        out=folder,
+        epochs=epochs or recipe.epochs,
+        seed=seed,
+        folds=folds,
+        init=init,
+        lungs=lungs,
+        unlabelled=tuple(unlabelled or ()),
+        others=tuple(others or ()),
+        resume=resume,
+    )
+    console = Console(stderr=True)
+    text, loss = TextColumn("{task.description}"), TextColumn("{task.fields[loss]}")
+    with Progress(text, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), loss, console=console) as progress:
+        record = recipe.run(request, ProgressWatch(progress))
+    console.print(f"Written to {folder}. To ship these weights, copy what training.json says into the model's model.toml.")
+    typer.echo(json.dumps(record))
+
+
+@evaluate.command()
+def evaluate_command(
+    model: str = typer.Argument(help="Name of a model of the library, or a folder with a model.toml."),
+    dataset_dir: Path = typer.Argument(help="Folder with an index.csv."),
+    split: str = typer.Option(..., help="Split whose rows are read, e.g. val."),
+    as_json: bool = typer.Option(False, "--json", help="One JSON object on standard output."),
+    view: str | None = typer.Option(None, help="Show a part only: border-only, border-hidden, lungs-only, chest."),
+    device: str = typer.Option("cpu", help="cpu or cuda."),
+    threads: int = typer.Option(0, min=0, help="Of the processor; 0: all."),
+) -> None:
+    """Measure a model, as it ships, on a labelled folder."""
+    import json
+
+    import torch
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from models.commands.watching import figures_table
+    from models.training.evaluation import evaluate as measure
+    from models.training.evaluation import load_for_evaluation
+    from models.training.tables import read_rows, split_rows
+
+    if threads:
+        torch.set_num_threads(threads)
+    manifest, loaded = load_for_evaluation(model, device, view)
+    count = len(split_rows(read_rows(dataset_dir), split))
+    console = Console(stderr=True)
+    with Progress(console=console) as progress:
+        task = progress.add_task(f"{manifest.name} on {split}", total=count)
+        figures = measure(manifest, loaded, dataset_dir, split, lambda: progress.advance(task))
+    if view:
+        figures["view"] = view
+    if as_json:
+        typer.echo(json.dumps(figures))
+    else:
+        Console().print(figures_table(figures))

@@ -1,0 +1,126 @@
+"""SqueezeNet 1.0 (Iandola 2016) with the names of the published ImageNet weights, and a head of our own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import max_pool2d
+
+from models.networks.weights import read_weights
+from node.store.errors import ConfigurationError
+
+FEATURES: Final = 512
+"""Channels of the last fire module."""
+
+_FIRES: Final = (
+    ("fire2", 96, 16, 64),
+    ("fire3", 128, 16, 64),
+    ("fire4", 128, 32, 128),
+    ("fire5", 256, 32, 128),
+    ("fire6", 256, 48, 192),
+    ("fire7", 384, 48, 192),
+    ("fire8", 384, 64, 256),
+    ("fire9", 512, 64, 256),
+)
+IMAGENET_MEAN: Final = (104.0, 117.0, 123.0)
+"""Blue, green and red of ImageNet, of 0 to 255: what the published weights expect to be subtracted."""
+
+
+def _halve(features: Tensor) -> Tensor:
+    return max_pool2d(features, 3, stride=2, ceil_mode=True)
+
+
+class Fire(nn.Module):
+    """A squeeze to few channels, then an expansion by 1 x 1 and 3 x 3 kernels side by side."""
+
+    def __init__(self, channels_in: int, squeeze: int, expand: int) -> None:
+        super().__init__()
+        self.conv1x1_1 = nn.Conv2d(channels_in, squeeze, 1)
+        self.conv1x1_2 = nn.Conv2d(squeeze, expand, 1)
+        self.conv3x3_2 = nn.Conv2d(squeeze, expand, 3, padding=1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        squeezed = self.conv1x1_1(features).relu()
+        return torch.cat([self.conv1x1_2(squeezed), self.conv3x3_2(squeezed)], 1).relu()
+
+
+class SqueezeNet(nn.Module):
+    """Features of colour images; for grey ones the three channels are the same.
+
+    The network is cut in two, `stem` and `body`, so that training can keep the stem as it is and compute it once.
+    """
+
+    mean: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 96, 7, stride=2, padding=3)
+        for name, channels_in, squeeze, expand in _FIRES:
+            self.add_module(name, Fire(channels_in, squeeze, expand))
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
+
+    def stem(self, grey: Tensor) -> Tensor:
+        """``(n, 1, row, column)`` of 0 to 1 to ``(n, 256, row / 8, column / 8)``."""
+        features = self.conv1(grey.expand(-1, 3, -1, -1) * 255 - self.mean).relu()
+        return _halve(self._fires(_halve(features), _FIRES[:3]))
+
+    def body(self, features: Tensor) -> Tensor:
+        """What `stem` gave to ``(n, 512, row / 16, column / 16)``."""
+        return self._fires(features, _FIRES[3:])
+
+    def _fires(self, features: Tensor, fires: tuple[tuple[str, int, int, int], ...]) -> Tensor:
+        for name, *_ in fires:
+            features = self.get_submodule(name)(_halve(features) if name == "fire9" else features)
+        return features
+
+    def forward(self, grey: Tensor) -> Tensor:
+        return self.body(self.stem(grey))
+
+
+def load_imagenet(network: SqueezeNet, path: Path) -> None:
+    """Put the published ImageNet weights into `network`; the classes of ImageNet are left behind.
+
+    Raises
+    ------
+    ConfigurationError
+        Where the file holds another network.
+    """
+    tensors = {name.replace("/", "."): tensor for name, tensor in read_weights(path).items() if not name.startswith("conv_final")}
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as unfit:
+        raise ConfigurationError(f"{path.name} does not hold the weights of SqueezeNet 1.0: {unfit}") from unfit
+
+
+class FilmClassifier(nn.Module):
+    """SqueezeNet with a linear head over the mean and the largest of each feature.
+
+    Parameters
+    ----------
+    findings
+        Number of logits.
+    dropout
+        Part of the pooled features that training leaves out.
+    """
+
+    def __init__(self, findings: int, dropout: float = 0.5) -> None:
+        super().__init__()
+        self.features = SqueezeNet()
+        self.norm = nn.BatchNorm1d(2 * FEATURES)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(2 * FEATURES, findings)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def rate(self, stem: Tensor) -> Tensor:
+        """``(n, findings)`` logits from what `SqueezeNet.stem` gave."""
+        features = self.features.body(stem)
+        pooled = torch.cat([features.mean((2, 3)), features.amax((2, 3))], 1)
+        logits: Tensor = self.head(self.dropout(self.norm(pooled)))
+        return logits
+
+    def forward(self, grey: Tensor) -> Tensor:
+        return self.rate(self.features.stem(grey))

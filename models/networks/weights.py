@@ -1,0 +1,54 @@
+"""Weights as safetensors, stored in half precision: read without executing anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from node.store.errors import ConfigurationError
+
+
+def save_weights(state: dict[str, Tensor], path: Path) -> None:
+    """Write `state` to `path`; floating point tensors in half precision, counters of batches left out."""
+    kept = {name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
+    tensors = {name: (t.half() if t.is_floating_point() else t).contiguous().cpu() for name, t in kept.items()}
+    save_file(tensors, str(path))
+    path.chmod(0o644)
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Read tensors, those in half precision as single.
+
+    Raises
+    ------
+    ConfigurationError
+        Where the file is missing or not safetensors.
+    """
+    try:
+        tensors = load_file(str(path))
+    except (OSError, SafetensorError) as broken:
+        raise ConfigurationError(f"{path.name} cannot be read as safetensors: {broken}") from broken
+    return {name: tensor.float() if tensor.dtype == torch.float16 else tensor for name, tensor in tensors.items()}
+
+
+def load_weights(network: nn.Module, path: Path) -> None:
+    """Put the weights of `path` into `network`.
+
+    Raises
+    ------
+    ConfigurationError
+        Where the file is not safetensors, or holds other tensors than the network has.
+    """
+    tensors = read_weights(path)
+    wanted = {name for name in network.state_dict() if not name.endswith("num_batches_tracked")}
+    if wanted != set(tensors):
+        odd = min(wanted ^ set(tensors))
+        raise ConfigurationError(f"{path.name} does not fit the network: {odd} is in only one of them")
+    try:
+        network.load_state_dict(tensors, strict=False)
+    except RuntimeError as unfit:
+        raise ConfigurationError(f"{path.name} does not fit the network: {unfit}") from unfit

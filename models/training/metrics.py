@@ -1,0 +1,126 @@
+"""Figures of merit, named as scikit-learn and MONAI name them, with intervals by bootstrap over patients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+REPEATS: Final = 1000
+"""Bootstrap samples of an interval."""
+
+BINS: Final = 10
+"""Bins of the expected calibration error, of equal count."""
+
+
+def dice(found: Flags, truth: Flags) -> float:
+    """Dice of two masks; 1.0 where both are empty."""
+    total = int(found.sum()) + int(truth.sum())
+    return 2 * int((found & truth).sum()) / total if total else 1.0
+
+
+def expected_calibration_error(labels: Flags, probabilities: Floats, bins: int = BINS) -> float:
+    """Mean distance between stated probability and observed frequency, over `bins` bins of equal count.
+
+    Of equal count, not width: with some hundred films equal widths leave bins of three films, whose frequency is noise.
+    """
+    order = np.argsort(probabilities, kind="stable")
+    parts = [part for part in np.array_split(order, bins) if part.size]
+    gaps = [abs(float(labels[part].mean()) - float(probabilities[part].mean())) * part.size for part in parts]
+    return sum(gaps) / labels.size
+
+
+def bootstrap_interval(
+    figure: Callable[[NDArray[np.intp]], float], groups: Sequence[str], repeats: int = REPEATS, seed: int = 0
+) -> tuple[float, float]:
+    """95 % interval of `figure` over samples of patients drawn with replacement.
+
+    Parameters
+    ----------
+    figure
+        Takes indices of rows and returns the figure; NaN where it is not defined for that sample (one class only).
+    groups
+        The patient of each row: films of one patient are drawn together.
+    """
+    names, members = np.unique(np.asarray(groups), return_inverse=True)
+    rows_of = [np.flatnonzero(members == index) for index in range(names.size)]
+    random = np.random.default_rng(seed)
+    values = []
+    for _ in range(repeats):
+        drawn = random.integers(0, names.size, names.size)
+        values.append(figure(np.concatenate([rows_of[index] for index in drawn])))
+    low, high = np.nanpercentile(values, (2.5, 97.5))
+    return float(low), float(high)
+
+
+def classification(
+    labels: Flags, probabilities: Floats, groups: Sequence[str], threshold: float, unsure: tuple[float, float] | None
+) -> dict[str, float | int | list[float]]:
+    """All figures of one finding.
+
+    Parameters
+    ----------
+    labels, probabilities
+        ``(n,)``: whether the finding is present, and what the model said.
+    groups
+        Patient of each row.
+    threshold, unsure
+        As in `models.labels.Finding`.
+    """
+    from sklearn.metrics import average_precision_score, balanced_accuracy_score, brier_score_loss, recall_score, roc_auc_score
+
+    called = probabilities >= threshold
+
+    def auroc(rows: NDArray[np.intp]) -> float:
+        return float(roc_auc_score(labels[rows], probabilities[rows])) if 0 < labels[rows].sum() < rows.size else float("nan")
+
+    def balanced(rows: NDArray[np.intp]) -> float:
+        return float(balanced_accuracy_score(labels[rows], called[rows])) if 0 < labels[rows].sum() < rows.size else float("nan")
+
+    def calibration(rows: NDArray[np.intp]) -> float:
+        return expected_calibration_error(labels[rows], probabilities[rows])
+
+    everything = np.arange(labels.size)
+    low, high = unsure or (threshold, threshold)
+    return {
+        "n": int(labels.size),
+        "n_positive": int(labels.sum()),
+        "auroc": auroc(everything),
+        "auroc_ci": list(bootstrap_interval(auroc, groups)),
+        "average_precision": float(average_precision_score(labels, probabilities)),
+        "balanced_accuracy": balanced(everything),
+        "balanced_accuracy_ci": list(bootstrap_interval(balanced, groups)),
+        "sensitivity": float(recall_score(labels, called, pos_label=True)),
+        "specificity": float(recall_score(labels, called, pos_label=False)),
+        "brier_score_loss": float(brier_score_loss(labels, probabilities)),
+        "expected_calibration_error": calibration(everything),
+        "expected_calibration_error_ci": list(bootstrap_interval(calibration, groups)),
+        "calibration_bins": BINS,
+        "threshold": threshold,
+        "unsure_share": float(((probabilities > low) & (probabilities < high)).mean()),
+    }
+
+
+def segmentation(scores: Floats, groups: Sequence[str]) -> dict[str, float | int | list[float]]:
+    """Mean, worst and 5th percentile of Dice over images, with intervals of the mean and of the percentile."""
+
+    def mean(rows: NDArray[np.intp]) -> float:
+        return float(scores[rows].mean())
+
+    def low(rows: NDArray[np.intp]) -> float:
+        return float(np.percentile(scores[rows], 5))
+
+    everything = np.arange(scores.size)
+    return {
+        "n": int(scores.size),
+        "dice": mean(everything),
+        "dice_ci": list(bootstrap_interval(mean, groups)),
+        "dice_p05": low(everything),
+        "dice_p05_ci": list(bootstrap_interval(low, groups)),
+        "dice_min": float(scores.min()),
+    }

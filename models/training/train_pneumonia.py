@@ -1,0 +1,111 @@
+"""`overread train cxr-pneumonia`: cross-validation inside train, calibration on its answers, then one network on all of train."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from typing import Any, Final
+
+import numpy as np
+import torch
+
+from models.manifest import library_folder
+from models.networks.squeezenet import FilmClassifier, load_imagenet
+from models.networks.weights import save_weights
+from models.runtimes.chest_views import SHOWN
+from models.runtimes.frontal_chest import FrontalChest
+from models.runtimes.lung_fields import LungFinder
+from models.training.calibration import fit_platt, unsure_band
+from models.training.curve import draw_curve
+from models.training.fit import History, Plan, fit
+from models.training.metrics import classification
+from models.training.pneumonia import POSITIVE, PneumoniaRecipe, Stems, compute_stems, outline, rate_stems
+from models.training.request import Request, Watch
+from models.training.tables import folds_by_patient, read_rows, split_rows
+from node.store.errors import ConfigurationError
+
+WEIGHTS: Final = "cxr-pneumonia.safetensors"
+VARIANTS: Final = 5
+BATCH: Final = 24
+THRESHOLD: Final = 0.5
+
+
+def train_pneumonia(request: Request, watch: Watch) -> dict[str, Any]:
+    """Train the classifier and return the record that is also written as ``training.json``.
+
+    Raises
+    ------
+    ConfigurationError
+        Where the folder, the ImageNet weights (`Request.init`) or the lung network's cannot be read.
+    """
+    if request.init is None:
+        raise ConfigurationError("cxr-pneumonia starts from SqueezeNet 1.0 weights of ImageNet: give them with --init PATH")
+    torch.manual_seed(request.seed)
+    rows = split_rows(read_rows(request.dataset, "label"), "train")
+    labels = np.asarray([row["label"] == POSITIVE for row in rows])
+    start = FilmClassifier(1)
+    load_imagenet(start.features, request.init)
+    stems = _stems(request, start, watch)
+    folds = np.asarray(folds_by_patient(rows, request.folds, request.seed))
+    logits = np.zeros((len(rows), len(SHOWN)))
+    histories: dict[str, History] = {}
+    for fold in range(request.folds):
+        kept, held = stems.take(folds != fold), stems.take(folds == fold)
+        network, histories[f"fold {fold + 1}"] = _train(request, start, kept, held, name=f"fold-{fold + 1}", watch=watch)
+        logits[folds == fold] = rate_stems(network, held, len(SHOWN))
+    mean = logits.mean(1)
+    platt = fit_platt(labels, mean)
+    probabilities = platt.probability(mean)
+    band = unsure_band(labels, probabilities, THRESHOLD)
+    network, histories["all of train"] = _train(request, start, stems, None, name="all", watch=watch)
+    weights = request.out / WEIGHTS
+    save_weights(network.state_dict(), weights)
+    draw_curve(histories, request.out / "learning-curve.png", "AUROC, held-out fold")
+    groups = [row["patient"] for row in rows]
+    record = {
+        "model": "cxr-pneumonia",
+        "dataset": request.dataset.name,
+        "seed": request.seed,
+        "epochs": request.epochs,
+        "rows": len(rows),
+        "folds": request.folds,
+        "slope": platt.slope,
+        "offset": platt.offset,
+        "threshold": THRESHOLD,
+        "unsure": list(band),
+        "cross_validation": classification(labels, probabilities, groups, THRESHOLD, band),
+        "cross_validation_by_view": {
+            one.value: classification(labels, platt.probability(logits[:, index]), groups, THRESHOLD, band)["auroc"]
+            for index, one in enumerate(SHOWN)
+        },
+        "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+    }
+    request.write_record(record)
+    return record
+
+
+def _stems(request: Request, start: FilmClassifier, watch: Watch) -> Stems:
+    rows = split_rows(read_rows(request.dataset, "label"), "train")
+    lungs = request.lungs or library_folder() / "cxr-lungs" / "cxr-lungs.safetensors"
+    watch.stage("lung fields", len(rows))
+    films = outline(request.dataset, rows, FrontalChest(LungFinder(lungs)), watch.advance)
+    watch.stage("variants of films", len(rows))
+    generator = torch.Generator().manual_seed(request.seed)
+    labels = [row["label"] == POSITIVE for row in rows]
+    return compute_stems(
+        start.features, films, labels, shown=SHOWN, variants=VARIANTS, generator=generator, advance=watch.advance
+    )
+
+
+def _train(
+    request: Request, start: FilmClassifier, stems: Stems, held: Stems | None, *, name: str, watch: Watch
+) -> tuple[FilmClassifier, History]:
+    network = copy.deepcopy(start)
+    for part in (network.features.conv1, network.features.get_submodule("fire2"), network.features.get_submodule("fire3")):
+        part.requires_grad_(False)
+    network.features.get_submodule("fire4").requires_grad_(False)
+    steps = max(1, request.epochs * len(stems.labels) // BATCH)
+    plan = Plan(steps=steps, rate=4e-4, decay=1e-2, averaging=0.98, every=max(1, steps // 6), seed=request.seed)
+    watch.stage(name, steps)
+    recipe = PneumoniaRecipe(stems, held, len(SHOWN), BATCH)
+    return fit(network, recipe, plan, checkpoint=request.checkpoint(name), report=lambda _step, loss: watch.advance(loss))

@@ -1,0 +1,119 @@
+"""A prediction into DICOM objects: the one door of this folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydicom.dataset import Dataset
+
+from models.image import Image
+from models.manifest import Manifest
+from models.prediction import Prediction
+from node.store.records import Facts
+from workers.encode.case import Case
+from workers.encode.files import file_bytes
+from workers.encode.grid import grid_of
+from workers.encode.identity import Kind, ResultIdentity
+from workers.encode.measure import measures
+from workers.encode.measurements import findings_report, measurement_report
+from workers.encode.patient import patient_and_study
+from workers.encode.report import not_found, remarks, text_report
+from workers.encode.seg import segmentation
+from workers.encode.segments import Outlines, outlines
+from workers.encode.verdict import verdict
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedObject:
+    """One result object, ready for the spool.
+
+    Parameters
+    ----------
+    kind
+        ``seg``, ``measurements`` or ``report``; a set may hold two of kind ``measurements`` (regions, findings).
+    content
+        A whole DICOM file (PS3.10).
+    """
+
+    kind: str
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_uid: str
+    transfer_syntax_uid: str
+    content: bytes
+
+
+def encode(
+    prediction: Prediction, image: Image, sources: Sequence[Dataset], manifest: Manifest, identity: ResultIdentity
+) -> tuple[EncodedObject, ...]:
+    """Make every result object of one answer; the same arguments give the same bytes, in any process, at any time.
+
+    Where structures were outlined: a SEG and a measurement report (TID 1500). Where findings were rated: a measurement report of
+    findings. Always: the readable report. Nothing outlined gives no SEG; the report then says what was looked for.
+
+    Parameters
+    ----------
+    sources
+        Header datasets of the image's instances in slice order; one for a multi-frame source. Pixel data is not read.
+
+    Raises
+    ------
+    Refused
+        Where the sources name no study, differ in whose they are, or have no place for an outline.
+    Permanent
+        Where prediction, image, sources and manifest do not belong together.
+    """
+    case = Case(sources, patient_and_study(sources), manifest, identity)
+    found = _outlines(prediction, image, manifest)
+    taken = measures(found, image) if found else ()
+    made = []
+    seg = None
+    if found and found.found:
+        seg = segmentation(found, grid_of(image, sources, identity), case)
+        made.append((Kind.SEG, seg))
+        made.append((Kind.MEASUREMENTS, measurement_report(found, taken, seg, case)))
+    if prediction.ratings:
+        made.append((Kind.MEASUREMENTS, findings_report(prediction.ratings, case)))
+    made.append((Kind.REPORT, text_report(prediction, found, taken, seg, case)))
+    return tuple(_encoded(kind, dataset) for kind, dataset in made)
+
+
+def summary(prediction: Prediction, image: Image, sources: Sequence[Dataset], manifest: Manifest) -> Facts:
+    """What a person reads in a table: `node.store.records.ResultSet.summary`, JSON values without patient data."""
+    found = _outlines(prediction, image, manifest)
+    notes = [not_found(found)] if found and found.absent else []
+    return {
+        "findings": [
+            {
+                "name": manifest.finding(rating.key).name,
+                "probability": round(rating.probability, 4),
+                "verdict": str(verdict(manifest.finding(rating.key), rating.probability)),
+            }
+            for rating in prediction.ratings
+        ],
+        "measurements": [
+            {"name": one.structure.name, "quantity": str(one.quantity), "value": one.value, "unit": str(one.unit)}
+            for one in (measures(found, image) if found else ())
+        ],
+        "notes": [*notes, *remarks(prediction, patient_and_study(sources))],
+    }
+
+
+def _outlines(prediction: Prediction, image: Image, manifest: Manifest) -> Outlines | None:
+    if prediction.segmentation is None:
+        return None
+    slices, rows, columns = image.array.shape[:3]
+    return outlines(prediction.segmentation, manifest, (slices, rows, columns))
+
+
+def _encoded(kind: Kind, dataset: Dataset) -> EncodedObject:
+    content = file_bytes(dataset)
+    return EncodedObject(
+        kind=str(kind),
+        sop_class_uid=str(dataset.SOPClassUID),
+        sop_instance_uid=str(dataset.SOPInstanceUID),
+        series_uid=str(dataset.SeriesInstanceUID),
+        transfer_syntax_uid=str(dataset.file_meta.TransferSyntaxUID),
+        content=content,
+    )

@@ -1,0 +1,33 @@
+"""Datasets into the bytes of a file (PS3.10 section 7)."""
+
+from __future__ import annotations
+
+import io
+from typing import Final
+
+from pydicom import dcmwrite
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import UID, ExplicitVRLittleEndian
+
+from workers.encode.characters import settle_character_set
+
+IMPLEMENTATION_CLASS_UID: Final = UID("2.25.297839150473217466823514016327416034277")
+"""Who wrote a file (PS3.7 section D.3.3.2); never changes, so that equal results stay equal bytes over releases."""
+
+IMPLEMENTATION_VERSION_NAME: Final = "OVERREAD"
+
+
+def file_bytes(dataset: Dataset) -> bytes:
+    """Settle the character set and write preamble, file meta information and `dataset`, Explicit VR Little Endian."""
+    settle_character_set(dataset)
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+    meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
+    meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
+    dataset.file_meta = meta
+    dataset.preamble = bytes(128)
+    buffer = io.BytesIO()
+    dcmwrite(buffer, dataset, enforce_file_format=True)
+    return buffer.getvalue()

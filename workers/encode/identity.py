@@ -1,0 +1,95 @@
+"""Whose result an object is: all that its identifiers, dates and times are made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from workers.encode.uids import derived_number, derived_uid
+
+
+class Kind(StrEnum):
+    """What a result object is for."""
+
+    SEG = "seg"
+    MEASUREMENTS = "measurements"
+    REPORT = "report"
+
+
+_LAST_DIGIT: Final = {Kind.SEG: 1, Kind.MEASUREMENTS: 2, Kind.REPORT: 3}
+
+
+@dataclass(frozen=True, slots=True)
+class ResultIdentity:
+    """One model's work on one stack of one revision of a study.
+
+    Two equal identities give byte-identical objects; any difference but `created_at` gives other UIDs.
+
+    Parameters
+    ----------
+    installation
+        UUID of this installation.
+    stack_key
+        `node.store.records.StackPlan.key`.
+    model, version, fingerprint
+        As the manifest states them; the fingerprint covers code entry, weights, parameters and thresholds.
+    revision, run
+        Number of the study's revision and of the analysis of it, from 1.
+    created_at
+        When the job was made; timezone-aware. The only source of dates and times in the objects.
+    """
+
+    installation: str
+    study_uid: str
+    stack_key: str
+    model: str
+    version: str
+    fingerprint: str
+    revision: int
+    run: int
+    created_at: datetime
+
+    def instance_uid(self, kind: Kind, variant: str = "", part: int = 1) -> str:
+        """SOP Instance UID of one object."""
+        return self._uid("instance", kind, variant, part)
+
+    def series_uid(self, kind: Kind) -> str:
+        """Series Instance UID of all objects of one kind."""
+        return self._uid("series", kind, "", 1)
+
+    def dimension_uid(self, kind: Kind) -> str:
+        """Dimension Organization UID of one multi-frame object (PS3.3 section C.7.6.17)."""
+        return self._uid("dimension", kind, "", 1)
+
+    def series_number(self, kind: Kind) -> int:
+        """Series Number: five digits, the same for every revision, SEG before measurements before report."""
+        base = derived_number(9000, self.installation, self.study_uid, self.stack_key, self.model)
+        return 10000 + base * 10 + _LAST_DIGIT[kind]
+
+    def tracking_uid(self, key: str) -> str:
+        """Tracking UID of a structure or finding: the same over revisions, runs and versions of the model."""
+        return derived_uid(self.installation, self.study_uid, self.stack_key, self.model, "tracking", key)
+
+    def frame_of_reference_uid(self, source_instance_uid: str) -> str:
+        """Frame of Reference UID for an image that has none; one per image, whichever model reads it."""
+        return derived_uid(self.installation, self.study_uid, source_instance_uid, "frame of reference")
+
+    @property
+    def device_uid(self) -> str:
+        """UID of the algorithm as a device: other weights, parameters or thresholds are another device."""
+        return derived_uid(self.model, self.version, self.fingerprint, "device")
+
+    def _uid(self, *purpose: str | int) -> str:
+        return derived_uid(
+            self.installation,
+            self.study_uid,
+            self.stack_key,
+            self.model,
+            self.version,
+            self.fingerprint,
+            self.revision,
+            self.run,
+            *purpose,
+        )

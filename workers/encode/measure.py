@@ -1,0 +1,98 @@
+"""What can be measured in an outline: volume or area, and the intensities inside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.image import Image, SpacingKind
+from models.labels import Structure
+from workers.encode.segments import Outlines
+
+
+class Quantity(StrEnum):
+    """What a number says of a structure."""
+
+    VOLUME = "volume"
+    AREA = "area"
+    MEAN = "mean"
+    STANDARD_DEVIATION = "standard deviation"
+
+
+class Unit(StrEnum):
+    """In what it is counted; the value is the unit as a person writes it."""
+
+    MILLILITER = "ml"
+    SQUARE_MILLIMETER = "mm2"
+    PIXELS = "pixels"
+    HOUNSFIELD = "HU"
+    ARBITRARY = "arbitrary units"
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One number about one structure.
+
+    Parameters
+    ----------
+    value
+        In `unit`, rounded to what the pixels can carry: at most five significant digits.
+    spacing_kind
+        What an area is measured at; PATIENT for everything else.
+    """
+
+    structure: Structure
+    quantity: Quantity
+    value: float
+    unit: Unit
+    spacing_kind: SpacingKind = SpacingKind.PATIENT
+
+
+def measures(found: Outlines, image: Image) -> tuple[Measure, ...]:
+    """Measure each structure that was found.
+
+    Several slices: volume in ml. One slice in the patient: area in mm2, as the thickness of one slice is no height of a
+    structure. A projection: area in mm2 at the plane that the spacing is stated for, or the number of pixels where none is.
+    Mean and standard deviation of the grey values for CT and MR: in HU for CT whose rescale values are stated and
+    whose Rescale Type is HU or absent, else in arbitrary units; a projection's grey values are left out, as its processing
+    decides them.
+    """
+    taken = []
+    for structure, mask in found.masks():
+        taken.append(_extent(structure, int(np.count_nonzero(mask)), image))
+        if image.affine is not None and image.array.ndim == 3 and image.header.modality in ("CT", "MR"):
+            taken.extend(_intensities(structure, image.array[mask], image))
+    return tuple(taken)
+
+
+def _extent(structure: Structure, pixels: int, image: Image) -> Measure:
+    if image.affine is not None:
+        step, down, right = image.affine[:3, 0], image.affine[:3, 1], image.affine[:3, 2]
+        across = np.cross(down, right)
+        if image.array.shape[0] > 1:
+            volume_ml = pixels * abs(float(step @ across)) / 1000
+            return Measure(structure, Quantity.VOLUME, _round(volume_ml), Unit.MILLILITER)
+        return Measure(structure, Quantity.AREA, _round(pixels * float(np.linalg.norm(across))), Unit.SQUARE_MILLIMETER)
+    if image.spacing_mm is None or image.spacing_kind is SpacingKind.NONE:
+        return Measure(structure, Quantity.AREA, float(pixels), Unit.PIXELS, SpacingKind.NONE)
+    area_mm2 = pixels * image.spacing_mm[1] * image.spacing_mm[2]
+    return Measure(structure, Quantity.AREA, _round(area_mm2), Unit.SQUARE_MILLIMETER, image.spacing_kind)
+
+
+def _intensities(structure: Structure, values: NDArray[np.generic], image: Image) -> Sequence[Measure]:
+    header = image.header
+    hounsfield = header.modality == "CT" and header.has_rescale and header.rescale_type.strip().upper() in ("", "HU")
+    unit = Unit.HOUNSFIELD if hounsfield else Unit.ARBITRARY
+    grey = values.astype(np.float64)
+    return (
+        Measure(structure, Quantity.MEAN, _round(float(grey.mean())), unit),
+        Measure(structure, Quantity.STANDARD_DEVIATION, _round(float(grey.std())), unit),
+    )
+
+
+def _round(value: float) -> float:
+    return float(f"{value:.5g}")

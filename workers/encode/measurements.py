@@ -1,0 +1,217 @@
+"""Measurement reports (PS3.16 TID 1500): what was measured in outlines, and what was rated, as codes and numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from highdicom.sr import (
+    CodeContentItem,
+    ContainerContentItem,
+    ContentSequence,
+    FindingSite,
+    Measurement,
+    MeasurementReport,
+    MeasurementsAndQualitativeEvaluations,
+    PlanarROIMeasurementsAndQualitativeEvaluations,
+    ReferencedSegment,
+    ReferencedSegmentationFrame,
+    RelationshipTypeValues,
+    SourceImageForMeasurementGroup,
+    SourceImageForSegmentation,
+    SourceSeriesForSegmentation,
+    TrackingIdentifier,
+    VolumetricROIMeasurementsAndQualitativeEvaluations,
+)
+from pydicom.dataset import Dataset
+from pydicom.sr.coding import Code
+from pydicom.uid import Comprehensive3DSRStorage
+
+from models.labels import Structure
+from models.prediction import Rating
+from workers.encode import concepts
+from workers.encode.case import Case
+from workers.encode.concepts import as_code
+from workers.encode.document import Instance, algorithm_identification, document, instances_of, observation_context
+from workers.encode.identity import Kind
+from workers.encode.measure import Measure, Quantity, Unit
+from workers.encode.segments import Outlines, tracking_id
+from workers.encode.verdict import Verdict, verdict
+
+FINDINGS: Final = "findings"
+"""Variant of the document of ratings; regions and ratings do not share one."""
+
+_UNITS: Final = {
+    Unit.MILLILITER: concepts.MILLILITER,
+    Unit.SQUARE_MILLIMETER: concepts.SQUARE_MILLIMETER,
+    Unit.PIXELS: concepts.PIXELS,
+    Unit.HOUNSFIELD: concepts.HOUNSFIELD,
+    Unit.ARBITRARY: concepts.ARBITRARY,
+}
+_DERIVATIONS: Final = {Quantity.MEAN: concepts.MEAN, Quantity.STANDARD_DEVIATION: concepts.STANDARD_DEVIATION}
+_PRESENCE: Final = {
+    Verdict.PRESENT: concepts.PRESENT,
+    Verdict.ABSENT: concepts.ABSENT,
+    Verdict.UNSURE: concepts.INDETERMINATE,
+}
+
+Group = (
+    VolumetricROIMeasurementsAndQualitativeEvaluations
+    | PlanarROIMeasurementsAndQualitativeEvaluations
+    | MeasurementsAndQualitativeEvaluations
+)
+
+
+def measurement_report(
+    found: Outlines,
+    taken: Sequence[Measure],
+    seg: Dataset,
+    case: Case,
+) -> Dataset:
+    """Build the TID 1500 document of all outlines.
+
+    One group per segment: TID 1411 (volume) for several slices, TID 1410 (plane) for one. Each refers to its segment of `seg`.
+
+    Parameters
+    ----------
+    seg
+        The SEG of the same answer, see `workers.encode.seg.segmentation`.
+    """
+    groups = [
+        _group(number, structure, [one for one in taken if one.structure is structure], seg, case)
+        for number, structure in enumerate(found.found, start=1)
+    ]
+    evidence = [*instances_of(case.sources), *instances_of([seg])]
+    return _report(groups, case, evidence, "measurements")
+
+
+def findings_report(
+    ratings: Sequence[Rating],
+    case: Case,
+) -> Dataset:
+    """Build the TID 1500 document of a classifier's answer: a TID 1501 group per finding with its probability, and the answers.
+
+    An answer is "pneumonia: absent" among the Qualitative Evaluations (TID 1500 row 12), not a "Finding" of the group: who looks
+    at that alone would take an absent one for present.
+    """
+    groups, answers = [], []
+    for rating in ratings:
+        finding = case.manifest.finding(rating.key)
+        answers.append(
+            CodeContentItem(
+                name=as_code(finding.code),
+                value=_PRESENCE[verdict(finding, rating.probability)],
+                relationship_type=RelationshipTypeValues.CONTAINS,
+            )
+        )
+        groups.append(
+            MeasurementsAndQualitativeEvaluations(
+                tracking_identifier=TrackingIdentifier(case.identity.tracking_uid(finding.key), finding.name),
+                algorithm_id=algorithm_identification(case.manifest),
+                measurements=[Measurement(concepts.PROBABILITY, round(rating.probability * 100, 1), concepts.PERCENT)],
+                source_images=[
+                    SourceImageForMeasurementGroup(str(one.SOPClassUID), str(one.SOPInstanceUID)) for one in case.sources
+                ],
+            )
+        )
+    evaluations = ContainerContentItem(name=concepts.QUALITATIVE_EVALUATIONS, relationship_type=RelationshipTypeValues.CONTAINS)
+    evaluations.ContentSequence = ContentSequence(answers)
+    return _report(groups, case, instances_of(case.sources), FINDINGS, variant=FINDINGS, evaluations=evaluations)
+
+
+def _report(
+    groups: Sequence[Group],
+    case: Case,
+    evidence: Sequence[Instance],
+    what: str,
+    *,
+    variant: str = "",
+    evaluations: ContainerContentItem | None = None,
+) -> Dataset:
+    report = MeasurementReport(
+        observation_context=observation_context(case),
+        procedure_reported=concepts.procedure_reported(str(case.sources[0].get("Modality") or "")),
+        imaging_measurements=groups,
+    )
+    if evaluations is not None:
+        report[0].ContentSequence.append(evaluations)
+    return document(
+        report[0],
+        case,
+        kind=Kind.MEASUREMENTS,
+        sop_class_uid=Comprehensive3DSRStorage,
+        description=f"Overread {case.manifest.name}: {what}",
+        evidence=evidence,
+        variant=variant,
+    )
+
+
+def _group(
+    number: int,
+    structure: Structure,
+    taken: Sequence[Measure],
+    seg: Dataset,
+    case: Case,
+) -> Group:
+    """The measurements of one segment."""
+    site = as_code(structure.region or structure.type)
+    side = as_code(structure.laterality) if structure.laterality else None
+    common: dict[str, Any] = {
+        "tracking_identifier": TrackingIdentifier(
+            case.identity.tracking_uid(structure.key), tracking_id(structure, taken[0].spacing_kind)
+        ),
+        "finding_type": as_code(structure.type),
+        "finding_sites": [FindingSite(site, side)] if structure.region or side else None,
+        "algorithm_id": algorithm_identification(case.manifest),
+        "measurements": [_measurement(one, case.sources[0]) for one in taken],
+    }
+    numbers = [place for place, frame in enumerate(seg.PerFrameFunctionalGroupsSequence, start=1) if _shows(frame, number)]
+    if any(one.quantity is Quantity.VOLUME for one in taken):
+        segment = ReferencedSegment(
+            seg.SOPClassUID,
+            seg.SOPInstanceUID,
+            segment_number=number,
+            source_series=SourceSeriesForSegmentation(str(case.sources[0].SeriesInstanceUID)),
+        )
+        return VolumetricROIMeasurementsAndQualitativeEvaluations(referenced_segment=segment, **common)
+    source = seg.PerFrameFunctionalGroupsSequence[numbers[0] - 1].DerivationImageSequence[0].SourceImageSequence[0]
+    plane = ReferencedSegmentationFrame(
+        seg.SOPClassUID,
+        seg.SOPInstanceUID,
+        frame_number=numbers,
+        segment_number=number,
+        source_image=SourceImageForSegmentation(
+            source.ReferencedSOPClassUID,
+            source.ReferencedSOPInstanceUID,
+            [source.ReferencedFrameNumber] if "ReferencedFrameNumber" in source else None,
+        ),
+    )
+    # a frame belongs to one segment, and naming both is not allowed (PS3.3 section 10.3, table 10-3)
+    del plane[0].ReferencedSOPSequence[0].ReferencedSegmentNumber
+    # highdicom capitalises the meaning otherwise than the template
+    plane[1].ConceptNameCodeSequence[0].CodeMeaning = "Source image for segmentation"
+    return PlanarROIMeasurementsAndQualitativeEvaluations(referenced_segment=plane, **common)
+
+
+def _shows(frame: Dataset, segment_number: int) -> bool:
+    return bool(frame.SegmentIdentificationSequence[0].ReferencedSegmentNumber == segment_number)
+
+
+def _measurement(one: Measure, source: Dataset) -> Measurement:
+    """One number with what it is of, its unit and how it was come by (PS3.16 TID 300, TID 1419)."""
+    return Measurement(
+        name=_name(one, source),
+        value=one.value,
+        unit=_UNITS[one.unit],
+        derivation=_DERIVATIONS.get(one.quantity),
+    )
+
+
+def _name(one: Measure, source: Dataset) -> Code:
+    if one.quantity is Quantity.VOLUME:
+        return concepts.VOLUME
+    if one.quantity is Quantity.AREA:
+        return concepts.AREA
+    if one.unit is Unit.HOUNSFIELD:
+        return concepts.ATTENUATION
+    return concepts.MR_SIGNAL if source.get("Modality") == "MR" else concepts.XRAY_ATTENUATION
