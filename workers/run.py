@@ -62,7 +62,7 @@ def read_files(model: str, paths: Sequence[Path], out: Path, settings: Settings)
     library = read_library(*settings.model_folders)
     if model not in library:
         raise ConfigurationError(f"no model is named {model}; there are: {', '.join(library)}")
-    studies = _instances_by_study(paths)
+    studies = _instances_by_study(paths, out)
     if not studies:
         raise ConfigurationError(f"no DICOM file below {', '.join(map(str, paths))}")
     route = Route(name="overread run", models=(model,))
@@ -113,11 +113,11 @@ def _read_stack(
     return Reading(study_uid, name, "read", "", summary, tuple(written))
 
 
-def _instances_by_study(paths: Sequence[Path]) -> dict[str, list[StoredInstance]]:
+def _instances_by_study(paths: Sequence[Path], out: Path) -> dict[str, list[StoredInstance]]:
     studies: dict[str, list[StoredInstance]] = defaultdict(list)
     seen: set[str] = set()
     for number, path in enumerate(_files(paths), start=1):
-        arrival = _arrival(path)
+        arrival = _arrival(path, out)
         if arrival is None or arrival.sop_instance_uid in seen:
             continue
         seen.add(arrival.sop_instance_uid)
@@ -135,13 +135,18 @@ def _files(paths: Sequence[Path]) -> Iterable[Path]:
             raise ConfigurationError(f"{path} is neither a file nor a folder")
 
 
-def _arrival(path: Path) -> Arrival | None:
-    """What the spool would know of a file; None where it is not a DICOM object."""
+def _arrival(path: Path, out: Path) -> Arrival | None:
+    """What the spool would know of a file, or of its copy with the UIDs that it lacks; None where it is not a DICOM object."""
     from pydicom import dcmread
     from pydicom.errors import InvalidDicomError
 
+    from workers.nameless import identified_copy, missing_identity
+
     try:
         header = dcmread(path, stop_before_pixels=True, specific_tags=list(IDENTITY))
+        if missing_identity(header):
+            path = identified_copy(path, out)
+            header = dcmread(path, stop_before_pixels=True, specific_tags=list(IDENTITY))
         return Arrival(
             study_uid=header.StudyInstanceUID,
             series_uid=header.SeriesInstanceUID,
