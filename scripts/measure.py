@@ -39,7 +39,7 @@ def main() -> None:
     words = argparse.ArgumentParser(description=__doc__)
     words.add_argument("--repeats", type=int, default=5)
     words.add_argument(
-        "--shared", type=Path, default=os.environ.get("OVERREAD_SHARED"), help="folder with data/dicom/mr_t1_head.tar.xz"
+        "--shared", type=Path, default=os.environ.get("OVERREAD_SHARED") or None, help="folder with data/dicom/mr_t1_head.tar.xz"
     )
     given = words.parse_args()
     say("machine", f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; a fixed loop took {spread(noise)}")

@@ -1,14 +1,16 @@
-"""``overread work``: one worker process, for one device."""
+"""``overread work``: one worker process, for one device; ``overread run``: one model on files. Light until they are called."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 app = typer.Typer()
+run_app = typer.Typer()
 
 
 @app.command()
@@ -28,3 +30,41 @@ def work(
 
     configure_logging()
     sys.exit(serve(load_settings(config, {"data": data})))
+
+
+@run_app.command()
+def run(
+    model: str = typer.Argument(help="Name of a model; `overread models` lists them."),
+    paths: list[Path] = typer.Argument(help="DICOM files or folders; they may hold many studies."),
+    out: Path = typer.Option(..., "--out", help="Folder for the results: DIR/<study UID>/*.dcm."),
+    data: Path | None = typer.Option(None, "--data", help="Data folder, for weights already fetched."),
+    config: Path | None = typer.Option(None, "--config", help="overread.toml."),
+    mirror: Path | None = typer.Option(None, "--mirror", help="Folder laid out as HOST/PATH to take weights from."),
+) -> None:
+    """Read DICOM files with one model, no network needed."""
+    from rich.console import Console
+
+    from node.store.settings import load_settings
+    from workers.run import read_files
+
+    settings = load_settings(config, {"data": data, "mirror": mirror})
+    console = Console()
+    readings = []
+    for reading in read_files(model, paths, out, settings):
+        readings.append(reading)
+        why = f" ({reading.reason})" if reading.reason else ""
+        console.print(f"[bold]{reading.study_uid}[/] {reading.stack}: {reading.outcome}{why}", soft_wrap=True)
+        for line in _say(reading.summary):
+            console.print(f"  {line}")
+        for file in reading.files:
+            console.print(f"  {file}", style="dim", soft_wrap=True)
+    if not any(reading.outcome == "read" for reading in readings) or any(reading.outcome == "failed" for reading in readings):
+        raise typer.Exit(1)
+
+
+def _say(summary: dict[str, Any]) -> Iterator[str]:
+    for finding in summary.get("findings", ()):
+        yield f"{finding['name']}: {finding['verdict']}, probability {finding['probability']:.2f}"
+    for measurement in summary.get("measurements", ()):
+        yield f"{measurement['name']}: {measurement['quantity']} {measurement['value']:.4g} {measurement['unit']}"
+    yield from summary.get("notes", ())

@@ -11,17 +11,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import typer
-
 from node.store.errors import ConfigurationError, OverreadError, Refused
 from node.store.records import Arrival, Outcome, StackPlan, StoredInstance
-from node.store.settings import Route, Settings, load_settings
+from node.store.settings import Route, Settings
 
 if TYPE_CHECKING:
     from models.manifest import Manifest
     from workers.analysis import Analyst
-
-app = typer.Typer()
 
 IDENTITY: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID", "Modality")
 
@@ -75,11 +71,13 @@ def read_files(model: str, paths: Sequence[Path], out: Path, settings: Settings)
         study_uid = instances[0].arrival.study_uid
         for stack in planner(instances):
             files = [by_id[instance_id] for instance_id in stack.instance_ids]
-            yield _read_stack(analyst, library[model], stack, files, out / study_uid, study_uid, installation)
+            yield _read_stack(
+                analyst, library[model], stack, files, folder=out / study_uid, study_uid=study_uid, installation=installation
+            )
 
 
 def _read_stack(
-    analyst: Analyst, manifest: Manifest, stack: StackPlan, files: list[Path], folder: Path, study_uid: str, installation: str
+    analyst: Analyst, manifest: Manifest, stack: StackPlan, files: list[Path], *, folder: Path, study_uid: str, installation: str
 ) -> Reading:
     from workers.encode.identity import ResultIdentity
 
@@ -170,38 +168,3 @@ def _arrival(path: Path, out: Path) -> Arrival | None:
         )
     except (InvalidDicomError, AttributeError, OSError, EOFError):
         return None
-
-
-@app.command()
-def run(
-    model: str = typer.Argument(help="Name of a model; `overread models` lists them."),
-    paths: list[Path] = typer.Argument(help="DICOM files or folders; they may hold many studies."),
-    out: Path = typer.Option(..., "--out", help="Folder for the results: DIR/<study UID>/*.dcm."),
-    data: Path | None = typer.Option(None, "--data", help="Data folder, for weights already fetched."),
-    config: Path | None = typer.Option(None, "--config", help="overread.toml."),
-    mirror: Path | None = typer.Option(None, "--mirror", help="Folder laid out as HOST/PATH to take weights from."),
-) -> None:
-    """Read DICOM files with one model, no network needed."""
-    from rich.console import Console
-
-    settings = load_settings(config, {"data": data, "mirror": mirror})
-    console = Console()
-    readings = []
-    for reading in read_files(model, paths, out, settings):
-        readings.append(reading)
-        why = f" ({reading.reason})" if reading.reason else ""
-        console.print(f"[bold]{reading.study_uid}[/] {reading.stack}: {reading.outcome}{why}", soft_wrap=True)
-        for line in _say(reading.summary):
-            console.print(f"  {line}")
-        for file in reading.files:
-            console.print(f"  {file}", style="dim", soft_wrap=True)
-    if not any(reading.outcome == "read" for reading in readings) or any(reading.outcome == "failed" for reading in readings):
-        raise typer.Exit(1)
-
-
-def _say(summary: dict[str, Any]) -> Iterator[str]:
-    for finding in summary.get("findings", ()):
-        yield f"{finding['name']}: {finding['verdict']}, probability {finding['probability']:.2f}"
-    for measurement in summary.get("measurements", ()):
-        yield f"{measurement['name']}: {measurement['quantity']} {measurement['value']:.4g} {measurement['unit']}"
-    yield from summary.get("notes", ())

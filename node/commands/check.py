@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
+SERVED = Path("run") / "settings.json"
+"""What `overread serve` wrote into its data folder: with no configuration given, the node that runs there is looked at."""
+
 
 @app.command()
 def check(config: ConfigOption = None, data: DataOption = None, as_json: JsonOption = False) -> None:
@@ -37,13 +40,18 @@ def _look(config: Path | None, data: Path | None) -> Iterable[Checked]:
     from node.check.verdict import fault, ok
     from node.store.errors import OverreadError
 
-    name = str(config) if config else "overread.toml"
     try:
         settings = settings_from(config, data=data)
+        served = settings.data / SERVED
+        if config is None and served.is_file():
+            config = served
+            settings = settings_from(config, data=settings.data)
     except OverreadError as wrong:
-        yield fault("configuration", name, str(wrong), "correct it; docs/configuration.md lists all keys")
+        yield fault(
+            "configuration", str(config or "overread.toml"), str(wrong), "correct it; docs/configuration.md lists all keys"
+        )
         return
-    yield ok("configuration", str(config) if config else "defaults", f"AE title {settings.ae_title}, port {settings.port}")
+    yield ok("configuration", str(config or "defaults"), f"AE title {settings.ae_title}, port {settings.port}")
     for part in _parts():
         yield from part(settings)
 
@@ -80,10 +88,22 @@ def _show(found: list[Checked]) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in ("", "Part", "What", "Found"):
         table.add_column(column, overflow="fold")
-    for one in found:
+    for one in _shortened(found):
         to_do = f"\n[bold]{escape(one.to_do)}[/]" if one.to_do else ""
         table.add_row(signs[one.level], one.part, escape(one.subject), escape(one.says) + to_do)
     console = Console()
     console.print(table)
     faults = sum(one.level is Level.FAULT for one in found)
     console.print(f"[red]{faults} fault{'s' if faults > 1 else ''}[/]" if faults else "[green]all that was looked at works[/]")
+
+
+def _shortened(found: list[Checked]) -> list[Checked]:
+    """The decoders that are there in one row: a long list of good news hides the bad."""
+    from node.check.verdict import Level, ok
+
+    fine = [one for one in found if one.part == "decoder" and one.level is Level.OK]
+    if len(fine) < 2:
+        return found
+    place = found.index(fine[0])
+    together = ok("decoder", f"{len(fine)} transfer syntaxes", ", ".join(one.subject for one in fine))
+    return [*found[:place], together, *(one for one in found[place:] if one not in fine)]

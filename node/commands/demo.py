@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
+NODE = "node, worker, archive"
 QUIET_S = 2.0
 
 
@@ -54,9 +55,9 @@ def _play(paths: Sequence[Path], out: Path, console: Console) -> list[Played]:
     bars = Bars(console)
     with bars.progress:
         cases = _cases(paths, bars)
-        bars.say("node, worker and archive", "starting", 0.1)
+        bars.say(NODE, "starting", 0.1)
         with Stage(out, QUIET_S) as stage:
-            bars.say("node, worker and archive", f"listening as {stage.peer}", 1.0)
+            bars.say(NODE, f"listening on port {stage.peer.port}", 1.0)
             return play(cases, stage, out, bars.tell)
 
 
@@ -73,7 +74,7 @@ def _shipped_cases(bars: Bars) -> tuple[Case, ...]:
     from node.store.download import fetch
     from node.store.settings import load_settings
 
-    title, files = "studies, by pip from pydicom-data 1.0.0", {}
+    title, files = "studies (pydicom-data 1.0.0)", {}
     mirror = load_settings().mirror
     for number, one in enumerate(DOWNLOADS):
         bars.say(title, one.name, number / len(DOWNLOADS))

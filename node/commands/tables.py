@@ -10,9 +10,9 @@ from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from node.page.words import answer_in_words, deliveries_in_words
-from node.store.records import JobView, StudyView
-from node.store.states import JobState
+from node.page.words import answer_in_brief, answer_in_words, deliveries_in_words
+from node.store.records import StudyView
+from node.store.states import JobState, StudyState
 
 COLOURS = {
     "receiving": "yellow",
@@ -34,15 +34,18 @@ def show_studies(found: Sequence[StudyView], console: Console | None = None) -> 
     if not found:
         console.print("No study has arrived yet.")
         return
-    table = _table("Last image", "Study", "State", "Images", "Answers", "Delivered")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("Study", overflow="fold", ratio=4)
+    table.add_column("State", no_wrap=True)
+    table.add_column("Answers", overflow="fold", ratio=4)
+    table.add_column("Delivered", overflow="fold", ratio=2)
     for view in found:
+        images = f"{view.instances} image{'' if view.instances == 1 else 's'}, {', '.join(view.modalities)}"
         table.add_row(
-            moment(view.last_arrival_at),
-            f"{view.study_uid}\n[dim]{escape(', '.join(view.modalities))} from {escape(view.calling_ae)}[/]",
+            f"{view.study_uid}\n[dim]{moment(view.last_arrival_at)}, {escape(images)} from {escape(view.calling_ae)}[/]",
             coloured(view.state),
-            f"{view.instances}",
-            "\n".join(_answers(view)) or "[dim]none[/]",
-            escape(deliveries_in_words(view)),
+            "\n".join(_answers(view)) or ("[dim]not read[/]" if view.state is StudyState.FINISHED else ""),
+            escape(deliveries_in_words(view)) if view.deliveries else "",
         )
     console.print(table)
 
@@ -93,13 +96,7 @@ def _parts(view: StudyView) -> list[RenderableType]:
 
 
 def _answers(view: StudyView) -> list[str]:
-    return [_answer(job) for job in view.jobs if job.state is not JobState.SUPERSEDED]
-
-
-def _answer(job: JobView) -> str:
-    lines = answer_in_words(job)
-    more = "; …" if len(lines) > 3 else ""
-    return f"[bold]{job.model}[/] {escape('; '.join(lines[:3]))}{more}"
+    return [f"[bold]{job.model}[/] {escape(answer_in_brief(job))}" for job in view.jobs if job.state is not JobState.SUPERSEDED]
 
 
 def coloured(state: str) -> str:

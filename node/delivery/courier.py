@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from typing import Protocol
@@ -73,8 +74,9 @@ class Courier:
         for thread in threads:
             thread.start()
         stop.wait()
+        end = time.monotonic() + self._settings.limits.drain_s
         for thread in threads:
-            thread.join(self._settings.limits.drain_s)
+            thread.join(max(0.0, end - time.monotonic()))
 
     def errand(self, destination: Destination) -> Errand:
         """The way to one destination."""

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from node.delivery.answers import Disposal, judge
 from node.delivery.pulse import Pulse
-from node.delivery.waits import Waits
+from node.delivery.waits import Waits, jitter
 from node.store.clock import Clock
 from node.store.errors import OverreadError
 from node.store.log import get_logger
@@ -88,6 +88,7 @@ class Errand:
         self._clock = clock
         self._deliverer = deliverer
         self._lease_s = lease_s
+        self._jitter = 1.0
 
     def deliver(self, stop: threading.Event) -> int:
         """Send what is due now; return how many objects were tried. Where `stop` is set halfway, the rest stays due."""
@@ -95,6 +96,7 @@ class Errand:
         left = {Path(item.path): item for item in items}
         if not left:
             return 0
+        self._jitter = jitter()
         reason = "the association ended without an answer for it"
         with Pulse(self._outbox, items, self._lease_s) as pulse:
             try:
@@ -135,7 +137,7 @@ class Errand:
 
     def _settle(self, item: OutboxItem, disposal: Disposal, reason: str, status: int | None = None) -> None:
         """Record what became of one delivery; where the lease was lost somebody else does."""
-        wait_s = self._waits.after(item.attempt) if disposal is Disposal.RETRY else None
+        wait_s = self._waits.after(item.attempt, self._jitter) if disposal is Disposal.RETRY else None
         if disposal is Disposal.STORED:
             kept = self._outbox.stored(item, status or 0)
         elif wait_s is not None:

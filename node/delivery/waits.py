@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from node.store.settings import Limits
 
 JITTER = 0.2
-"""Each wait is longer or shorter by up to this share, so that deliveries that failed together do not all come back together."""
+"""Waits are longer or shorter by up to this share, so that nodes that found a destination down do not all come back together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +41,16 @@ class Waits:
         # 2.0 ** 1024 overflows; long before that the longest wait has been reached.
         return min(self.first_s * 2.0 ** min(attempt - 1, 60), self.longest_s)
 
-    def after(self, attempt: int) -> float | None:
-        """Seconds to wait after try number `attempt`, with jitter; None: give up."""
+    def after(self, attempt: int, jitter: float = 1.0) -> float | None:
+        """Seconds to wait after try number `attempt`, `jitter` times the plain wait; None: give up."""
         waited = 0.0
         for earlier in range(1, attempt):
             waited += self.plain(earlier)
             if waited >= self.give_up_s:
                 return None
-        return self.plain(attempt) * random.uniform(1 - JITTER, 1 + JITTER)
+        return self.plain(attempt) * jitter
+
+
+def jitter() -> float:
+    """A factor around 1; one for all that failed together, so that the objects of a job stay together."""
+    return random.uniform(1 - JITTER, 1 + JITTER)

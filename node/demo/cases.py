@@ -101,8 +101,8 @@ class Download:
 
 
 FILM: Final = Download("RG1_J2KR.dcm", "7fbfd29360af806770102fd7c4ffcb2a133075bd00920a4bb63460d516f67ac4")
-ABDOMEN: Final = Download("explicit_VR-UN.dcm", "c392d8bd1f952ed2d9387d5143d34c5a29ac9d74566688169731a50ac6a82aa2")
-HEAD: Final = Download("693_J2KR.dcm", "28c4a61022d7dbebec97e2f1bbdad0ed097bee2c62727c26a3f3720248c9c6e7")
+ABDOMEN: Final = Download("explicit_VR-UN.dcm", "28c4a61022d7dbebec97e2f1bbdad0ed097bee2c62727c26a3f3720248c9c6e7")
+HEAD: Final = Download("693_J2KR.dcm", "c392d8bd1f952ed2d9387d5143d34c5a29ac9d74566688169731a50ac6a82aa2")
 DOWNLOADS: Final = (FILM, ABDOMEN, HEAD)
 
 

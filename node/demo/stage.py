@@ -13,11 +13,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from node.doubles.archive import Archive, Store
 from node.store.errors import Permanent
 from node.store.settings import Peer, Settings, load_settings
+
+_SERVE: Final = "from node.store.process import die_with_parent; die_with_parent({parent}); from node.cli import main; main()"
+"""The node ends even where we are killed and cannot end it."""
 
 START_S = 60.0
 STOP_S = 30.0
@@ -132,7 +135,7 @@ def _serving(config: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     with log.open("wb") as output:
         # A session of its own: Ctrl-C reaches us alone, and we stop the node in order.
         serve = subprocess.Popen(
-            [sys.executable, "-P", "-m", "node.cli", "serve", "--config", str(config)],
+            [sys.executable, "-P", "-c", _SERVE.format(parent=os.getpid()), "serve", "--config", str(config)],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=output,

@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from node.page.health import PageCatalog, look_after
 from node.page.metrics import render
 from node.page.token import same_token
-from node.page.words import answer_in_words, deliveries_in_words, number
+from node.page.words import answer_in_brief, deliveries_in_words, figures
 from node.store.log import get_logger
 from node.store.settings import Settings
 from node.store.states import StudyState
@@ -147,8 +147,8 @@ def _templates() -> Environment:
     environment.filters |= {
         "moment": _moment,
         "deliveries": deliveries_in_words,
-        "answer": answer_in_words,
-        "number": number,
+        "answer": answer_in_brief,
+        "figures": figures,
     }
     return environment
 

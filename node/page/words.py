@@ -26,6 +26,30 @@ def measurements_in_words(measurements: Sequence[Mapping[str, Any]]) -> list[str
     return [f"{name}: {', '.join(figures)}" for name, figures in by_name.items()]
 
 
+def figures(measurements: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[tuple[str, list[str]]]]:
+    """Measurements as a table: the heads (``volume, ml``), and a row of figures for each structure."""
+    heads: list[str] = []
+    rows: dict[str, dict[str, str]] = {}
+    for one in measurements:
+        unit = one.get("unit", "")
+        head = f"{one.get('quantity', '')}, {unit}" if unit else str(one.get("quantity", ""))
+        if head not in heads:
+            heads.append(head)
+        rows.setdefault(str(one.get("name", "")), {})[head] = number(one.get("value"))
+    return heads, [(name, [row.get(head, "") for head in heads]) for name, row in rows.items()]
+
+
+def answer_in_brief(job: JobView) -> str:
+    """What a job came to, on one line: findings, and the size of each structure."""
+    if job.state is not JobState.PUBLISHED:
+        return job.reason or str(job.state)
+    parts = [finding_in_words(finding) for finding in job.summary.get("findings", [])]
+    sizes: dict[str, str] = {}
+    for one in job.summary.get("measurements", []):  # the first figure of a structure is its volume or area
+        sizes.setdefault(str(one.get("name", "")), f"{number(one.get('value'))} {one.get('unit', '')}".strip())
+    return "; ".join([*parts, *(f"{name} {size}" for name, size in sizes.items())]) or "nothing found"
+
+
 def number(value: object) -> str:
     """A figure as a person writes it: three significant digits, whole numbers from a hundred on."""
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -63,3 +63,18 @@ def test_stopping_it_stops_everything(tmp_path: Path) -> None:
     said, _ = demo.communicate(timeout=90)
     assert demo.returncode == 130, said
     assert not left_running(tmp_path)
+
+
+def test_killing_it_ends_the_node_too(tmp_path: Path) -> None:
+    ct_phantom(tmp_path / "whole")
+    demo = start(tmp_path, tmp_path / "whole")
+    end = time.monotonic() + 60
+    while not any(" listen " in f"{line} " for line in left_running(tmp_path)):
+        assert time.monotonic() < end, "the node did not start"
+        time.sleep(0.2)
+    demo.kill()
+    demo.communicate(timeout=30)
+    end = time.monotonic() + 60
+    while left_running(tmp_path):
+        assert time.monotonic() < end, left_running(tmp_path)
+        time.sleep(0.2)

@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from node.commands import check as command
+from node.store.settings import Destination, Settings, dump_settings
 
 
 @pytest.fixture
@@ -46,6 +47,23 @@ def test_all_well_without_destination_exits_0(config: Path) -> None:
         "port",
         "page",
     }
+
+
+def test_without_a_configuration_the_node_that_runs_in_the_data_folder_is_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    away = Destination(name="pacs", ae_title="PACS", host="127.0.0.1", port=free())
+    settings = Settings(data=tmp_path, host="127.0.0.1", port=free(), http=f"127.0.0.1:{free()}", destinations=(away,))
+    dump_settings(settings, tmp_path / "run" / "settings.json")
+    said = CliRunner().invoke(command.app, ["--data", str(tmp_path), "--json"])
+    assert said.exit_code == 1
+    (fault,) = [one for one in json.loads(said.stdout) if one["level"] == "fault"]
+    assert fault["subject"].startswith("pacs (PACS@127.0.0.1:")
+
+
+def test_decoders_that_are_there_take_one_row(config: Path) -> None:
+    said = CliRunner().invoke(command.app, ["--config", str(config)], env={"COLUMNS": "200"})
+    assert said.stdout.count("decoder ") <= 3
+    assert "12 transfer syntaxes" in said.stdout
 
 
 def test_destination_that_is_away_exits_1_and_says_what_to_do(config: Path) -> None:

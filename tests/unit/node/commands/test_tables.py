@@ -19,6 +19,8 @@ def test_list() -> None:
     text = printed(show_studies, [a_study(), a_study("1.2.9", jobs=(a_job(JobState.REFUSED, reason="[lateral] view"),))])
     for part in ("1.2.3", "Pneumonia: present (93 %)", "pacs 1 of 2 sent, 1 failed", "[lateral] view"):
         assert part in text
+    assert "Right lung 2310 ml" in text
+    assert "not read" in printed(show_studies, [a_study(jobs=())])
     assert "No study" in printed(show_studies, [])
 
 

@@ -99,3 +99,20 @@ def test_catalog_that_stumbles_does_not_end_the_deliveries(tmp_path: Path) -> No
     assert until(lambda: outbox.state(number) is DeliveryState.SENT)
     stop.set()
     thread.join(5)
+
+
+def test_stopping_waits_for_all_destinations_together_no_longer_than_the_drain(tmp_path: Path) -> None:
+    outbox, network, stop = MemoryOutbox(), Network(), threading.Event()
+    (tmp_path / "a").write_bytes(b"x")
+    hung = [Destination(name="hung", ae_title=f"HUNG{number}", host="127.0.0.1", port=105) for number in range(3)]
+    for _ in hung:
+        outbox.put(tmp_path / "a", "hung")
+    settings = Settings.model_construct(destinations=tuple(hung), limits=Limits(drain_s=0.5), ae_title="OVERREAD")
+    thread = threading.Thread(target=Courier(settings, outbox, sender=network, poll_s=0.01).run, args=(stop,))
+    thread.start()
+    assert until(lambda: outbox.state(1) is DeliveryState.SENDING)
+    stop.set()
+    begun = time.monotonic()
+    thread.join(10)
+    assert time.monotonic() - begun < 1.2
+    network.let_go.set()

@@ -112,6 +112,7 @@ def test_unreachable_destination_is_tried_again_with_the_reason(tmp_path: Path, 
     assert {outbox.state(one) for one in numbers} == {DeliveryState.DUE}
     assert outbox.rows[1].reasons == ["PACS@host:104 does not answer"]
     assert outbox.rows[1].due_at > clock.now()
+    assert outbox.rows[1].due_at == outbox.rows[2].due_at
 
 
 def test_rejection_is_no_reason_to_lose_a_result(tmp_path: Path, clock: FakeClock) -> None:

@@ -2,7 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from node.page.words import answer_in_words, deliveries_in_words, jobs_in_words, measurements_in_words, number
+from node.page.words import (
+    answer_in_brief,
+    answer_in_words,
+    deliveries_in_words,
+    figures,
+    jobs_in_words,
+    measurements_in_words,
+    number,
+)
 from node.store.states import JobState
 from tests.unit.node.page.views import FINDING, LUNG, a_job, a_study
 
@@ -26,6 +34,25 @@ def test_figures_of_one_structure_are_one_line() -> None:
     ]
     body += [{"name": "Body", "quantity": "mean", "value": 3.791, "unit": "HU"}]
     assert measurements_in_words(body) == ["Body: area 57353 mm2, mean 3.79 HU", "Bone: area 2"]
+
+
+def test_figures_as_a_table() -> None:
+    body = [
+        {"name": "Body", "quantity": "area", "value": 57353.2, "unit": "mm2"},
+        {"name": "Body", "quantity": "mean", "value": 3.791, "unit": "HU"},
+        {"name": "Bone", "quantity": "mean", "value": 378.0, "unit": "HU"},
+    ]
+    assert figures(body) == (["area, mm2", "mean, HU"], [("Body", ["57353", "3.79"]), ("Bone", ["", "378"])])
+    assert figures([]) == ([], [])
+
+
+def test_answer_in_brief() -> None:
+    mean = {"name": "Right lung", "quantity": "mean", "value": -791.0, "unit": "HU"}
+    assert (
+        answer_in_brief(a_job(findings=[FINDING], measurements=[LUNG, mean])) == "Pneumonia: present (93 %); Right lung 2310 ml"
+    )
+    assert answer_in_brief(a_job()) == "nothing found"
+    assert answer_in_brief(a_job(JobState.REFUSED, reason="a lateral view")) == "a lateral view"
 
 
 def test_job_without_findings_says_so() -> None:
