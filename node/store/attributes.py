@@ -10,11 +10,15 @@ from typing import Any, Final
 from warnings import catch_warnings, simplefilter
 
 from pydicom.dataset import Dataset
+from pydicom.errors import BytesLengthException
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag, Tag
 
-BROKEN: Final = (ValueError, TypeError, OverflowError, NotImplementedError, AttributeError, LookupError, ArithmeticError)
+BROKEN: Final = (
+    *(ValueError, TypeError, OverflowError, NotImplementedError, AttributeError, LookupError, ArithmeticError),
+    BytesLengthException,
+)
 """What pydicom raises when it converts a value that breaks the rules of its value representation."""
 
 

@@ -197,7 +197,7 @@ def test_an_identical_copy_is_left_out_with_a_note(tmp_path: Path) -> None:
     stacks = split([*datasets, *copy], tmp_path)
     assert sizes(stacks) == [5]
     assert numbers(stacks["1"]) == [1, 2, 3, 4, 5]
-    assert stacks["1"].notes == ("1 identical copies of images were left out",)
+    assert stacks["1"].notes == ("identical copies of images were left out: 1",)
 
 
 def test_blank_images_of_two_phases_are_no_copies(tmp_path: Path) -> None:

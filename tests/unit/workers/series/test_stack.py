@@ -225,6 +225,14 @@ def test_truncated_pixel_data_is_refused(tmp_path: Path) -> None:
     assert caught.value.code == "bad-pixel-data"
 
 
+def test_no_memory_is_taken_for_pixels_that_are_not_there(tmp_path: Path) -> None:
+    dataset = dicom.ct_series(slices=1)[0]
+    dataset.Rows = dataset.Columns = 65535
+    refused = refusal([dataset], tmp_path)
+    assert refused.code == "bad-pixel-data"
+    assert "cut short" in refused.reason
+
+
 def test_damaged_compressed_data_is_refused(tmp_path: Path) -> None:
     dataset = dicom.ct_series(slices=1)[0]
     dataset.file_meta.TransferSyntaxUID = UID("1.2.840.10008.1.2.4.90")
