@@ -47,7 +47,7 @@ def study(tmp_path_factory: pytest.TempPathFactory):
     return folder, rows, [(folder / row.arrival.path).read_bytes() for row in rows]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(damage, min_size=8, max_size=8))
 def test_damage_is_planned_or_refused(study, changes) -> None:
     folder, rows, contents = study

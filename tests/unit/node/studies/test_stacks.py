@@ -268,7 +268,7 @@ def test_an_unreadable_file_does_not_stop_the_others(tmp_path: Path) -> None:
     assert sorted(codes) == [("", 2), ("unreadable", 1)]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 2**32))
 def test_keys_and_order_do_not_depend_on_the_order_of_arrival(tmp_path: Path, seed: int) -> None:
     first, second = repeated(2, slices=3)

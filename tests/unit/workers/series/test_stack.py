@@ -34,7 +34,7 @@ def refusal(datasets: list, folder: Path) -> Refused:
     return caught.value
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(angles, angles, angles, lengths, lengths, lengths, st.integers(1, 6), st.sampled_from([1, -1]), st.integers(0, 99))
 def test_every_voxel_is_where_its_source_says(tmp_path: Path, a, b, c, between, down, across, count, direction, seed) -> None:
     row, column, normal = rotation(a, b, c).T
