@@ -73,7 +73,7 @@ def check_length(path: Path, header: FileDataset) -> None:
     Refused
         ``bad-pixel-data``.
     """
-    if UID(text(header.file_meta, "TransferSyntaxUID")).is_compressed:  # deflated counts as compressed
+    if is_deflated(header) or UID(text(header.file_meta, "TransferSyntaxUID")).is_compressed:
         return
     counts = ("Rows", "Columns", "SamplesPerPixel", "NumberOfFrames", "BitsAllocated")
     needed = math.prod(int(number(header, keyword) or 1) for keyword in counts) // 8

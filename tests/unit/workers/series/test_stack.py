@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom.encaps import encapsulate
-from pydicom.uid import UID, RLELossless
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, RLELossless
 
 from models.image import SpacingKind
 from node.store.errors import Refused
@@ -107,6 +107,14 @@ def test_big_endian(tmp_path: Path) -> None:
     dataset = dicom.ct_series(slices=1)[0]
     expected = dataset.pixel_array.astype(np.float32) - 1024
     assert np.array_equal(load([dicom.big_endian(dataset)], tmp_path).image.array[0], expected)
+
+
+def test_a_deflated_data_set(tmp_path: Path) -> None:
+    dataset = dicom.ct_series(slices=1, shape=(64, 64), pixels=lambda _: np.zeros((64, 64), np.uint16))[0]
+    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    image = load([dataset], tmp_path).image
+    assert (tmp_path / "0000.dcm").stat().st_size < 64 * 64 * 2
+    assert np.array_equal(image.array, np.full((1, 64, 64), -1024))
 
 
 def test_compressed_slices_are_the_same_as_plain_ones(tmp_path: Path) -> None:
