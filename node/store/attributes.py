@@ -10,11 +10,15 @@ from typing import Any, Final
 from warnings import catch_warnings, simplefilter
 
 from pydicom.dataset import Dataset
+from pydicom.errors import BytesLengthException
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag, Tag
 
-BROKEN: Final = (ValueError, TypeError, OverflowError, NotImplementedError, AttributeError, LookupError, ArithmeticError)
+BROKEN: Final = (
+    *(ValueError, TypeError, OverflowError, NotImplementedError, AttributeError, LookupError, ArithmeticError),
+    BytesLengthException,
+)
 """What pydicom raises when it converts a value that breaks the rules of its value representation."""
 
 
@@ -33,15 +37,7 @@ def quietly() -> Iterator[None]:
 
 def values(dataset: Dataset | None, keyword: str) -> tuple[Any, ...]:
     """All values of an attribute; empty where it is absent, empty or cannot be read."""
-    if dataset is None:
-        return ()
-    tag = _tag(keyword)
-    if tag not in dataset:
-        return ()
-    try:
-        value = dataset[tag].value
-    except BROKEN:
-        return ()
+    value = _value(dataset, keyword)
     if value is None or value == "":
         return ()
     return tuple(value) if isinstance(value, MultiValue | Sequence | list | tuple) else (value,)
@@ -79,5 +75,14 @@ def number(dataset: Dataset | None, keyword: str) -> float | None:
 
 def item(dataset: Dataset | None, keyword: str, index: int = 0) -> Dataset | None:
     """An item of a sequence, or None."""
-    read = values(dataset, keyword)
-    return read[index] if index < len(read) and isinstance(read[index], Dataset) else None
+    sequence = _value(dataset, keyword)
+    return sequence[index] if isinstance(sequence, Sequence) and index < len(sequence) else None
+
+
+def _value(dataset: Dataset | None, keyword: str) -> Any:
+    if dataset is None or (tag := _tag(keyword)) not in dataset:
+        return None
+    try:
+        return dataset[tag].value
+    except BROKEN:
+        return None

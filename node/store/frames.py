@@ -36,12 +36,13 @@ def functional_group(dataset: Dataset, frame: int, macro: str) -> Dataset | None
 def is_cross_sectional(dataset: Dataset) -> bool:
     """Whether the object's frames are slices of the patient rather than shadows or photographs.
 
-    CT, MR and PET always are, also when they have lost their position (and are then refused); others where they state one.
+    CT, MR and PET always are, also when they have lost their position (and are then refused); others where they state one, such
+    as volumes that an angiography system made (PS3.3 section A.53).
     """
     modality = text(dataset, "Modality").upper()
     if modality in CROSS_SECTIONAL_MODALITIES:
         return True
-    if modality in PROJECTION_MODALITIES or (frame_count(dataset) > 1 and not is_enhanced(dataset)):
+    if not is_enhanced(dataset) and (modality in PROJECTION_MODALITIES or frame_count(dataset) > 1):
         return False
     return read_slices(dataset, "image")[0].plane is not None
 

@@ -97,7 +97,7 @@ def _split_frames(uid: str, frames: Sequence[Frame]) -> list[Stack]:
 
 
 def _stack(uid: str, piece: PartOf, names: tuple[str, ...]) -> Stack:
-    notes = () if not piece.copies else (f"{piece.copies} identical copies of images were left out",)
+    notes = () if not piece.copies else (f"identical copies of images were left out: {piece.copies}",)
     stack = Stack(
         uid, piece.frames, ", ".join((*names, *piece.names)), notes=notes, localizer=_says_localizer(piece.frames[0].header)
     )

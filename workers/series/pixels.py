@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -61,6 +62,27 @@ def check_decoder(dataset: FileDataset) -> None:
             f"the decoder for transfer syntax {told} is not installed: pip install {package_for(syntax, twelve_bit=twelve_bit)}, "
             "or send the images uncompressed",
             "no-decoder",
+        )
+
+
+def check_length(path: Path, header: FileDataset) -> None:
+    """Make sure that an uncompressed file is as long as its header says, before memory is taken for its pixels.
+
+    Raises
+    ------
+    Refused
+        ``bad-pixel-data``.
+    """
+    if is_deflated(header) or UID(text(header.file_meta, "TransferSyntaxUID")).is_compressed:
+        return
+    counts = ("Rows", "Columns", "SamplesPerPixel", "NumberOfFrames", "BitsAllocated")
+    needed = math.prod(int(number(header, keyword) or 1) for keyword in counts) // 8
+    subsampled = text(header, "PhotometricInterpretation").startswith("YBR_FULL_42")
+    if path.stat().st_size < (needed // 2 if subsampled else needed):
+        raise Refused(
+            f"the pixel data of {instance_name(header)} is cut short: {needed} bytes are due, the whole file has "
+            f"{path.stat().st_size}; send it again",
+            "bad-pixel-data",
         )
 
 

@@ -16,13 +16,13 @@ from pydicom.dataset import FileDataset
 from pydicom.errors import InvalidDicomError
 
 from models.image import Image, SpacingKind
-from node.store.attributes import BROKEN, quietly, text
+from node.store.attributes import BROKEN, number, quietly, text
 from node.store.errors import Refused
 from node.store.frames import is_cross_sectional, read_slices
 from node.store.geometry import Slice, build_grid
 from node.store.pixels import is_deflated, seek_pixels
 from workers.series.header import read_header
-from workers.series.pixels import check_decoder, decode, instance_name, is_colour
+from workers.series.pixels import check_decoder, check_length, decode, instance_name, is_colour
 from workers.series.spacing import projection_spacing
 from workers.series.values import Conversion, conversion_of
 
@@ -112,8 +112,8 @@ def _read(path: Path) -> FileDataset:
     # the C-STORE that brought the object named it; some objects leave these two empty inside
     for keyword in ("SOPClassUID", "SOPInstanceUID"):
         if not text(dataset, keyword) and (given := text(dataset.file_meta, f"MediaStorage{keyword}")):
-            setattr(dataset, keyword, given)
-    if not has_pixels or not dataset.get("Rows") or not dataset.get("Columns"):
+            dataset.add_new(keyword, "UI", given)
+    if not has_pixels or not number(dataset, "Rows") or not number(dataset, "Columns"):
         raise Refused(f"{instance_name(dataset)} has no pixel data: stored, not analysed", "no-pixel-data")
     return dataset
 
@@ -138,14 +138,14 @@ def _lay_out(sources: Sequence[FileDataset], chosen: Sequence[int] | None) -> _L
 def _volume(slices: Sequence[Sequence[Slice]], chosen: Sequence[int] | None) -> _Layout:
     wanted = None if chosen is None else frozenset(chosen)
     frames = [
-        (index, number)
+        (index, frame)
         for index, held in enumerate(slices)
-        for number in range(1, len(held) + 1)
-        if wanted is None or number in wanted
+        for frame in range(1, len(held) + 1)
+        if wanted is None or frame in wanted
     ]
     if not frames:
         raise Refused("the frames that make this stack are not in its object", "no-pixel-data")
-    grid = build_grid([slices[index][number - 1] for index, number in frames])
+    grid = build_grid([slices[index][frame - 1] for index, frame in frames])
     return _Layout(tuple(frames[at] for at in grid.order), grid.affine, grid.spacing_mm, SpacingKind.PATIENT, grid.notes)
 
 
@@ -154,22 +154,23 @@ def _fill(
 ) -> NDArray[np.float32] | NDArray[np.uint8]:
     """Decode into the one array that the model gets, file by file, two or more at once."""
     first = sources[0]
-    for source in sources:
+    for path, source in zip(paths, sources, strict=True):
         check_decoder(source)
-    shape = (len(layout.frames), int(first.Rows), int(first.Columns))
+        check_length(path, source)
+    shape = (len(layout.frames), int(number(first, "Rows") or 0), int(number(first, "Columns") or 0))
     colour = is_colour(first)
     array: NDArray[np.float32] | NDArray[np.uint8] = (
         np.empty((*shape, 3), dtype=np.uint8) if colour else np.empty(shape, dtype=np.float32)
     )
     of_file: list[list[tuple[int, int]]] = [[] for _ in sources]
-    for row, (index, number) in enumerate(layout.frames):
-        of_file[place[index]].append((row, number - 1))
+    for row, (index, frame) in enumerate(layout.frames):
+        of_file[place[index]].append((row, frame - 1))
 
     def fill(file: int) -> None:
-        rows, numbers = zip(*of_file[file], strict=True)
+        rows, wanted = zip(*of_file[file], strict=True)
         source = sources[file]
-        steps = [None if colour else conversion_of(source, frame, projection=layout.affine is None) for frame in numbers]
-        for row, conversion, stored in zip(rows, steps, decode(paths[file], source, numbers), strict=True):
+        steps = [None if colour else conversion_of(source, frame, projection=layout.affine is None) for frame in wanted]
+        for row, conversion, stored in zip(rows, steps, decode(paths[file], source, wanted), strict=True):
             array[row] = _converted(stored, conversion, instance_name(source), shape[1:])
 
     with ThreadPoolExecutor(THREADS) as pool:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_modality_lut
 
-from node.store.attributes import item, number, text
+from node.store.attributes import BROKEN, item, number, text
 from node.store.errors import Refused
 from node.store.frames import functional_group
 
@@ -34,7 +34,10 @@ class Conversion:
     def apply(self, stored: NDArray[np.generic]) -> NDArray[np.float32]:
         """Return float32 values; the array given is left as it is."""
         if self.table is not None:
-            stored = apply_modality_lut(stored, self.table)
+            try:
+                stored = apply_modality_lut(stored, self.table)
+            except BROKEN as broken:
+                raise Refused("the Modality LUT Sequence is damaged: the pixel values have no meaning", "bad-rescale") from broken
         values = stored.astype(np.float32)
         if self.mirror is not None:
             np.subtract(np.float32(self.mirror), values, out=values)

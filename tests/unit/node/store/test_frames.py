@@ -56,6 +56,12 @@ def test_a_spacing_that_is_not_positive_is_none(spacing: list[str]) -> None:
     assert read_slices(dataset, "x")[0].pixel_spacing_mm is None
 
 
+def test_a_volume_of_an_angiography_system_has_a_place() -> None:
+    dataset = dicom.enhanced()
+    dataset.Modality = "XA"
+    assert is_cross_sectional(dataset)
+
+
 def test_a_radiograph_has_no_place_even_if_it_states_one() -> None:
     dataset = dicom.radiograph(modality="DX")
     dicom.place(dataset, (0, 0, 0))

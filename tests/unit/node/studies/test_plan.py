@@ -131,7 +131,7 @@ def test_identical_copies_leave_a_note_and_their_ids_out(tmp_path: Path) -> None
     copy = dicom.ct_series(slices=1, first_number=9, pixels=lambda _: datasets[0].pixel_array)
     stack = plan([*datasets, *copy], tmp_path)[0]
     assert stack.instance_ids == (1, 2, 3, 4)
-    assert stack.facts["notes"] == ["1 identical copies of images were left out"]
+    assert stack.facts["notes"] == ["identical copies of images were left out: 1"]
     assert outcomes(stack)["ct-tissue"][0] is Outcome.CHOSEN
 
 
