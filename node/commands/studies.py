@@ -13,6 +13,7 @@ from node.commands.options import ConfigOption, DataOption, JsonOption, settings
 
 if TYPE_CHECKING:
     from node.store.catalog.catalog import Catalog
+    from node.store.records import StudyView
 
 studies = typer.Typer()
 study = typer.Typer()

@@ -12,6 +12,7 @@ from node.page.words import (
     jobs_in_words,
     measurements_in_words,
     number,
+    why_unread,
 )
 from node.store.records import Decision, Outcome
 from node.store.states import JobState
