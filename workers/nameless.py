@@ -48,7 +48,7 @@ def identified_copy(path: Path, out: Path) -> Path:
         setattr(dataset, keyword, invented[keyword])
     meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     meta.MediaStorageSOPClassUID = dataset.SOPClassUID
-    copy = out / dataset.StudyInstanceUID / COPIES / path.name
+    copy = out / str(dataset.StudyInstanceUID) / COPIES / path.name
     copy.parent.mkdir(parents=True, exist_ok=True)
     dataset.save_as(copy)
     return copy
