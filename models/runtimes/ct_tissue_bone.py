@@ -9,7 +9,16 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from models.runtimes.ct_tissue_contrast import Contrast
-from models.runtimes.ct_tissue_morphology import Mask, Spacing, closed, dilate, labelled, touching
+from models.runtimes.ct_tissue_morphology import (
+    Mask,
+    Spacing,
+    block_mean,
+    closed,
+    dilate,
+    enlarged,
+    labelled,
+    touching,
+)
 
 BONE_HU: Final = 150.0
 """Cancellous bone of an adult begins about here; raised where blood is as bright."""
@@ -31,6 +40,11 @@ LARGEST_HOLE_MM2: Final = 1600.0
 SMALLEST_ML: Final = 2.0
 SMALLEST_ML_PER_MM: Final = 0.05
 """Smaller pieces are calcifications; in a stack of few mm the limit is this times its thickness."""
+DISC_BLOCK_MM: Final = 3.5
+DISC_HU: Final = (40.0, 135.0)
+DISC_OVER_NOISE: Final = 1.8
+"""A disc is no rougher than this times muscle."""
+SMALLEST_DISC_MM2: Final = 120.0
 EDGE_SHARE: Final = 0.35
 """An edge voxel belongs to the bone if it reaches this share of the way from soft tissue (50 HU) to the cortex beside it."""
 
@@ -61,8 +75,8 @@ def find_bone(hu: NDArray[np.float32], body: Mask, contrast: Contrast, spacing_m
     bone = dilate(grown, 1.5, spacing_mm, plane) & candidates
     bone = closed(bone, GAP_MM, spacing_mm, plane) & free & (hu > AIR_HU)
     bone = _with_marrow(hu, bone, free & away, spacing_mm, plane)
-    bone = _without_specks(bone, spacing_mm)
-    return _sharpened(hu, bone, spacing_mm, plane)
+    bone &= ~_discs(hu, bone, body, spacing_mm, plane)
+    return _without_specks(_sharpened(hu, bone, spacing_mm, plane), spacing_mm)
 
 
 def _smoothed(hu: NDArray[np.float32], sigma_mm: float, spacing_mm: Spacing, plane: tuple[int, int]) -> NDArray[np.float32]:
@@ -76,8 +90,7 @@ def _with_marrow(hu: NDArray[np.float32], bone: Mask, free: Mask, spacing_mm: Sp
     holes = _Holes(hu, bone, spacing_mm, plane)
     whole_area = holes.area_of_owner()
     canal = (holes.area > 100) & (holes.area < 700) & (holes.mean > -30) & (holes.mean < 75) & (whole_area > 900)
-    disc = (holes.area > 200) & (holes.mean > 40) & (holes.mean < 130) & (holes.deviation < 30)
-    kept_out = holes.voxels(canal | disc | (holes.mean < AIR_HU))
+    kept_out = holes.voxels(canal | (holes.mean < AIR_HU))
     bone = bone | (holes.voxels(np.ones_like(canal)) & ~kept_out)
     spongy = _smoothed(hu, 1.0, spacing_mm, plane) > MARROW_HU
     bone |= closed(bone, MARROW_MM, spacing_mm, plane) & spongy & free & ~kept_out
@@ -102,10 +115,7 @@ class _Holes:
         self._inside = self._is_hole[self._labels]
         numbers = self._labels[self._inside]
         values = hu[self._inside].astype(np.float64)
-        count = np.maximum(sizes, 1)
-        self.mean = np.bincount(numbers, values, len(sizes)) / count
-        squares = np.bincount(numbers, values**2, len(sizes)) / count
-        self.deviation = np.sqrt(np.maximum(squares - self.mean**2, 0.0))
+        self.mean = np.bincount(numbers, values, len(sizes)) / np.maximum(sizes, 1)
 
     def voxels(self, which: NDArray[np.bool_]) -> Mask:
         """Voxels of the holes for which `which` holds."""
@@ -119,6 +129,25 @@ class _Holes:
         owner = np.zeros(self.area.size, dtype=np.int64)
         owner[self._labels[self._inside]] = wholes[self._inside]
         return np.asarray(sizes[owner] * self._pixel_mm2, dtype=np.float64)
+
+
+def _discs(hu: NDArray[np.float32], bone: Mask, body: Mask, spacing_mm: Spacing, plane: tuple[int, int]) -> Mask:
+    """Intervertebral discs inside `bone`: as smooth as muscle, where cancellous bone of the same density is not."""
+    sizes = [max(1, round(DISC_BLOCK_MM / spacing_mm[axis])) if axis in plane else 1 for axis in range(3)]
+    factors = (sizes[0], sizes[1], sizes[2])
+    block_mm = (spacing_mm[0] * factors[0], spacing_mm[1] * factors[1], spacing_mm[2] * factors[2])
+    mean = block_mean(hu, factors)
+    deviation = np.sqrt(np.maximum(block_mean(np.square(hu), factors) - np.square(mean), 0.0))
+    muscle = (mean > 0) & (mean < 100) & (block_mean(body.astype(np.float32), factors) > 0.99)
+    if not muscle.any():
+        return np.zeros_like(bone)
+    smooth = deviation < max(15.0, DISC_OVER_NOISE * float(np.percentile(deviation[muscle], 25)))
+    soft = (mean > DISC_HU[0]) & (mean < DISC_HU[1]) & smooth & (block_mean(bone.astype(np.float32), factors) > 0.8)
+    labels, counts = labelled(soft, plane)
+    large = counts * block_mm[plane[0]] * block_mm[plane[1]] > SMALLEST_DISC_MM2
+    large[0] = False
+    cores = dilate(large[labels], DISC_BLOCK_MM, block_mm, plane)
+    return enlarged(cores, factors, hu.shape) & (_smoothed(hu, 1.0, spacing_mm, plane) < DISC_HU[1])
 
 
 def _without_specks(bone: Mask, spacing_mm: Spacing) -> Mask:
