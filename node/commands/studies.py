@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +13,7 @@ from node.commands.options import ConfigOption, DataOption, JsonOption, settings
 
 if TYPE_CHECKING:
     from node.store.catalog.catalog import Catalog
+    from node.store.records import StudyView
 
 studies = typer.Typer()
 study = typer.Typer()
@@ -28,6 +29,7 @@ def list_studies(
     """Show the studies, newest first: state, answers, deliveries."""
     with _catalog(config, data) as catalog:
         found = catalog.views.studies(limit=limit)
+        unread = {} if as_json else _unread(catalog, found)
     if as_json:
         from node.page.plain import study_in_brief
 
@@ -35,7 +37,7 @@ def list_studies(
         return
     from node.commands.tables import show_studies
 
-    show_studies(found)
+    show_studies(found, unread)
 
 
 @study.command("study")
@@ -68,6 +70,16 @@ def show_one(
     show_study(view)
     if again is not None:
         typer.echo(f"{again} failed deliveries are due again")
+
+
+def _unread(catalog: Catalog, found: Sequence[StudyView]) -> dict[str, str]:
+    """By UID of each study that is finished without a job: why. The list leaves decisions out."""
+    from node.page.words import why_unread
+    from node.store.states import StudyState
+
+    finished = [one.study_uid for one in found if one.state is StudyState.FINISHED and not one.jobs]
+    views = (catalog.views.study(uid) for uid in finished)
+    return {view.study_uid: why_unread(view) for view in views if view}
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from rich import box
@@ -12,7 +12,7 @@ from rich.table import Table
 
 from node.page.words import answer_in_brief, answer_in_words, deliveries_in_words
 from node.store.records import StudyView
-from node.store.states import JobState, StudyState
+from node.store.states import JobState
 
 COLOURS = {
     "receiving": "yellow",
@@ -28,8 +28,8 @@ COLOURS = {
 }
 
 
-def show_studies(found: Sequence[StudyView], console: Console | None = None) -> None:
-    """Print a table of studies."""
+def show_studies(found: Sequence[StudyView], unread: Mapping[str, str], console: Console | None = None) -> None:
+    """Print a table of studies; `unread` says of some, by UID, why no model read them."""
     console = console or Console()
     if not found:
         console.print("No study has arrived yet.")
@@ -44,7 +44,7 @@ def show_studies(found: Sequence[StudyView], console: Console | None = None) -> 
         table.add_row(
             f"{view.study_uid}\n[dim]{moment(view.last_arrival_at)}, {escape(images)} from {escape(view.calling_ae)}[/]",
             coloured(view.state),
-            "\n".join(_answers(view)) or ("[dim]not read[/]" if view.state is StudyState.FINISHED else ""),
+            "\n".join(_answers(view)) or f"[dim]{escape(unread.get(view.study_uid, ''))}[/]",
             escape(deliveries_in_words(view)) if view.deliveries else "",
         )
     console.print(table)

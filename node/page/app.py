@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from importlib import resources
 from importlib.metadata import version
@@ -16,8 +16,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from node.page.health import PageCatalog, look_after
 from node.page.metrics import render
 from node.page.token import same_token
-from node.page.words import answer_in_brief, deliveries_in_words, figures
+from node.page.words import answer_in_brief, deliveries_in_words, figures, why_unread
 from node.store.log import get_logger
+from node.store.records import StudyView
 from node.store.settings import Settings
 from node.store.states import StudyState
 
@@ -86,6 +87,7 @@ def _serve_pages(app: FastAPI, catalog: PageCatalog, settings: Settings, guard: 
             "studies.html",
             settings=settings,
             studies=found[:STUDIES_A_PAGE],
+            unread=_unread(catalog, found[:STUDIES_A_PAGE]),
             start=start,
             later=start + STUDIES_A_PAGE if len(found) > STUDIES_A_PAGE else None,
             earlier=max(start - STUDIES_A_PAGE, 0) if start else None,
@@ -102,6 +104,13 @@ def _serve_pages(app: FastAPI, catalog: PageCatalog, settings: Settings, guard: 
         if view is None:
             return _page("missing.html", status=404, settings=settings)
         return _page("study.html", settings=settings, study=view, moving=view.state is not StudyState.FINISHED)
+
+
+def _unread(catalog: PageCatalog, found: Sequence[StudyView]) -> dict[str, str]:
+    """By UID of each study that is finished without a job: why."""
+    finished = [one.study_uid for one in found if one.state is StudyState.FINISHED and not one.jobs]
+    views = (catalog.views.study(uid) for uid in finished)  # with decisions, which the list leaves out
+    return {view.study_uid: why_unread(view) for view in views if view}
 
 
 def _guard(token: str) -> Callable[[Request], None]:

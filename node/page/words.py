@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from node.store.records import JobView, StudyView
+from node.store.records import JobView, Outcome, StudyView
 from node.store.states import DeliveryState, JobState
 
 
@@ -48,6 +48,15 @@ def answer_in_brief(job: JobView) -> str:
     for one in job.summary.get("measurements", []):  # the first figure of a structure is its volume or area
         sizes.setdefault(str(one.get("name", "")), f"{number(one.get('value'))} {one.get('unit', '')}".strip())
     return "; ".join([*parts, *(f"{name} {size}" for name, size in sizes.items())]) or "nothing found"
+
+
+def why_unread(view: StudyView) -> str:
+    """Why no model read a study, by its decisions: the refusals, else why the models were not meant for it; one line."""
+    for outcome in (Outcome.REFUSED, Outcome.NOT_CHOSEN):
+        reasons = dict.fromkeys(one.decision.reason for one in view.decisions if one.decision.outcome is outcome)
+        if reasons:
+            return f"{outcome}: " + "; ".join(reasons)
+    return "not read: no images"
 
 
 def number(value: object) -> str:

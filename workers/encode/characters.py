@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Final
 
-from pydicom.charset import convert_encodings, decode_bytes, encode_string
+from pydicom.charset import convert_encodings, decode_bytes, default_encoding, encode_string
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.valuerep import PersonName
@@ -53,9 +53,16 @@ def _fits(element: DataElement, encodings: list[str]) -> bool:
             texts = value.components
         else:
             texts = (str(value or ""),)
-        if any(decode_bytes(encode_string(text, encodings), encodings, set()) != text for text in texts):
+        if not all(_can_write(text, encodings) for text in texts):
             return False
     return True
+
+
+def _can_write(text: str, encodings: list[str]) -> bool:
+    # an empty first value is ASCII (PS3.3 section C.12.1.1.2), but pydicom writes the upper half of Latin-1 by it
+    if encodings[0] == default_encoding and any("\x80" <= letter <= "\xff" for letter in text):
+        return False
+    return decode_bytes(encode_string(text, encodings), encodings, set()) == text
 
 
 def _elements(dataset: Dataset) -> Iterator[DataElement]:

@@ -31,7 +31,7 @@ def observation_context(case: Case) -> ObservationContext:
         name=case.manifest.title,
         manufacturer_name=MANUFACTURER,
         model_name=case.manifest.name,
-        serial_number=case.identity.fingerprint,
+        serial_number=case.identity.device_serial,
     )
     return ObservationContext(
         observer_device_context=ObserverContext(observer_type=codes.DCM.Device, observer_identifying_attributes=device)

@@ -45,7 +45,13 @@ class EncodedObject:
 
 
 def encode(
-    prediction: Prediction, image: Image, sources: Sequence[Dataset], manifest: Manifest, identity: ResultIdentity
+    prediction: Prediction,
+    image: Image,
+    sources: Sequence[Dataset],
+    manifest: Manifest,
+    identity: ResultIdentity,
+    *,
+    frames: Sequence[tuple[int, int]] | None = None,
 ) -> tuple[EncodedObject, ...]:
     """Make every result object of one answer; the same arguments give the same bytes, in any process, at any time.
 
@@ -56,6 +62,9 @@ def encode(
     ----------
     sources
         Header datasets of the image's instances in slice order; one for a multi-frame source. Pixel data is not read.
+    frames
+        For each slice: index into `sources`, and frame number (from 1) in that instance, as the stack was loaded. None: told from
+        the positions.
 
     Raises
     ------
@@ -70,7 +79,7 @@ def encode(
     made = []
     seg = None
     if found and found.found:
-        seg = segmentation(found, grid_of(image, sources, identity), case)
+        seg = segmentation(found, grid_of(image, sources, identity, frames), case)
         made.append((Kind.SEG, seg))
         made.append((Kind.MEASUREMENTS, measurement_report(found, taken, seg, case)))
     if prediction.ratings:

@@ -39,12 +39,12 @@ def put_equipment(target: Dataset, manifest: Manifest, identity: ResultIdentity)
     """
     target.Manufacturer = MANUFACTURER
     target.ManufacturerModelName = manifest.name
-    target.DeviceSerialNumber = identity.fingerprint
+    target.DeviceSerialNumber = identity.device_serial
     target.SoftwareVersions = manifest.version
     item = Dataset()
     item.Manufacturer = MANUFACTURER
     item.ManufacturerModelName = manifest.name
-    item.DeviceSerialNumber = identity.fingerprint
+    item.DeviceSerialNumber = identity.device_serial
     item.SoftwareVersions = manifest.version
     item.ContributionDateTime = local_time(target, identity).strftime("%Y%m%d%H%M%S%z")
     item.ContributionDescription = f"Processing Algorithm: {manifest.title}"

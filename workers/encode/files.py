@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import io
-from typing import Final
 
 from pydicom import dcmwrite
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
+from node.store.provenance import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from workers.encode.characters import settle_character_set
-
-IMPLEMENTATION_CLASS_UID: Final = UID("2.25.297839150473217466823514016327416034277")
-"""Who wrote a file (PS3.7 section D.3.3.2); never changes, so that equal results stay equal bytes over releases."""
-
-IMPLEMENTATION_VERSION_NAME: Final = "OVERREAD"
 
 
 def file_bytes(dataset: Dataset) -> bytes:
@@ -24,7 +19,7 @@ def file_bytes(dataset: Dataset) -> bytes:
     meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
+    meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
     meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
     dataset.file_meta = meta
     dataset.preamble = bytes(128)

@@ -74,13 +74,17 @@ class Grid:
     frames: tuple[SourceFrame, ...]
 
 
-def grid_of(image: Image, sources: Sequence[Dataset], identity: ResultIdentity) -> Grid:
+def grid_of(
+    image: Image, sources: Sequence[Dataset], identity: ResultIdentity, frames: Sequence[tuple[int, int]] | None = None
+) -> Grid:
     """Work out the grid and the source of each slice.
 
     Parameters
     ----------
     sources
         Header datasets in slice order; one for a multi-frame source.
+    frames
+        For each slice: index into `sources`, and frame number (from 1) in that instance. None: told from the positions.
 
     Raises
     ------
@@ -92,10 +96,12 @@ def grid_of(image: Image, sources: Sequence[Dataset], identity: ResultIdentity) 
     """
     if image.affine is None:
         return _projection_grid(image, sources, identity)
-    return _patient_grid(image, image.affine, sources)
+    return _patient_grid(image, image.affine, sources, frames)
 
 
-def _patient_grid(image: Image, affine: NDArray[np.float64], sources: Sequence[Dataset]) -> Grid:
+def _patient_grid(
+    image: Image, affine: NDArray[np.float64], sources: Sequence[Dataset], chosen: Sequence[tuple[int, int]] | None
+) -> Grid:
     frame_of_reference = str(sources[0].get("FrameOfReferenceUID") or "")
     if not frame_of_reference:
         raise Refused(
@@ -108,7 +114,7 @@ def _patient_grid(image: Image, affine: NDArray[np.float64], sources: Sequence[D
     distance = abs(float(step @ normal / np.linalg.norm(normal)))
     tolerance = max(POSITION_TOLERANCE_MM, distance / 10 if slices > 1 else 0)
     expected = [affine[:3, 3] + index * step for index in range(slices)]
-    frames = _match(expected, _frames(sources), tolerance)
+    frames = _match(expected, _frames(sources, chosen), tolerance)
     stated = (float(sources[0].get("SliceThickness") or 0), distance, image.spacing_mm[0] if image.spacing_mm else 0)
     cosines = [float(value) for value in (*(right / spacing[1]), *(down / spacing[0]))]
     return Grid(
@@ -150,19 +156,24 @@ def _projection_grid(image: Image, sources: Sequence[Dataset], identity: ResultI
     )
 
 
-def _frames(sources: Sequence[Dataset]) -> list[SourceFrame]:
-    """Every frame of every source, with its stated position."""
+def _frames(sources: Sequence[Dataset], chosen: Sequence[tuple[int, int]] | None) -> list[SourceFrame]:
+    """The chosen frames in their order, else every frame of every source, with their stated positions."""
+    every = [_frames_of(source) for source in sources]
+    if chosen is None:
+        return [frame for frames in every for frame in frames]
+    return [every[index][number - 1] for index, number in chosen]
+
+
+def _frames_of(source: Dataset) -> list[SourceFrame]:
+    names = str(source.SOPClassUID), str(source.SOPInstanceUID)
+    groups = source.get("PerFrameFunctionalGroupsSequence")
+    if not groups:
+        return [SourceFrame(*names, None, _position(source))]
     frames = []
-    for source in sources:
-        names = str(source.SOPClassUID), str(source.SOPInstanceUID)
-        groups = source.get("PerFrameFunctionalGroupsSequence")
-        if not groups:
-            frames.append(SourceFrame(*names, None, _position(source)))
-            continue
-        shared = source.get("SharedFunctionalGroupsSequence") or [Dataset()]
-        for number, group in enumerate(groups, start=1):
-            place = group.get("PlanePositionSequence") or shared[0].get("PlanePositionSequence") or [Dataset()]
-            frames.append(SourceFrame(*names, number, _position(place[0])))
+    shared = source.get("SharedFunctionalGroupsSequence") or [Dataset()]
+    for number, group in enumerate(groups, start=1):
+        place = group.get("PlanePositionSequence") or shared[0].get("PlanePositionSequence") or [Dataset()]
+        frames.append(SourceFrame(*names, number, _position(place[0])))
     return frames
 
 

@@ -77,6 +77,11 @@ class ResultIdentity:
         return derived_uid(self.installation, self.study_uid, source_instance_uid, "frame of reference")
 
     @property
+    def device_serial(self) -> str:
+        """The fingerprint, cut to what tells devices apart and a person can compare."""
+        return self.fingerprint[:16]
+
+    @property
     def device_uid(self) -> str:
         """UID of the algorithm as a device: other weights, parameters or thresholds are another device."""
         return derived_uid(self.model, self.version, self.fingerprint, "device")

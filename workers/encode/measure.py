@@ -83,14 +83,14 @@ def _extent(structure: Structure, pixels: int, image: Image) -> Measure:
     return Measure(structure, Quantity.AREA, _round(area_mm2), Unit.SQUARE_MILLIMETER, image.spacing_kind)
 
 
-def _intensities(structure: Structure, values: NDArray[np.generic], image: Image) -> Sequence[Measure]:
+def _intensities(structure: Structure, values: NDArray[np.float32] | NDArray[np.uint8], image: Image) -> Sequence[Measure]:
     header = image.header
     hounsfield = header.modality == "CT" and header.has_rescale and header.rescale_type.strip().upper() in ("", "HU")
     unit = Unit.HOUNSFIELD if hounsfield else Unit.ARBITRARY
-    grey = values.astype(np.float64)
+    mean, deviation = np.mean(values, dtype=np.float64), np.std(values, dtype=np.float64)
     return (
-        Measure(structure, Quantity.MEAN, _round(float(grey.mean())), unit),
-        Measure(structure, Quantity.STANDARD_DEVIATION, _round(float(grey.std())), unit),
+        Measure(structure, Quantity.MEAN, _round(float(mean)), unit),
+        Measure(structure, Quantity.STANDARD_DEVIATION, _round(float(deviation)), unit),
     )
 
 

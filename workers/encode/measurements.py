@@ -140,7 +140,7 @@ def _report(
         case,
         kind=Kind.MEASUREMENTS,
         sop_class_uid=Comprehensive3DSRStorage,
-        description=f"Overread {case.manifest.name}: {what}",
+        description=f"AI {what}, not verified (Overread {case.manifest.name})",
         evidence=evidence,
         variant=variant,
     )

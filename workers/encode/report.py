@@ -73,7 +73,7 @@ def text_report(
         case,
         kind=Kind.REPORT,
         sop_class_uid=BasicTextSRStorage,
-        description=f"Overread {case.manifest.name}: AI report, not verified",
+        description=f"AI report, not verified (Overread {case.manifest.name})",
         evidence=[*instances_of(case.sources), *(instances_of([seg]) if seg else [])],
     )
 
@@ -130,13 +130,13 @@ def sentence(name: str, taken: Sequence[Measure]) -> str:
     """What was measured of one structure, as a radiologist reads it."""
     values = {one.quantity: one for one in taken}
     parts = [
-        f"{quantity} {one.value:g} {one.unit}{_WHERE.get(one.spacing_kind, '')}"
+        f"{quantity} {one.value:.4g} {one.unit}{_WHERE.get(one.spacing_kind, '')}"
         for quantity, one in values.items()
         if quantity in (Quantity.VOLUME, Quantity.AREA)
     ]
     if mean := values.get(Quantity.MEAN):
         deviation = values[Quantity.STANDARD_DEVIATION]
-        parts.append(f"mean {mean.value:g} {mean.unit} (standard deviation {deviation.value:g})")
+        parts.append(f"mean {mean.value:.3g} {mean.unit} (standard deviation {deviation.value:.3g})")
     return f"{name}: {', '.join(parts)}."
 
 
@@ -163,6 +163,6 @@ def _told(case: Case) -> list[str]:
         f"Read: {name}{f' ({described})' if described else ''}, {images}. Other series of the study were not read by this model.",
         f"Looked for: {', '.join(looked)}. Nothing else was looked for; what is not named here may still be there.",
         f"Intended use: {manifest.intended_use}",
-        f"Model {manifest.name} {manifest.version}, fingerprint {identity.fingerprint[:16]}, licence {manifest.licence}.",
+        f"Model {manifest.name} {manifest.version}, fingerprint {identity.device_serial}, licence {manifest.licence}.",
         f"Revision {identity.revision} of the study, run {identity.run}.",
     ]

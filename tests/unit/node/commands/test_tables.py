@@ -9,19 +9,19 @@ from node.store.states import JobState
 from tests.unit.node.page.views import a_job, a_study
 
 
-def printed(show: object, what: object) -> str:
+def printed(show: object, *what: object) -> str:
     console = Console(file=io.StringIO(), width=200)
-    show(what, console)  # type: ignore[operator]
+    show(*what, console)  # type: ignore[operator]
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_list() -> None:
-    text = printed(show_studies, [a_study(), a_study("1.2.9", jobs=(a_job(JobState.REFUSED, reason="[lateral] view"),))])
+    text = printed(show_studies, [a_study(), a_study("1.2.9", jobs=(a_job(JobState.REFUSED, reason="[lateral] view"),))], {})
     for part in ("1.2.3", "Pneumonia: present (93 %)", "pacs 1 of 2 sent, 1 failed", "[lateral] view"):
         assert part in text
     assert "Right lung 2310 ml" in text
-    assert "not read" in printed(show_studies, [a_study(jobs=())])
-    assert "No study" in printed(show_studies, [])
+    assert "no [such] images" in printed(show_studies, [a_study(jobs=())], {"1.2.3": "no [such] images"})
+    assert "No study" in printed(show_studies, [], {})
 
 
 def test_one_study_in_full() -> None:

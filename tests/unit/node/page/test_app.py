@@ -103,8 +103,8 @@ def test_list_shows_state_answers_and_deliveries(page: Client) -> None:
     assert 'http-equiv="refresh"' not in text
 
 
-def test_list_points_to_the_reason_where_nothing_was_read(page: Client) -> None:
-    assert "not read: why" in page(a_study(jobs=(), deliveries=()), token=TOKEN).get("/").text
+def test_list_gives_the_reason_where_nothing_was_read(page: Client) -> None:
+    assert "not chosen: reads CT, this is CR" in page(a_study(jobs=(), deliveries=()), token=TOKEN).get("/").text
 
 
 def test_list_refreshes_while_something_moves(page: Client) -> None:

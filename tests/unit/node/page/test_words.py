@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from node.page.words import (
@@ -10,7 +12,9 @@ from node.page.words import (
     jobs_in_words,
     measurements_in_words,
     number,
+    why_unread,
 )
+from node.store.records import Decision, Outcome
 from node.store.states import JobState
 from tests.unit.node.page.views import FINDING, LUNG, a_job, a_study
 
@@ -68,3 +72,11 @@ def test_deliveries_and_jobs_of_a_study() -> None:
     assert deliveries_in_words(a_study()) == "pacs 1 of 2 sent, 1 failed; viewer 0 of 1 sent"
     assert deliveries_in_words(a_study(deliveries=())) == "none"
     assert jobs_in_words(a_study(jobs=(a_job(), a_job(JobState.REFUSED), a_job()))) == "2 published, 1 refused"
+
+
+def test_why_unread_puts_refusals_first() -> None:
+    view = a_study()
+    assert why_unread(view) == "not chosen: reads CT, this is CR"
+    refusal = replace(view.decisions[0], decision=Decision("ct-tissue", Outcome.REFUSED, "no Frame of Reference UID"))
+    assert why_unread(replace(view, decisions=(*view.decisions, refusal, refusal))) == "refused: no Frame of Reference UID"
+    assert why_unread(replace(view, decisions=())) == "not read: no images"

@@ -79,11 +79,21 @@ class ReadingMachine(RuleBasedStateMachine):
             if claim:
                 self.claims.append(claim)
 
-    @rule(which=st.integers(0, 50), how=st.sampled_from(["publish", "refuse", "fail", "retry", "heartbeat"]))
+    @rule(how=st.sampled_from(["sleeps", "dies"]))
+    def a_worker_is_replaced(self, how: str) -> None:
+        """It sleeps through its lease and another one takes over, or its process dies and the next one of its name asks."""
+        self.clock.advance(QUIET_S)
+        self.dispatch()
+        self.claim("w1")
+        if how == "sleeps":
+            self.clock.advance(LEASE_S + 1)
+        self.claim("w2" if how == "sleeps" else "w1")
+
+    @rule(which=st.integers(0, 3), how=st.sampled_from(["publish", "refuse", "fail", "retry", "heartbeat"]))
     def answer(self, which: int, how: str) -> None:
         if not self.claims:
             return
-        claim = self.claims[which % len(self.claims)]
+        claim = self.claims[-1 - which % len(self.claims)]
         newest = max(one.fence for one in self.claims if one.job_id == claim.job_id)
         held = self.give(claim, how)
         assert not (held and claim.fence < newest), "a claim that was given to another one decides nothing"

@@ -1,0 +1,133 @@
+"""``overread models``: the shelf of models, and ``overread models pull``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from models.manifest import Manifest
+    from node.store.settings import Settings
+
+app = typer.Typer(help="Show the models, and fetch their weights.", invoke_without_command=True, no_args_is_help=False)
+
+Config = Annotated[Path | None, typer.Option("--config", help="overread.toml")]
+Data = Annotated[Path | None, typer.Option("--data", help="Data folder; its cache keeps fetched weights.")]
+
+
+@app.callback()
+def shelf(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="One stable JSON array.")] = False,
+    config: Config = None,
+    data: Data = None,
+) -> None:
+    """Show the models: what each reads and says, its licence, and where its weights are."""
+    if context.invoked_subcommand is not None:
+        context.obj = {"config": config, "data": data}
+        return
+    settings, library = _library(config, data)
+    rows = [_row(manifest, settings) for manifest in library.values()]
+    if as_json:
+        import json
+
+        typer.echo(json.dumps(rows, indent=1))
+    else:
+        _show(rows)
+
+
+@app.command()
+def pull(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="A model's name, or 'all'.")],
+    mirror: Annotated[Path | None, typer.Option("--mirror", help="Folder laid out as HOST/PATH instead of the network.")] = None,
+    config: Config = None,
+    data: Data = None,
+) -> None:
+    """Fetch the weights of a model into the cache and check them."""
+    given = context.obj or {}
+    settings, library = _library(config or given.get("config"), data or given.get("data"))
+    chosen = list(library.values()) if name == "all" else [_named(name, library)]
+    for manifest in chosen:
+        _pull(manifest, settings, mirror or settings.mirror)
+
+
+def _library(config: Path | None, data: Path | None) -> tuple[Settings, dict[str, Manifest]]:
+    from models.manifest import read_library
+    from node.store.settings import load_settings
+
+    settings = load_settings(config, {"data": data})
+    return settings, read_library(*settings.model_folders)
+
+
+def _named(name: str, library: dict[str, Manifest]) -> Manifest:
+    from difflib import get_close_matches
+
+    from node.store.errors import ConfigurationError
+
+    if name not in library:
+        near = get_close_matches(name, library, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(library)}"
+        raise ConfigurationError(f"there is no model {name}: {hint}")
+    return library[name]
+
+
+def _pull(manifest: Manifest, settings: Settings, mirror: Path | None) -> None:
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    from models.weights import Place, ensure_weights, place_of
+
+    console = Console()
+    if place_of(manifest, settings.cache) in {Place.NONE_NEEDED, Place.PACKAGE}:
+        ensure_weights(manifest, settings.cache, mirror, pull=False)
+        console.print(f"{manifest.name}: nothing to fetch")
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=console) as bar:
+
+        def watch(weights: Any) -> Any:
+            task = bar.add_task(weights.file, total=None)
+            return lambda received, expected: bar.update(task, completed=received, total=expected)
+
+        paths = ensure_weights(manifest, settings.cache, mirror, pull=True, progress=watch)
+    for file, path in paths.items():
+        console.print(f"{manifest.name}: {file} is checked and in the cache ({path.stat().st_size / 1e6:.1f} MB)")
+
+
+def _row(manifest: Manifest, settings: Settings) -> dict[str, Any]:
+    from models.weights import place_of
+
+    return {
+        "name": manifest.name,
+        "version": manifest.version,
+        "title": manifest.title,
+        "intended_use": manifest.intended_use,
+        "licence": manifest.licence,
+        "research_only": manifest.research_only,
+        "structures": [structure.key for structure in manifest.structures],
+        "findings": [finding.key for finding in manifest.findings],
+        "weights": str(place_of(manifest, settings.cache)),
+        "evaluation": dict(manifest.evaluation),
+        "fingerprint": manifest.fingerprint,
+    }
+
+
+def _show(rows: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="Models")
+    for heading in ("model", "reads", "says", "licence", "weights", "figure"):
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        figure = next(iter(row["evaluation"].items()), None)
+        name = f"{row['name']} {row['version']}" + (" (research only)" if row["research_only"] else "")
+        says = ", ".join([*row["structures"], *row["findings"]])
+        shown = "" if figure is None else f"{figure[0]} {figure[1]}"
+        table.add_row(name, row["title"], says, row["licence"], row["weights"], shown)
+    Console().print(table)
+    if any(row["weights"] == "to be pulled" for row in rows):
+        Console().print("Weights to be pulled are fetched on first use, or now by: overread models pull NAME")
