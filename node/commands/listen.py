@@ -39,7 +39,8 @@ def listen(
     try:
         listener.start()
         typer.echo(f"listening on {settings.host}:{listener.port}")
-        stopping.wait()
+        while not stopping.wait(0.5):
+            pass  # in pieces: a signal that the kernel gives to another thread is handled only when this one wakes
     finally:
         listener.stop()
         catalog.close()

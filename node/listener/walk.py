@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import mmap
 import struct
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
+from node.listener.source import Inflating, Mapped, Source
 from node.store.errors import NotUnderstood
 
 SOP_CLASS_UID: Final = 0x00080016
@@ -46,9 +46,6 @@ _DEEPEST: Final = 64
 """Sequences within sequences; SR trees reach about twenty."""
 _LONGEST_VALUE: Final = 4096
 """Bytes of a wanted value that are read."""
-_MOST_INFLATED: Final = 8 << 30
-"""Bytes that a deflated data set may inflate to."""
-_PIECE: Final = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +131,7 @@ def outline(descriptor: int, offset: int, transfer_syntax_uid: str) -> Outline:
 
 
 def _outline(mapped: mmap.mmap, offset: int, encoding: Encoding) -> Outline:
-    source = _Inflating(mapped, offset) if encoding.deflated else _Mapped(mapped, offset)
+    source = Inflating(mapped, offset) if encoding.deflated else Mapped(mapped, offset)
     texts: dict[int, str] = {}
     contributors: list[str] = []
 
@@ -158,95 +155,6 @@ def _outline(mapped: mmap.mmap, offset: int, encoding: Encoding) -> Outline:
     )
 
 
-class _Source(Protocol):
-    """Bytes to walk over. Positions count from the start of the data set, inflated."""
-
-    position: int
-
-    def take(self, length: int) -> bytes:
-        """The next bytes; fewer at the end."""
-        ...
-
-    def skip(self, length: int) -> None:
-        """Pass over bytes; raises `NotUnderstood` where the end comes first."""
-        ...
-
-    def back_to(self, position: int) -> bool:
-        """Return to an earlier position; False where that is not possible."""
-        ...
-
-
-class _Mapped:
-    def __init__(self, mapped: mmap.mmap, offset: int) -> None:
-        self._mapped = mapped
-        self._offset = offset
-        self._size = len(mapped) - offset
-        self.position = 0
-
-    def take(self, length: int) -> bytes:
-        start = self._offset + self.position
-        piece = self._mapped[start : start + length]
-        self.position += len(piece)
-        return piece
-
-    def skip(self, length: int) -> None:
-        self.position += length
-        if self.position > self._size:
-            raise NotUnderstood("the data set is truncated: an element is longer than what is there")
-
-    def back_to(self, position: int) -> bool:
-        self.position = position
-        return True
-
-
-class _Inflating:
-    """Inflates piece by piece (PS3.5 section A.5), so that memory stays small whatever the data set inflates to."""
-
-    def __init__(self, mapped: mmap.mmap, offset: int) -> None:
-        self._mapped = mapped
-        self._next = offset
-        self._inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-        self._ready = b""
-        self.position = 0
-
-    def take(self, length: int) -> bytes:
-        while len(self._ready) < length and self._more():
-            pass
-        piece, self._ready = self._ready[:length], self._ready[length:]
-        self.position += len(piece)
-        return piece
-
-    def skip(self, length: int) -> None:
-        self.position += length
-        while length > len(self._ready):
-            length -= len(self._ready)
-            self._ready = b""
-            if not self._more():
-                raise NotUnderstood("the data set is truncated: an element is longer than what is there")
-        self._ready = self._ready[length:]
-
-    def back_to(self, position: int) -> bool:
-        return position == self.position
-
-    def _more(self) -> bool:
-        if self._inflater.eof:
-            return False
-        if self.position > _MOST_INFLATED:
-            raise NotUnderstood(f"the deflated data set inflates to more than {_MOST_INFLATED >> 30} GiB")
-        piece = self._inflater.unconsumed_tail
-        if not piece:
-            piece = self._mapped[self._next : self._next + _PIECE]
-            self._next += len(piece)
-        try:
-            inflated = self._inflater.decompress(piece, _PIECE)
-        except zlib.error as broken:
-            raise NotUnderstood("the data set is not deflated as its transfer syntax says") from broken
-        if not piece and not inflated:
-            raise NotUnderstood("the deflated data set is truncated")
-        self._ready += inflated
-        return True
-
-
 class _Walk:
     """One encoding on its way over a source.
 
@@ -256,7 +164,7 @@ class _Walk:
         Called with tag, value and depth for each wanted element.
     """
 
-    def __init__(self, source: _Source, encoding: Encoding, found: Callable[[int, bytes, int], None]) -> None:
+    def __init__(self, source: Source, encoding: Encoding, found: Callable[[int, bytes, int], None]) -> None:
         self._source = source
         self._encoding = encoding
         self._found = found

@@ -13,11 +13,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import re
 import threading
-import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -26,6 +24,7 @@ from pathlib import Path
 from typing import Final
 
 from node.store.errors import NotUnderstood, Permanent, Retryable, StorageFull
+from node.store.workshop import Workshop, remove_if_dead
 
 INBOX: Final = "in"
 RESULTS: Final = "results"
@@ -131,7 +130,7 @@ class Spool:
         self._stable: OrderedDict[Path, None] = OrderedDict()
         self._fresh: set[Path] = set()
         self._unstable: set[Path] = set()
-        self._workshop: _Workshop | None = None
+        self._workshop: Workshop | None = None
 
     def begin(self) -> Writer:
         """Start a new file.
@@ -147,7 +146,7 @@ class Spool:
             self._make_folders(self.root / TEMPORARY)
             with self._lock:
                 if self._workshop is None or self._workshop.process_id != os.getpid():
-                    self._workshop = _Workshop(self.root / TEMPORARY)
+                    self._workshop = Workshop(self.root / TEMPORARY)
             space = os.statvfs(self.root)
             if space.f_bavail * space.f_frsize < self._reserve_bytes:
                 raise StorageFull(
@@ -202,7 +201,7 @@ class Spool:
         removed = 0
         for folder in _folders(self.root / TEMPORARY):
             if self._workshop is None or folder != self._workshop.folder:
-                removed += _remove_if_dead(folder)
+                removed += remove_if_dead(folder)
         return removed
 
     def link(self, temporary: Path, relative_path: str, same: Same) -> Kept:
@@ -345,24 +344,6 @@ class Writer:
             self.path.unlink(missing_ok=True)
 
 
-class _Workshop:
-    """The folder of temporary files of one process, locked as long as the process lives."""
-
-    def __init__(self, parent: Path) -> None:
-        self.process_id = os.getpid()
-        while True:
-            self.folder = parent / uuid.uuid4().hex
-            self.folder.mkdir(mode=0o700)
-            self._lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
-            if (self.folder / "lock").exists():
-                return
-            os.close(self._lock)  # somebody's `clean` came between: take another name
-
-    def new_file(self) -> Path:
-        return self.folder / f"{uuid.uuid4().hex}.part"
-
-
 def storage_fault(fault: OSError) -> StorageFull | StorageFailed:
     """The error of ours that an error of the system means."""
     if fault.errno in _NO_ROOM:
@@ -373,25 +354,3 @@ def storage_fault(fault: OSError) -> StorageFull | StorageFailed:
 def _folders(parent: Path) -> Iterator[Path]:
     if parent.is_dir():
         yield from (Path(entry.path) for entry in sorted(os.scandir(parent), key=lambda entry: entry.name) if entry.is_dir())
-
-
-def _remove_if_dead(folder: Path) -> int:
-    """Remove a workshop whose lock nobody holds; a lock that cannot be opened is being made or removed right now."""
-    try:
-        lock = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return 0
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return 0
-    else:
-        leftovers = list(folder.glob("*.part"))
-        for path in leftovers:
-            path.unlink(missing_ok=True)
-        (folder / "lock").unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
-            folder.rmdir()
-        return len(leftovers)
-    finally:
-        os.close(lock)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import time
@@ -70,14 +71,14 @@ def test_probes_leave_nothing_and_say_nothing(listener: Listener, capfd: pytest.
 
 
 def test_idle_associations_are_ended(start: Start) -> None:
-    listener = start(idle_s=0.3)
+    listener = start(idle_s=1.5)
     with Requestor(listener.port, CONTEXTS) as requestor:
         requestor.associate()
         assert eventually(lambda: listener.open_connections == 0)
 
 
 def test_half_a_pdu_holds_nobody_up(start: Start) -> None:
-    listener = start(idle_s=0.3)
+    listener = start(idle_s=1.5)
     with Requestor(listener.port, CONTEXTS) as requestor:
         requestor.associate()
         requestor.send(upper_layer.data_header(1, 3, 100) + b"half")
@@ -170,8 +171,9 @@ def test_what_an_earlier_listener_left_is_told_at_start(start: Start, intake: Me
 def test_whatever_a_peer_sends_the_next_one_is_served(peer: Peer, listener: Listener, noise: list[bytes]) -> None:
     with Requestor(listener.port, CONTEXTS) as requestor:
         requestor.associate()
-        for piece in noise:
-            requestor.data(1, piece, last=piece[0] % 2 == 0)
-        requestor.send(noise[0])
-    assert eventually(lambda: listener.open_connections == 0)
+        with contextlib.suppress(OSError):  # it may have been aborted by then
+            for piece in noise:
+                requestor.data(1, piece, last=piece[0] % 2 == 0)
+            requestor.send(noise[0])
+    assert eventually(lambda: listener.open_connections == 0, 10)
     assert echo(peer, "NEXT") == 0

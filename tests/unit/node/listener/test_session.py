@@ -35,7 +35,7 @@ def temporaries(listener: Listener) -> list[Path]:
     return list((listener.spool.root / "tmp").rglob("*.part"))
 
 
-def eventually(condition: object, within_s: float = 5.0) -> bool:
+def eventually(condition: object, within_s: float = 15.0) -> bool:
     assert callable(condition)
     until = time.monotonic() + within_s
     while time.monotonic() < until:

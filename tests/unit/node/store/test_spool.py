@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import subprocess
 import sys
@@ -230,3 +231,13 @@ def test_two_processes_keep_the_same_name_once(spool: Spool) -> None:
     stored = [int(other.communicate("go\n")[0]) for other in others]
     assert sum(stored) == 200
     assert len(list(spool.scan())) == 200
+
+
+def test_a_spool_that_is_forgotten_gives_its_lock_back(spool: Spool) -> None:
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for number in range(5):
+        Spool(spool.root).keep(f"in/1/1/{number}.dcm", b"x")
+    gc.collect()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    spool.clean()
+    assert len(list((spool.root / "tmp").iterdir())) == 0
