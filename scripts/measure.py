@@ -18,7 +18,6 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from node.store.download import fetch
 from pydicom import dcmread
 from pydicom.uid import generate_uid
 
@@ -27,6 +26,7 @@ from node.demo.cases import FILM
 from node.demo.stage import Stage, cache_folder
 from node.page.plain import study_in_full
 from node.store.catalog.catalog import open_catalog
+from node.store.download import fetch
 from node.store.errors import OverreadError
 from node.store.settings import Peer
 from node.store_scu import StoreScu

@@ -8,10 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from models.weights import ensure_weights
-
 from models.manifest import Manifest, read_library
 from models.runtime import Model, load_model
+from models.weights import ensure_weights
 from node.store.errors import Permanent
 from node.store.records import Claim, Facts, ResultObject, ResultSet
 from node.store.settings import Settings

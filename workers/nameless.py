@@ -1,7 +1,8 @@
 """Files that were stripped of their UIDs: for `overread run` they get new ones, in copies, said aloud.
 
-A node never does this: an object without UIDs is refused at the door. But research data sets are published so, and a result has to
-refer to something. What is made up is identifiers only, never geometry, never a patient, and the same folder gives the same UIDs.
+A node never does this: an object without UIDs is refused at the door. But research data sets are published so, and a
+result has to refer to something. What is made up is identifiers only, never geometry, never a patient, and the same
+folder gives the same UIDs.
 """
 
 from __future__ import annotations
@@ -15,20 +16,20 @@ from pydicom.dataset import Dataset
 
 NAMESPACE: Final = uuid.UUID("9d2a5a0c-7a43-5c5e-8a58-3f6d1d3c9e21")
 
-NOTE: Final = (
-    "the files have no {missing}: new identifiers were made for this run, in copies beside the results; "
-    "results refer to the copies"
-)
+COPIES: Final = "identified-sources"
+"""Folder of the copies, beside the results that refer to them."""
+
+NOTE: Final = f"The files had lost their UIDs: copies with new ones are in the folder {COPIES}, and this result refers to those."
 
 
 def missing_identity(header: Dataset) -> tuple[str, ...]:
-    """Keywords of the UIDs that every composite instance must have and this one lacks (PS3.3 sections C.7.2.1, C.7.3.1, C.12.1)."""
+    """Keywords of the UIDs that an instance must have and this one lacks (PS3.3 sections C.7.2.1, C.7.3.1 and C.12.1)."""
     keywords = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
     return tuple(keyword for keyword in keywords if not str(header.get(keyword, "") or "").strip())
 
 
 def identified_copy(path: Path, out: Path) -> Path:
-    """Write a copy of a file with the UIDs that it lacks below ``out/<Study Instance UID>/identified-sources``; returns its path.
+    """Write a copy of a file with the UIDs that it lacks below ``out/<Study Instance UID>/``; returns its path.
 
     SOP class and instance come from the file meta information where it has them (PS3.10 section 7.1 makes them equal); study and
     series are one for each folder, patient, Frame of Reference and series description.
@@ -47,7 +48,7 @@ def identified_copy(path: Path, out: Path) -> Path:
         setattr(dataset, keyword, invented[keyword])
     meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     meta.MediaStorageSOPClassUID = dataset.SOPClassUID
-    copy = out / dataset.StudyInstanceUID / "identified-sources" / path.name
+    copy = out / str(dataset.StudyInstanceUID) / COPIES / path.name
     copy.parent.mkdir(parents=True, exist_ok=True)
     dataset.save_as(copy)
     return copy

@@ -80,6 +80,7 @@ def _read_stack(
     analyst: Analyst, manifest: Manifest, stack: StackPlan, files: list[Path], *, folder: Path, study_uid: str, installation: str
 ) -> Reading:
     from workers.encode.identity import ResultIdentity
+    from workers.nameless import COPIES, NOTE
 
     name = stack.description or stack.key
     chosen = [decision for decision in stack.decisions if decision.outcome is Outcome.CHOSEN]
@@ -98,8 +99,11 @@ def _read_stack(
         run=1,
         created_at=datetime.now(UTC),
     )
+    facts = stack.facts
+    if any(file.parent.name == COPIES for file in files):
+        facts = {**facts, "notes": [NOTE, *facts.get("notes", ())]}
     try:
-        objects, summary = analyst.read(manifest, files, stack.facts, identity)
+        objects, summary = analyst.read(manifest, files, facts, identity)
     except Refused as refusal:
         return Reading(study_uid, name, "refused", refusal.reason, {}, ())
     except OverreadError as error:
