@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Annotated
 
 import typer
@@ -23,6 +24,9 @@ def page(
     from node.store.log import configure_logging
 
     configure_logging()
+    # uvicorn stops in order and then raises the signal again; by then there is nothing left that it should end.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
     settings = settings_from(config, data=data, http=http)
     catalog = open_catalog(settings)
     try:

@@ -1,0 +1,78 @@
+"""What the documents list is what there is."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from node.page.plain import study_in_full
+from node.routing.facts import FACTS
+from node.store.settings import Destination, Limits, Retention, Route, Settings, Source
+from tests.unit.node.page.views import a_study
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
+
+
+def words(document: str) -> set[str]:
+    """Everything in code quotes."""
+    return set(re.findall(r"`([^`\n]+)`", (ROOT / document).read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("table", [Settings, Source, Destination, Route, Limits, Retention])
+def test_every_setting_is_documented(table: type[BaseModel]) -> None:
+    assert set(table.model_fields) - {"sources", "destinations", "routes", "limits", "retention"} <= words(
+        "docs/configuration.md"
+    )
+
+
+def test_stated_defaults_are_the_defaults() -> None:
+    text = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
+    for table in (Settings(), Limits()):
+        for name, value in table:
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                assert f"| `{name}` | `{value:g}` |" in text
+
+
+def test_every_fact_is_documented() -> None:
+    assert set(FACTS) <= words("docs/configuration.md")
+
+
+def test_every_key_of_the_json_is_documented() -> None:
+    full = study_in_full(a_study())
+    keys = (
+        set(full)
+        | set(full["jobs"][0])
+        | set(full["deliveries"][0])
+        | set(full["decisions"][0])
+        | set(full["jobs"][0]["objects"][0])
+    )
+    assert keys <= words("docs/operations.md")
+
+
+def test_commands_in_the_readme_exist() -> None:
+    commands = {entry.name for entry in entry_points(group="overread.commands")}
+    named = set(re.findall(r"(?:overread|\./run) ([a-z]+)", (ROOT / "README.md").read_text(encoding="utf-8")))
+    assert named - commands <= {"test"}
+    assert {"demo", "serve", "send", "studies", "study", "check", "run", "models"} <= named
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_between_documents_hold(document: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text(encoding="utf-8")):
+        assert (document.parent / target).exists(), f"{document.name} links to {target}"
+
+
+@pytest.mark.parametrize("document", [ROOT / "docs/architecture.md"], ids=lambda path: path.name)
+def test_files_and_functions_that_the_architecture_names_exist(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    files = re.findall(r"`((?:node|workers|models)/[a-z_/]+\.py)(?::([A-Za-z_.]+))?`", text)
+    assert files
+    for path, name in files:
+        source = (ROOT / path).read_text(encoding="utf-8")
+        for part in filter(None, name.split(".")):
+            assert re.search(rf"\b(?:def|class) {part}\b|^{part}\b", source, re.MULTILINE), f"{path} has no {part}"
