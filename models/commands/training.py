@@ -69,6 +69,7 @@ def evaluate_command(
     split: str = typer.Option(..., help="Split whose rows are read, e.g. val."),
     as_json: bool = typer.Option(False, "--json", help="One JSON object on standard output."),
     view: str | None = typer.Option(None, help="Show a part only: border-only, border-hidden, lungs-only, chest."),
+    card: bool = typer.Option(False, "--card", help="Keep the figures in the model's folder and write them into its card."),
     device: str = typer.Option("cpu", help="cpu or cuda."),
     threads: int = typer.Option(0, min=0, help="Of the processor; 0: all."),
 ) -> None:
@@ -80,6 +81,7 @@ def evaluate_command(
     from rich.progress import Progress
 
     from models.commands.watching import figures_table
+    from models.training.card import keep_figures
     from models.training.evaluation import evaluate as measure
     from models.training.evaluation import load_for_evaluation
     from models.training.tables import read_rows, split_rows
@@ -94,6 +96,8 @@ def evaluate_command(
         figures = measure(manifest, loaded, dataset_dir, split, lambda: progress.advance(task))
     if view:
         figures["view"] = view
+    if card:
+        keep_figures(manifest.folder, figures)
     if as_json:
         typer.echo(json.dumps(figures))
     else:

@@ -16,13 +16,16 @@ from models.networks.squeezenet import FilmClassifier
 from models.networks.weights import load_weights
 from models.prediction import Prediction, Rating
 from models.runtimes.chest_views import SHOWN, Shown, show, square
-from models.runtimes.film import Grey
+from models.runtimes.film import Grey, reduce
 from models.runtimes.frontal_chest import Chest, FrontalChest
 from models.runtimes.lung_fields import LungFinder, Mask
 from models.runtimes.radiograph import take_film
 from node.store.errors import ConfigurationError
 
 FINDING: Final = "pneumonia"
+
+LEARNED_SIDE: Final = 320
+"""Longer side, in pixels, of the films that were learned from: larger ones are reduced to it, so that detail looks the same."""
 
 
 class CxrPneumonia:
@@ -71,7 +74,7 @@ class CxrPneumonia:
         Refused
             Where the image is no frontal chest radiograph, or is upside down, turned or inverted.
         """
-        chest = self._chest.read(take_film(image).film)
+        chest = self._chest.read(reduce(take_film(image).film, LEARNED_SIDE))
         logits = self._logits(chest.film, _both(chest))
         probabilities = 1 / (1 + np.exp(-(self._slope * logits + self._offset)))
         probability = 1 / (1 + np.exp(-(self._slope * logits.mean() + self._offset)))

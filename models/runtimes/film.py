@@ -42,17 +42,14 @@ def window(film: Grey) -> Grey:
     return scaled
 
 
-def equalise(film: Grey, mask: NDArray[np.bool_] | None = None) -> Grey:
-    """Replace each grey value by its rank, 0 to 1, among the pixels of `mask` (all pixels by default).
-
-    What is left is which pixel is brighter than which: exposure, window and post-processing of the maker are gone.
-    """
-    inside = film[mask] if mask is not None and mask.any() else film.ravel()
-    levels = np.linspace(0, 100, 257)
-    values = np.percentile(inside, levels)
-    keep = np.concatenate([[True], np.diff(values) > 0])
-    ranked: Grey = np.interp(film, values[keep], levels[keep] / 100).astype(np.float32)
-    return ranked
+def reduce(film: Grey, side: int) -> Grey:
+    """Average a ``(row, column)`` film down until its longer side is `side` pixels; a smaller one stays as it is."""
+    if max(film.shape) <= side:
+        return film
+    box = Letterbox(film.shape[0], film.shape[1], side)
+    (top, left), (rows, columns) = box.offset, box.inner
+    reduced: Grey = box.shrink(film)[0, 0, top : top + rows, left : left + columns].numpy()
+    return reduced
 
 
 @dataclass(frozen=True, slots=True)

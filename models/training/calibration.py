@@ -55,6 +55,6 @@ def unsure_band(labels: Flags, probabilities: Floats, threshold: float = 0.5) ->
     distance = np.abs(probabilities - threshold)
     for width in np.arange(0.05, min(threshold, 1 - threshold), 0.01):
         outside = distance > width
-        if right[outside].mean() >= SURE or (~outside).mean() >= WIDEST_BAND:
+        if (~outside).mean() >= WIDEST_BAND or right[outside].mean() >= SURE:
             return round(threshold - width, 2), round(threshold + width, 2)
     return round(threshold - width, 2), round(threshold + width, 2)

@@ -101,6 +101,7 @@ def fit(
     since: list[float] = []
     for step in range(done, plan.steps):
         network.train()
+        torch.manual_seed(plan.seed * 1_000_003 + step)  # dropout draws from the global generator: the same after a resumption
         loss = recipe.loss(network, recipe.batch(generator))
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]

@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -22,6 +23,22 @@ def dice(found: Flags, truth: Flags) -> float:
     """Dice of two masks; 1.0 where both are empty."""
     total = int(found.sum()) + int(truth.sum())
     return 2 * int((found & truth).sum()) / total if total else 1.0
+
+
+def roc_auc(labels: Flags, scores: Floats) -> float:
+    """Area under the receiver operating characteristic, ties counting half; NaN where there is one class only."""
+    positive = int(labels.sum())
+    if not 0 < positive < labels.size:
+        return float("nan")
+    above = rankdata(scores)[labels].sum() - positive * (positive + 1) / 2
+    return float(above / (positive * (labels.size - positive)))
+
+
+def recalls(labels: Flags, called: Flags) -> tuple[float, float]:
+    """Sensitivity and specificity; NaN for a class without rows."""
+    with np.errstate(invalid="ignore"):
+        positive, negative = labels.sum(), (~labels).sum()
+        return float((called & labels).sum() / positive), float((~called & ~labels).sum() / negative)
 
 
 def expected_calibration_error(labels: Flags, probabilities: Floats, bins: int = BINS) -> float:
@@ -72,32 +89,30 @@ def classification(
     threshold, unsure
         As in `models.labels.Finding`.
     """
-    from sklearn.metrics import average_precision_score, balanced_accuracy_score, brier_score_loss, recall_score, roc_auc_score
-
     called = probabilities >= threshold
 
-    def auroc(rows: NDArray[np.intp]) -> float:
-        return float(roc_auc_score(labels[rows], probabilities[rows])) if 0 < labels[rows].sum() < rows.size else float("nan")
+    def ranked(rows: NDArray[np.intp]) -> float:
+        return roc_auc(labels[rows], probabilities[rows])
 
     def balanced(rows: NDArray[np.intp]) -> float:
-        return float(balanced_accuracy_score(labels[rows], called[rows])) if 0 < labels[rows].sum() < rows.size else float("nan")
+        return sum(recalls(labels[rows], called[rows])) / 2
 
     def calibration(rows: NDArray[np.intp]) -> float:
         return expected_calibration_error(labels[rows], probabilities[rows])
 
     everything = np.arange(labels.size)
     low, high = unsure or (threshold, threshold)
+    sensitivity, specificity = recalls(labels, called)
     return {
         "n": int(labels.size),
         "n_positive": int(labels.sum()),
-        "auroc": auroc(everything),
-        "auroc_ci": list(bootstrap_interval(auroc, groups)),
-        "average_precision": float(average_precision_score(labels, probabilities)),
+        "auroc": ranked(everything),
+        "auroc_ci": list(bootstrap_interval(ranked, groups)),
         "balanced_accuracy": balanced(everything),
         "balanced_accuracy_ci": list(bootstrap_interval(balanced, groups)),
-        "sensitivity": float(recall_score(labels, called, pos_label=True)),
-        "specificity": float(recall_score(labels, called, pos_label=False)),
-        "brier_score_loss": float(brier_score_loss(labels, probabilities)),
+        "sensitivity": sensitivity,
+        "specificity": specificity,
+        "brier_score_loss": float(np.square(probabilities - labels).mean()),
         "expected_calibration_error": calibration(everything),
         "expected_calibration_error_ci": list(bootstrap_interval(calibration, groups)),
         "calibration_bins": BINS,

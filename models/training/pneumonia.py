@@ -15,10 +15,12 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from models.networks.squeezenet import FilmClassifier, SqueezeNet
 from models.runtimes.chest_views import SIDE, Shown, show, square
-from models.runtimes.film import Grey
+from models.runtimes.cxr_pneumonia import LEARNED_SIDE
+from models.runtimes.film import Grey, reduce
 from models.runtimes.frontal_chest import FrontalChest
 from models.runtimes.lung_fields import Mask
 from models.training.augment import Strength, degrade, random_grid, regrade, sample
+from models.training.metrics import roc_auc
 from models.training.tables import Row, read_grey
 
 POSITIVE: Final = "pneumonia"
@@ -50,7 +52,7 @@ def outline(folder: Path, rows: Sequence[Row], chest: FrontalChest, advance: Cal
     """Films and both lungs on them; where no lungs are found, the whole film."""
     films = []
     for row in rows:
-        film = read_grey(folder / row["image"])
+        film = reduce(read_grey(folder / row["image"]), LEARNED_SIDE)
         left, right = chest.look(film).outlines()
         lungs = left | right
         films.append((film, lungs if lungs.any() else np.ones_like(lungs)))
@@ -123,10 +125,8 @@ class PneumoniaRecipe:
         """AUROC on the held-out films."""
         if self._held_out is None:
             return float("nan")
-        from sklearn.metrics import roc_auc_score
-
         logits = rate_stems(network, self._held_out, self._shown).mean(1)
-        return float(roc_auc_score(self._held_out.labels.numpy(), logits))
+        return roc_auc(self._held_out.labels.numpy() > 0.5, logits)
 
 
 @torch.inference_mode()

@@ -25,7 +25,7 @@ from models.training.tables import folds_by_patient, read_rows, split_rows
 from node.store.errors import ConfigurationError
 
 WEIGHTS: Final = "cxr-pneumonia.safetensors"
-VARIANTS: Final = 5
+VARIANTS: Final = 4
 BATCH: Final = 24
 THRESHOLD: Final = 0.5
 

@@ -1,0 +1,70 @@
+"""The figures on a model card: kept as JSON beside it, and written into it from there."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, Final
+
+from node.store.errors import ConfigurationError
+
+FIGURES: Final = "evaluation.json"
+CARD: Final = "MODEL_CARD.md"
+_PLACE: Final = re.compile(r"(<!-- figures -->\n).*?(<!-- end of figures -->)", re.DOTALL)
+
+
+def keep_figures(folder: Path, figures: dict[str, Any]) -> None:
+    """Put what `models.training.evaluation.evaluate` gave into the model's ``evaluation.json`` and its card.
+
+    Raises
+    ------
+    ConfigurationError
+        Where the card is missing or has no place for figures.
+    """
+    path = folder / FIGURES
+    kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    view = figures.get("view", "as shipped")
+    kept[f"{figures['dataset']}/{figures['split']}, {view}"] = figures
+    path.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    write_card(folder)
+
+
+def write_card(folder: Path) -> None:
+    """Write the figures of ``evaluation.json`` into the card.
+
+    Raises
+    ------
+    ConfigurationError
+        Where the card is missing or has no place for figures.
+    """
+    kept = json.loads((folder / FIGURES).read_text(encoding="utf-8"))
+    card = folder / CARD
+    text = card.read_text(encoding="utf-8") if card.exists() else ""
+    if not _PLACE.search(text):
+        raise ConfigurationError(f"{card} has no lines <!-- figures --> and <!-- end of figures --> to write between")
+    card.write_text(_PLACE.sub(lambda match: match[1] + render_figures(kept) + match[2], text), encoding="utf-8")
+
+
+def render_figures(kept: dict[str, dict[str, Any]]) -> str:
+    """Markdown of all kept figures, one table a run."""
+    lines: list[str] = []
+    for run, figures in kept.items():
+        refused = ", ".join(f"{count} {code}" for code, count in figures["refusals"].items()) or "none"
+        lines += [f"**{run}** (version {figures['version']}): {figures['n']} films read, refused: {refused}.", ""]
+        names = list(dict.fromkeys(name for label in figures["per_label"].values() for name in label if not name.endswith("_ci")))
+        labels = list(figures["per_label"])
+        lines += ["| figure | " + " | ".join(labels) + " |", "|---" * (len(labels) + 1) + "|"]
+        for name in names:
+            cells = [_cell(figures["per_label"][label], name) for label in labels]
+            lines.append(f"| {name} | " + " | ".join(cells) + " |")
+        lines.append("")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(label: dict[str, Any], name: str) -> str:
+    value, interval = label.get(name), label.get(f"{name}_ci")
+    if value is None:
+        return ""
+    shown = f"{value:.3f}" if isinstance(value, float) else str(value)
+    return f"{shown} ({interval[0]:.3f} to {interval[1]:.3f})" if interval else shown

@@ -1,0 +1,124 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.image import Image
+from models.labels import Code, Finding, Structure
+from models.manifest import Input, Manifest
+from models.prediction import Prediction, Rating, Segmentation
+from models.runtimes.lung_fields import split_sides
+from models.training.evaluation import evaluate, load_for_evaluation
+from models.training.tables import read_grey
+from node.store.errors import ConfigurationError, Refused
+
+CODE = Code(scheme="SCT", value="1", meaning="x")
+
+
+def _manifest(**said: object) -> Manifest:
+    return Manifest(
+        name="drawn",
+        version="1.0.0",
+        title="t",
+        licence="l",
+        intended_use="i",
+        runtime="models.runtimes.x:X",
+        input=Input(require=()),
+        **said,  # type: ignore[arg-type]
+    )
+
+
+LUNGS = _manifest(
+    structures=tuple(
+        Structure(key=key, name=key, category=CODE, type=CODE, color=(1, 2, 3)) for key in ("lung_right", "lung_left")
+    )
+)
+PNEUMONIA = _manifest(findings=(Finding(key="pneumonia", name="Pneumonia", code=CODE, threshold=0.5),))
+
+
+class Oracle:
+    """Knows the masks of a folder by the order it is asked in; misses the image's right lung of the first film."""
+
+    def __init__(self, folder: Path, names: list[str]) -> None:
+        self._masks = [read_grey(folder / name) > 127 for name in names]
+        self._asked = 0
+
+    def predict(self, image: Image) -> Prediction:
+        left, right = split_sides(self._masks[self._asked])
+        if self._asked == 0:
+            right = np.zeros_like(right)
+        self._asked += 1
+        return Prediction(segmentation=Segmentation({"lung_right": left[np.newaxis], "lung_left": right[np.newaxis]}))
+
+
+def test_outlines_are_scored_together_and_side_by_side(lung_folder: Path) -> None:
+    figures = evaluate(LUNGS, Oracle(lung_folder, ["10-mask.png", "11-mask.png"]), lung_folder, "val")
+    left, right = split_sides(read_grey(lung_folder / "10-mask.png") > 127)
+    missed = 2 * left.sum() / (2 * left.sum() + right.sum())
+    assert figures["n"] == 2
+    assert figures["refused"] == 0
+    assert figures["dice"] == pytest.approx((1 + missed) / 2)
+    assert figures["per_label"]["lung_right"]["dice"] == 1
+    assert figures["per_label"]["lung_left"]["dice"] == 0.5
+    assert figures["per_label"]["together"]["dice_min"] == pytest.approx(missed)
+
+
+class Brightness:
+    """Rates by the mean grey value; refuses every sixth film."""
+
+    def __init__(self) -> None:
+        self.seen: list[Image] = []
+
+    def predict(self, image: Image) -> Prediction:
+        self.seen.append(image)
+        if len(self.seen) % 6 == 0:
+            raise Refused("not this one", "sixth")
+        return Prediction(ratings=(Rating("pneumonia", float(np.clip((image.array.mean() - 80) / 50, 0.01, 0.99))),))
+
+
+def test_findings_are_scored_and_refusals_counted(label_folder: Path) -> None:
+    model = Brightness()
+    steps: list[int] = []
+    figures = evaluate(PNEUMONIA, model, label_folder, "train", lambda: steps.append(1))
+    assert len(steps) == 24
+    assert figures["n"] == 20
+    assert figures["refused"] == 4
+    assert figures["refusals"] == {"sixth": 4}
+    assert figures["auroc"] == figures["per_label"]["pneumonia"]["auroc"] == 1
+    assert {image.header.modality for image in model.seen} == {"CR"}
+    assert all(image.array.shape == (1, 200, 180) and image.array.dtype == np.float32 for image in model.seen)
+
+
+class Never:
+    def predict(self, image: Image) -> Prediction:
+        raise Refused("no", "never")
+
+
+def test_a_model_that_refuses_everything_has_no_figures(label_folder: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"refused all 24 images: \{.never.: 24\}"):
+        evaluate(PNEUMONIA, Never(), label_folder, "train")
+
+
+def test_a_folder_with_other_labels_is_named(label_folder: Path) -> None:
+    with pytest.raises(ConfigurationError, match="has no column mask"):
+        evaluate(LUNGS, Never(), label_folder, "train")
+
+
+def test_an_unknown_model_is_named() -> None:
+    with pytest.raises(ConfigurationError, match=r"no model nonesuch; there are .*cxr-lungs"):
+        load_for_evaluation("nonesuch", "cpu", None)
+
+
+def test_weights_that_were_changed_are_not_evaluated(tmp_path: Path) -> None:
+    from models.manifest import library_folder
+
+    shipped = library_folder() / "cxr-lungs"
+    (tmp_path / "model.toml").write_text((shipped / "model.toml").read_text())
+    (tmp_path / "cxr-lungs.safetensors").write_bytes((shipped / "cxr-lungs.safetensors").read_bytes() + b"x")
+    with pytest.raises(ConfigurationError, match="not the file that"):
+        load_for_evaluation(str(tmp_path), "cpu", None)
+
+
+def test_a_model_without_views_says_so() -> None:
+    with pytest.raises(ConfigurationError, match="cxr-lungs has no views"):
+        load_for_evaluation("cxr-lungs", "cpu", "border-only")
