@@ -109,12 +109,21 @@ class Connection:
         except OSError as gone:
             raise ConnectionEnded("the peer closed the connection before our answer") from gone
 
-    def abort(self, reason: int | None = None) -> None:
-        """Send an A-ABORT, of the service user unless a reason of the provider is given, and close."""
-        source, reason = (2, reason) if reason is not None else (0, 0)
+    def abort(self, reason: int) -> None:
+        """Send an A-ABORT of the service provider for that reason, and close."""
         with contextlib.suppress(OSError):
-            self._socket.sendall(struct.pack(">BBLBBBB", upper_layer.A_ABORT, 0, 4, 0, 0, source, reason))
+            self._socket.sendall(struct.pack(">BBLBBBB", upper_layer.A_ABORT, 0, 4, 0, 0, 2, reason))
         self.close()
+
+    def interrupt(self) -> None:
+        """Send an A-ABORT from another thread and wake the one that serves the connection, which then closes it.
+
+        Closed from here, its descriptor could be another connection's before that thread notices.
+        """
+        with contextlib.suppress(OSError):
+            self._socket.sendall(upper_layer.ABORT)
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
 
     def wait_for_end(self, timeout_s: float) -> None:
         """Let the peer close first, as the requestor does after a release; then close."""
@@ -124,7 +133,7 @@ class Connection:
         self.close()
 
     def close(self) -> None:
-        """Close at once; a thread that reads from it wakes up."""
+        """Close at once; only the thread that serves the connection does."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()

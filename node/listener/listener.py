@@ -100,7 +100,7 @@ class Listener:
         with self._lock:
             left = list(self._connections.values())
         for connection in left:
-            connection.abort()
+            connection.interrupt()
         self._join(time.monotonic() + _LEDGER_S, associations_only=False)
         if not self._ledger.stop(_LEDGER_S):
             log.warning("the catalog did not take everything; the next start finds the rest in the spool")
