@@ -17,7 +17,7 @@ from workers.encode.grid import grid_of
 from workers.encode.identity import Kind, ResultIdentity
 from workers.encode.measure import measures
 from workers.encode.measurements import findings_report, measurement_report
-from workers.encode.patient import patient_and_study
+from workers.encode.patient import leniently, patient_and_study
 from workers.encode.report import not_found, remarks, text_report
 from workers.encode.seg import segmentation
 from workers.encode.segments import Outlines, outlines
@@ -73,23 +73,26 @@ def encode(
     Permanent
         Where prediction, image, sources and manifest do not belong together.
     """
-    case = Case(sources, patient_and_study(sources), manifest, identity)
-    found = _outlines(prediction, image, manifest)
-    taken = measures(found, image) if found else ()
-    made = []
-    seg = None
-    if found and found.found:
-        seg = segmentation(found, grid_of(image, sources, identity, frames), case)
-        made.append((Kind.SEG, seg))
-        made.append((Kind.MEASUREMENTS, measurement_report(found, taken, seg, case)))
-    if prediction.ratings:
-        made.append((Kind.MEASUREMENTS, findings_report(prediction.ratings, case)))
-    made.append((Kind.REPORT, text_report(prediction, found, taken, seg, case)))
-    return tuple(_encoded(kind, dataset) for kind, dataset in made)
+    with leniently():
+        case = Case(sources, patient_and_study(sources), manifest, identity)
+        found = _outlines(prediction, image, manifest)
+        taken = measures(found, image) if found else ()
+        made = []
+        seg = None
+        if found and found.found:
+            seg = segmentation(found, grid_of(image, sources, identity, frames), case)
+            made.append((Kind.SEG, seg))
+            made.append((Kind.MEASUREMENTS, measurement_report(found, taken, seg, case)))
+        if prediction.ratings:
+            made.append((Kind.MEASUREMENTS, findings_report(prediction.ratings, case)))
+        made.append((Kind.REPORT, text_report(prediction, found, taken, seg, case)))
+        return tuple(_encoded(kind, dataset) for kind, dataset in made)
 
 
 def summary(prediction: Prediction, image: Image, sources: Sequence[Dataset], manifest: Manifest) -> Facts:
     """What a person reads in a table: `node.store.records.ResultSet.summary`, JSON values without patient data."""
+    with leniently():
+        subject = patient_and_study(sources)
     found = _outlines(prediction, image, manifest)
     notes = [not_found(found)] if found and found.absent else []
     return {
@@ -105,7 +108,7 @@ def summary(prediction: Prediction, image: Image, sources: Sequence[Dataset], ma
             {"name": one.structure.name, "quantity": str(one.quantity), "value": one.value, "unit": str(one.unit)}
             for one in (measures(found, image) if found else ())
         ],
-        "notes": [*notes, *remarks(prediction, patient_and_study(sources))],
+        "notes": [*notes, *remarks(prediction, subject)],
     }
 
 

@@ -115,7 +115,7 @@ def _patient_grid(
     tolerance = max(POSITION_TOLERANCE_MM, distance / 10 if slices > 1 else 0)
     expected = [affine[:3, 3] + index * step for index in range(slices)]
     frames = _match(expected, _frames(sources, chosen), tolerance)
-    stated = (float(sources[0].get("SliceThickness") or 0), distance, image.spacing_mm[0] if image.spacing_mm else 0)
+    stated = (_number(sources[0].get("SliceThickness")), distance, image.spacing_mm[0] if image.spacing_mm else 0)
     cosines = [float(value) for value in (*(right / spacing[1]), *(down / spacing[0]))]
     return Grid(
         rows=rows,
@@ -180,6 +180,14 @@ def _frames_of(source: Dataset) -> list[SourceFrame]:
 def _position(item: Dataset) -> Triple | None:
     stated = item.get("ImagePositionPatient")
     return _triple(stated) if stated and len(stated) == 3 else None
+
+
+def _number(stated: object) -> float:
+    """A stated number, or 0 where it is none."""
+    try:
+        return float(str(stated or 0))
+    except ValueError:
+        return 0.0
 
 
 def _triple(values: Sequence[float] | NDArray[np.float64]) -> Triple:

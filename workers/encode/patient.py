@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -63,6 +64,18 @@ _SAME: Final = (
 )
 
 
+@contextmanager
+def leniently() -> Iterator[None]:
+    """Read and write values of sources whatever they are, and keep pydicom's warnings back.
+
+    A fault of a source is no reason not to deliver its result; the warnings quote the patient's values, and what was left out is
+    said without them, see `PatientAndStudy.dropped`.
+    """
+    with config.disable_value_validation(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 @dataclass(frozen=True, slots=True)
 class PatientAndStudy:
     """What every result object of one study begins with.
@@ -100,9 +113,7 @@ def patient_and_study(sources: Sequence[Dataset]) -> PatientAndStudy:
         raise Refused("the images have no Study Instance UID, so a result cannot be filed with them", "no-study")
     attributes = Dataset()
     dropped = []
-    # pydicom's warnings quote the values of a patient, and what is illegal is said below without them
-    with config.disable_value_validation(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with leniently():
         if source.get("SpecificCharacterSet"):
             attributes.SpecificCharacterSet = source.SpecificCharacterSet
         for keyword in (*REQUIRED, *OPTIONAL):

@@ -14,6 +14,7 @@ from workers.encode.concepts import SEGMENTATION, SOURCE_IMAGE, code_item
 from workers.encode.equipment import clip, put_equipment, put_series
 from workers.encode.grid import Grid, SourceFrame, decimal
 from workers.encode.identity import Kind, ResultIdentity
+from workers.encode.patient import is_legal
 from workers.encode.pixels import pack_bits
 from workers.encode.segments import REMARKS, Outlines, segment_item
 
@@ -68,7 +69,7 @@ def _put_image(seg: Dataset, grid: Grid, source: Dataset) -> None:
     seg.BurnedInAnnotation = "NO"
     seg.LossyImageCompression = "01" if source.get("LossyImageCompression") == "01" else "00"
     for keyword in ("LossyImageCompressionRatio", "LossyImageCompressionMethod"):
-        if seg.LossyImageCompression == "01" and source.get(keyword):
+        if seg.LossyImageCompression == "01" and source.get(keyword) and is_legal(source[keyword]):
             setattr(seg, keyword, source[keyword].value)
 
 

@@ -5,10 +5,17 @@ import json
 import os
 import subprocess
 import sys
+import warnings
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from pydicom import Dataset, config, dcmread
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.dataelem import RawDataElement
+from pydicom.tag import BaseTag
 
 from models.image import SpacingKind
 from models.prediction import Prediction, Rating, Segmentation
@@ -116,3 +123,59 @@ def test_a_large_volume_takes_seconds_not_minutes() -> None:
     made = encode(Prediction(Segmentation({"body": mask})), image, slices_of(image), manifest(), identity())
 
     assert len(made[0].content) > mask.size / 8
+
+
+ODD: dict[str, dict[str, Any]] = {
+    "a uid with a leading zero": {"StudyInstanceUID": "1.02.3", "SeriesInstanceUID": "1.2.03", "FrameOfReferenceUID": "1.2.00.4"},
+    "an identifier that is too long": {"PatientID": "P" * 90, "AccessionNumber": "A" * 30},
+    "a name with too many carets": {"PatientName": "A^B^C^D^E^F^G"},
+    "a name that is too long": {"PatientName": "N" * 100},
+    "numbers that are none": {"SliceThickness": "thin", "PatientWeight": "heavy", "SeriesNumber": "first"},
+    "dates that are none": {"StudyDate": "yesterday", "StudyTime": "25:61", "PatientBirthDate": "unknown"},
+    "a sex that is none": {"PatientSex": "unknown", "PatientAge": "62"},
+    "no character set that exists": {"SpecificCharacterSet": "ISO_IR 999"},
+    "a time zone that is none": {"TimezoneOffsetFromUTC": "Berlin"},
+    "a compression that is none": {"LossyImageCompression": "01", "LossyImageCompressionRatio": "much"},
+    "control characters": {"SeriesDescription": "two\nlines\x00", "StudyDescription": "a\x07bell"},
+}
+"""Attributes as archives hold them; none is a reason not to deliver a result."""
+
+
+@pytest.mark.parametrize("fault", ODD)
+def test_a_fault_of_the_source_does_not_stop_the_result(fault: str) -> None:
+    image = volume(affine_of(), SHAPE)
+    sources = [read_from_file(source, ODD[fault]) for source in slices_of(image)]
+
+    made = encode(answer(), image, sources, manifest(), identity())
+    told = summary(answer(), image, sources, manifest())
+
+    assert [one.kind for one in made] == ["seg", "measurements", "measurements", "report"]
+    for one in made:
+        again = dcmread(BytesIO(one.content))
+        for keyword in {"StudyInstanceUID", "PatientID", "AccessionNumber"} & ODD[fault].keys():
+            with config.disable_value_validation():
+                assert str(again[keyword].value) == ODD[fault][keyword]
+    assert json.dumps(told)
+
+
+def read_from_file(source: Dataset, faults: dict[str, Any]) -> Dataset:
+    """The source as pydicom reads it when a file holds `faults`."""
+    with config.disable_value_validation(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for keyword, value in faults.items():
+            tag, vr = tag_for_keyword(keyword), dictionary_VR(keyword)
+            source[tag] = RawDataElement(BaseTag(tag), vr, len(value), value.encode(), 0, False, True)  # type: ignore[arg-type]
+    return source
+
+
+@pytest.mark.parametrize(("title", "character_set"), [("Plain", "ISO_IR 100"), ("Größe", "ISO_IR 100"), ("肺", "ISO_IR 192")])
+def test_a_models_own_words_decide_the_character_set_only_where_they_must(title: str, character_set: str) -> None:
+    image = volume(affine_of(), SHAPE)
+
+    made = encode(answer(), image, slices_of(image), manifest(title=title), identity())
+
+    for one in made:
+        again = dcmread(BytesIO(one.content))
+        assert again.SpecificCharacterSet == character_set
+        assert again.ContributingEquipmentSequence[0].ContributionDescription == f"Processing Algorithm: {title}"
+        assert again.PatientName == "Doe^Jane"
