@@ -49,7 +49,7 @@ class Algorithm(_Table):
     """Algorithm Identification (PS3.3 table 10-19)."""
 
     family: Literal["ai", "threshold"] = "ai"
-    """``ai``: DCM 123110 Artificial Intelligence; ``threshold``: DCM 123109 Manual/threshold-type image processing."""
+    """``ai``: DCM 123110 Artificial Intelligence; ``threshold``: rules on values and neighbours, DCM 123101 Neighborhood Analysis."""
 
 
 class Manifest(_Table):

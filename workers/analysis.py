@@ -87,7 +87,7 @@ class Analyst:
         stack = load_stack(paths, facts.get("frame_numbers"))
         prediction = self._model(manifest).predict(stack.image)
         prediction = replace(prediction, notes=tuple(dict.fromkeys((*facts.get("notes", ()), *stack.notes, *prediction.notes))))
-        objects = encode(prediction, stack.image, stack.sources, manifest, identity)
+        objects = encode(prediction, stack.image, stack.sources, manifest, identity, frames=stack.frames)
         return objects, summary(prediction, stack.image, stack.sources, manifest)
 
     def _manifest(self, claim: Claim) -> Manifest:

@@ -24,7 +24,7 @@ require = [{ rule = 'modality == "CT"', otherwise = "reads CT, this is {modality
 [[structures]]
 key = "lung_right"
 name = "Right lung"
-category = ["SCT", "123037004", "Anatomical Structure"]
+category = ["SCT", "91723000", "Anatomical Structure"]
 type = ["SCT", "39607008", "Lung"]
 laterality = ["SCT", "24028007", "Right"]
 color = [10, 200, 30]
