@@ -25,6 +25,10 @@ TISSUE_HU: Final = -300.0
 """Above: tissue; halfway between fat (-100) and what clothes and blankets reach (-500)."""
 OUTER_AIR_HU: Final = -930.0
 """Below: air around the patient; lung parenchyma cut off by the field of view lies above."""
+NARROW_SHARE: Final = 0.2
+"""A field of view is narrow where more than this share of its border is tissue."""
+PURE_AIR_SHARE: Final = 0.3
+"""Air around the patient is pure in more than this share; lung is in less."""
 COARSE_MM: Final = 2.5
 THINNEST_MM: Final = 5.0
 """Half of the thickness below which something is no part of the body: table tops, clothes, tubes."""
@@ -116,9 +120,22 @@ def _filled(tissue: Mask, coarse: Coarse) -> Mask:
     air = ~tissue
     padding = touching(coarse.hu <= coarse.hu.min() + 1.0, _frame(air, coarse.plane), coarse.plane)
     edge = _frame(air, coarse.plane) | dilate(padding, COARSE_MM, coarse.spacing_mm, coarse.plane)
-    outside = touching(air & ~padding, edge & (coarse.hu < OUTER_AIR_HU), coarse.plane)
+    open_air = air & ~padding
+    outside = touching(open_air, edge & (coarse.hu < OUTER_AIR_HU), coarse.plane)
+    outside &= ~_cut_lungs(outside, edge & ~padding, tissue, coarse)
     # a gap in the outline of less than 5 mm (between two ribs of a thin patient, noise) is no way in
     return closed(~(outside | padding), COARSE_MM, coarse.spacing_mm, coarse.plane)
+
+
+def _cut_lungs(outside: Mask, edge: Mask, tissue: Mask, coarse: Coarse) -> Mask:
+    """Lung that reaches the border of a narrow field of view, where much of the border is tissue: it is not air around."""
+    border = edge.sum(axis=coarse.plane, keepdims=True)
+    narrow = (edge & tissue).sum(axis=coarse.plane, keepdims=True) > NARROW_SHARE * border
+    labels, sizes = labelled(outside & narrow, coarse.plane)
+    pure = np.bincount(labels[outside & (coarse.hu < OUTER_AIR_HU)], minlength=len(sizes))
+    lung = pure < PURE_AIR_SHARE * sizes
+    lung[0] = False
+    return np.asarray(lung[labels])
 
 
 def _frame(like: Mask, plane: tuple[int, int]) -> Mask:
