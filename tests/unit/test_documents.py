@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from pydantic import BaseModel
 
 from node.page.plain import study_in_full
 from node.routing.facts import FACTS
+from node.routing.rules import Rule
 from node.store.settings import Destination, Limits, Retention, Route, Settings, Source
 from tests.unit.node.page.views import a_study
 
@@ -59,6 +61,28 @@ def test_commands_in_the_readme_exist() -> None:
     named = set(re.findall(r"(?:overread|\./run) ([a-z]+)", (ROOT / "README.md").read_text(encoding="utf-8")))
     assert named - commands <= {"test"}
     assert {"demo", "serve", "send", "studies", "study", "check", "run", "models"} <= named
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/configuration.md"])
+def test_configurations_in_the_documents_can_be_used(document: str) -> None:
+    blocks = re.findall(r"```toml\n(.*?)```", (ROOT / document).read_text(encoding="utf-8"), re.DOTALL)
+    assert blocks
+    for block in blocks:
+        for route in Settings.model_validate(tomllib.loads(block)).routes:
+            Rule(route.when, route.name)
+            assert set(route.models or ()) <= words("README.md")
+
+
+def test_shipped_models_are_in_the_readme() -> None:
+    assert {path.parent.name for path in (ROOT / "models/library").glob("*/model.toml")} <= words("README.md")
+
+
+def test_rules_in_the_documents_can_be_used() -> None:
+    text = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
+    rules = re.search(r"Examples:\n\n```\n(.*?)```", text, re.DOTALL)
+    assert rules
+    for rule in rules[1].splitlines():
+        Rule(rule, "an example")
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
