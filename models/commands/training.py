@@ -16,7 +16,7 @@ def train_command(
     dataset_dir: Path = typer.Argument(help="Folder with an index.csv; rows of split train are used."),
     out: Path | None = typer.Option(None, help="Where weights and curve go; trained/MODEL by default."),
     arch: str | None = typer.Option(None, help="unet for cxr-lungs, squeezenet for cxr-pneumonia."),
-    epochs: int | None = typer.Option(None, min=1, help="How often each film is seen; the model's own number by default."),
+    epochs: int | None = typer.Option(None, min=0, help="How often each film is seen; the model's own number by default."),
     seed: int = typer.Option(0, help="Of folds, batches and augmentation."),
     folds: int = typer.Option(5, min=2, help="Of the cross-validation inside train."),
     init: Path | None = typer.Option(None, help="Weights to start from, safetensors."),
@@ -45,7 +45,7 @@ def train_command(
     request = Request(
         dataset=dataset_dir,
         out=folder,
-        epochs=epochs or recipe.epochs,
+        epochs=recipe.epochs if epochs is None else epochs,
         seed=seed,
         folds=folds,
         init=init,

@@ -96,31 +96,38 @@ def load_imagenet(network: SqueezeNet, path: Path) -> None:
 
 
 class FilmClassifier(nn.Module):
-    """SqueezeNet with a linear head over the mean and the largest of each feature.
+    """SqueezeNet, and for each way of showing a film a linear head over the mean and the largest of each feature.
 
     Parameters
     ----------
-    findings
-        Number of logits.
+    views
+        Number of ways of showing a film.
     dropout
         Part of the pooled features that training leaves out.
     """
 
-    def __init__(self, findings: int, dropout: float = 0.5) -> None:
+    mean: Tensor
+    spread: Tensor
+
+    def __init__(self, views: int, dropout: float = 0.3) -> None:
         super().__init__()
         self.features = SqueezeNet()
-        self.norm = nn.BatchNorm1d(2 * FEATURES)
+        self.register_buffer("mean", torch.zeros(views, 2 * FEATURES))
+        self.register_buffer("spread", torch.ones(views, 2 * FEATURES))
+        self.weight = nn.Parameter(torch.zeros(views, 2 * FEATURES))
+        self.bias = nn.Parameter(torch.zeros(views))
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(2 * FEATURES, findings)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
 
-    def rate(self, stem: Tensor) -> Tensor:
-        """``(n, findings)`` logits from what `SqueezeNet.stem` gave."""
+    def pool(self, stem: Tensor) -> Tensor:
+        """``(n, 1024)`` pooled features of what `SqueezeNet.stem` gave."""
         features = self.features.body(stem)
-        pooled = torch.cat([features.mean((2, 3)), features.amax((2, 3))], 1)
-        logits: Tensor = self.head(self.dropout(self.norm(pooled)))
+        return torch.cat([features.mean((2, 3)), features.amax((2, 3))], 1)
+
+    def rate(self, stem: Tensor, views: Tensor) -> Tensor:
+        """``(n,)`` logits of what `SqueezeNet.stem` gave, each by the head of its view, ``(n,)`` indices."""
+        scaled = (self.pool(stem) - self.mean[views]) / self.spread[views]
+        logits: Tensor = (self.dropout(scaled) * self.weight[views]).sum(1) + self.bias[views]
         return logits
 
-    def forward(self, grey: Tensor) -> Tensor:
-        return self.rate(self.features.stem(grey))
+    def forward(self, grey: Tensor, views: Tensor) -> Tensor:
+        return self.rate(self.features.stem(grey), views)

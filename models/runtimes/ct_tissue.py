@@ -23,7 +23,7 @@ from node.store.errors import Refused
 STRUCTURES: Final = ("body", "bone", "lung_right", "lung_left")
 LARGEST_VOXELS: Final = 60_000_000
 """From this size on, slices thinner than `THIN_MM` are averaged to about `AVERAGED_MM`; the masks are repeated."""
-THIN_MM: Final = 0.9
+THIN_MM: Final = 1.1
 AVERAGED_MM: Final = 1.25
 SIDE_UNKNOWN: Final = "lungs were found but not outlined: right and left cannot be told apart on this stack"
 CUT_OFF: Final = "the body is cut off by the field of view"

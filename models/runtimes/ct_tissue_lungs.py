@@ -19,6 +19,7 @@ GAS_WALL_SHARE: Final = 0.55
 """Gas that is walled in by tissue over more than this share of its surface is not in the lung (bullae are)."""
 SMALLEST_ML: Final = 5.0
 SMALLEST_CM2: Final = 3.0
+"""Smaller parts are not reported; the second number, over the thickness of the stack, is for a few slices."""
 SPREAD_HU: Final = 130.0
 """Interquartile range of the interior of a small part; stool is more mixed than lung (45 to 105)."""
 SPREAD_LARGE_HU: Final = 260.0
@@ -93,13 +94,8 @@ def _walled_gas(coarse: Coarse, hollow: Mask, air_hu: float) -> Mask:
 
 def _is_lung(coarse: Coarse, own: Mask, interior: Mask, box: tuple[slice, slice, slice], *, air_hu: float) -> bool:
     size = int(own.sum())
-    flat = min(coarse.hu.shape) == 1
-    if flat:
-        across = int(np.argmin(coarse.hu.shape))
-        area_cm2 = size * np.prod([step for axis, step in enumerate(coarse.spacing_mm) if axis != across]) / 100.0
-        if area_cm2 < SMALLEST_CM2:
-            return False
-    elif size * coarse.voxel_ml < SMALLEST_ML:
+    thickness_mm = min(count * step for count, step in zip(coarse.hu.shape, coarse.spacing_mm, strict=True))
+    if size * coarse.voxel_ml < min(SMALLEST_ML, SMALLEST_CM2 * thickness_mm / 10.0):
         return False
     deep = own & interior[box]
     values = coarse.hu[box][deep if deep.sum() >= 0.1 * size else own]
@@ -109,7 +105,7 @@ def _is_lung(coarse: Coarse, own: Mask, interior: Mask, box: tuple[slice, slice,
     if high - low > (SPREAD_LARGE_HU if size * coarse.voxel_ml >= SURELY_LUNG_ML else SPREAD_HU):
         return False
     top_mm = (coarse.hu.shape[0] - box[0].stop) * coarse.spacing_mm[0]
-    return flat or size * coarse.voxel_ml >= SURELY_LUNG_ML or top_mm <= FROM_TOP_MM
+    return min(coarse.hu.shape) == 1 or size * coarse.voxel_ml >= SURELY_LUNG_ML or top_mm <= FROM_TOP_MM
 
 
 def _midline(coarse: Coarse, body: Mask) -> float:

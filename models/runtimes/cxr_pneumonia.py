@@ -15,7 +15,7 @@ from models.manifest import Manifest
 from models.networks.squeezenet import FilmClassifier
 from models.networks.weights import load_weights
 from models.prediction import Prediction, Rating
-from models.runtimes.chest_views import SHOWN, Shown, show, square
+from models.runtimes.chest_views import SHOWN, Shown, combine, show, square, variants
 from models.runtimes.film import Grey, reduce
 from models.runtimes.frontal_chest import Chest, FrontalChest
 from models.runtimes.lung_fields import LungFinder, Mask
@@ -29,7 +29,7 @@ LEARNED_SIDE: Final = 320
 
 
 class CxrPneumonia:
-    """Rates pneumonia from the whole film, the part around the lungs and the lungs alone, each as it is and mirrored.
+    """Rates pneumonia from the whole film, the part around the lungs and the lungs alone, each tilted a little and mirrored.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class CxrPneumonia:
         classifier, lungs = (weights[one.file] for one in manifest.weights)
         self._slope, self._offset = (_number(manifest, name) for name in ("slope", "offset"))
         self._chest = FrontalChest(LungFinder(lungs, device))
-        self._network = FilmClassifier(1)
+        self._network = FilmClassifier(len(SHOWN))
         load_weights(self._network, classifier)
         self._network.eval().to(device)
         self._device = device
@@ -82,12 +82,15 @@ class CxrPneumonia:
         return Prediction(ratings=(rating,), notes=chest.notes)
 
     def _logits(self, film: Grey, lungs: Mask) -> NDArray[np.float64]:
-        """Logits of each way of showing the film, as it is and mirrored."""
-        squares = torch.cat([square(show(film, lungs, one)) for one in self._shown]).to(self._device)
+        """Logits of the film's variants, each combined from its views."""
+        squares = torch.cat([square(show(film, lungs, one)) for one in self._shown])
+        # A part that has no head of its own is rated as a whole film is.
+        heads = torch.tensor([SHOWN.index(one) if one in SHOWN else 0 for one in self._shown])
+        varied = variants(squares)
         with torch.inference_mode():
-            logits = self._network(torch.cat([squares, squares.flip(3)]))[:, 0]
-        answers: NDArray[np.float64] = logits.cpu().double().numpy()
-        return answers
+            rated = self._network(varied.to(self._device), heads.repeat(len(varied) // len(squares)).to(self._device))
+        logits: NDArray[np.float64] = rated.cpu().double().numpy().reshape(-1, len(squares))
+        return combine(logits) if self._shown == SHOWN else logits.mean(axis=1)
 
 
 def _both(chest: Chest) -> Mask:

@@ -11,13 +11,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from models.networks.lung_net import Kind
-from models.runtimes.film import Grey, Letterbox, window
+from models.runtimes.film import Grey, Letterbox
 from models.runtimes.lung_fields import LungFields, LungFinder, Mask, find_fields
 from node.store.errors import Refused
-
-_RING: Final = 6
-"""Pixels of the square around the lungs that they are compared with."""
-
 
 LEAST_UPRIGHT: Final = 0.1
 """Probability of an upright frontal chest below which a film is refused."""
@@ -54,8 +50,6 @@ class Signs:
         Height over width, of the less tall field.
     taper
         Width of the upper third over that of the lower third, mean of both fields; above 1 for lungs upside down.
-    darker
-        Mean grey around the fields less that inside, of 0 to 1; negative for an inverted film.
     """
 
     areas: tuple[float, float]
@@ -64,7 +58,6 @@ class Signs:
     askew: float
     tall: float
     taper: float
-    darker: float
 
 
 def _extent(mask: Mask) -> tuple[int, int, int, int]:
@@ -79,19 +72,17 @@ def _taper(mask: Mask) -> float:
     return float(widths[top : top + third].mean() / max(1e-6, widths[bottom - third : bottom].mean()))
 
 
-def measure(fields: LungFields, square: Grey, box: Letterbox) -> Signs:
-    """Measure two fields on the ``(SIZE, SIZE)`` windowed square that they were found on."""
+def measure(fields: LungFields, box: Letterbox) -> Signs:
+    """Measure two fields on the square that they were found on."""
     rows, columns = box.inner
     areas = tuple(float(side.sum() / (rows * columns)) for side in (fields.left, fields.right))
     if not all(areas):
-        return Signs((areas[0], areas[1]), fields.confidence, 0.0, 0.0, 0.0, 0.0, 0.0)
+        return Signs((areas[0], areas[1]), fields.confidence, 0.0, 0.0, 0.0, 0.0)
     (y_left, x_left), (y_right, x_right) = (ndimage.center_of_mass(side) for side in (fields.left, fields.right))
     talls = []
     for side in (fields.left, fields.right):
         top, bottom, start, end = _extent(side)
         talls.append((bottom - top) / (end - start))
-    both = fields.left | fields.right
-    ring = ndimage.binary_dilation(both, iterations=_RING) & ~ndimage.binary_dilation(both, iterations=2)
     return Signs(
         areas=(areas[0], areas[1]),
         confidence=fields.confidence,
@@ -99,7 +90,6 @@ def measure(fields: LungFields, square: Grey, box: Letterbox) -> Signs:
         askew=abs(float(y_right - y_left)) / rows,
         tall=min(talls),
         taper=(_taper(fields.left) + _taper(fields.right)) / 2,
-        darker=float(np.median(square[ring]) - np.median(square[both])),
     )
 
 
@@ -165,8 +155,7 @@ class FrontalChest:
         """Find and measure, without a verdict."""
         answer = self._finder.answer(film)
         fields = find_fields(answer.probabilities)
-        square = answer.box.shrink(window(film))[0, 0].numpy()
-        signs = measure(fields, square, answer.box)
+        signs = measure(fields, answer.box)
         return Chest(film, fields, answer.probabilities, answer.kinds, answer.box, signs)
 
     def read(self, film: Grey) -> Chest:

@@ -53,13 +53,29 @@ def render_figures(kept: dict[str, dict[str, Any]]) -> str:
         refused = ", ".join(f"{count} {code}" for code, count in figures["refusals"].items()) or "none"
         lines += [f"**{run}** (version {figures['version']}): {figures['n']} films read, refused: {refused}.", ""]
         names = list(dict.fromkeys(name for label in figures["per_label"].values() for name in label if not name.endswith("_ci")))
+        names = [name for name in names if name != "by_group"]
         labels = list(figures["per_label"])
         lines += ["| figure | " + " | ".join(labels) + " |", "|---" * (len(labels) + 1) + "|"]
         for name in names:
             cells = [_cell(figures["per_label"][label], name) for label in labels]
             lines.append(f"| {name} | " + " | ".join(cells) + " |")
         lines.append("")
+        lines += _groups(figures["per_label"])
     return "\n".join(lines) + "\n"
+
+
+def _groups(per_label: dict[str, Any]) -> list[str]:
+    lines: list[str] = []
+    for label, figures in per_label.items():
+        if figures.get("by_group"):
+            names = list(next(iter(figures["by_group"].values())))
+            lines += [f"| {label}, by group | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+            lines += [
+                f"| {group} | " + " | ".join(_cell(values, name) for name in names) + " |"
+                for group, values in figures["by_group"].items()
+            ]
+            lines.append("")
+    return lines
 
 
 def _cell(label: dict[str, Any], name: str) -> str:

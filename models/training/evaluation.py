@@ -23,6 +23,9 @@ from node.store.errors import ConfigurationError, Refused
 
 Advance = Callable[[], None]
 
+_GROUPS = ("view", "source", "licence")
+"""Columns by which figures are also given group by group."""
+
 
 @runtime_checkable
 class ShowsParts(Protocol):
@@ -120,9 +123,21 @@ def _outline_figures(manifest: Manifest, folder: Path, answers: Answers) -> Figu
             if key in sides:
                 scores[key].append(dice(found.get(key, nothing), halves[sides[key]]))
     groups = [row["patient"] for row, _ in answers]
-    per_label = {key: segmentation(np.asarray(values), groups) for key, values in scores.items()}
+    per_label: dict[str, Any] = {key: segmentation(np.asarray(values), groups) for key, values in scores.items()}
     together = per_label["together"]
+    together["by_group"] = _by_group([row for row, _ in answers], np.asarray(scores["together"]))
     return {"dice": together["dice"], "dice_ci": together["dice_ci"], "dice_is_of": "all structures together"}, per_label
+
+
+def _by_group(rows: Sequence[Row], scores: NDArray[np.float64]) -> dict[str, dict[str, float | int]]:
+    """Mean and worst Dice of each group of films that the folder names, e.g. ``view=PA``."""
+    found: dict[str, dict[str, float | int]] = {}
+    for column in _GROUPS:
+        values = sorted({row[column] for row in rows if row.get(column)})
+        for value in values if len(values) > 1 else ():
+            chosen = scores[[row.get(column) == value for row in rows]]
+            found[f"{column}={value}"] = {"n": chosen.size, "dice": float(chosen.mean()), "dice_min": float(chosen.min())}
+    return found
 
 
 def _finding_figures(manifest: Manifest, folder: Path, answers: Answers) -> Figures:  # noqa: ARG001 - as `_outline_figures`

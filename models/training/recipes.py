@@ -34,7 +34,7 @@ class Recipe:
 
 RECIPES: Final = {
     "cxr-lungs": Recipe("unet", 100, train_lungs),
-    "cxr-pneumonia": Recipe("squeezenet", 8, train_pneumonia),
+    "cxr-pneumonia": Recipe("squeezenet", 4, train_pneumonia),
 }
 
 

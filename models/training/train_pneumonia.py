@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import math
 from typing import Any, Final
 
 import numpy as np
@@ -12,14 +13,14 @@ import torch
 from models.manifest import library_folder
 from models.networks.squeezenet import FilmClassifier, load_imagenet
 from models.networks.weights import save_weights
-from models.runtimes.chest_views import SHOWN
+from models.runtimes.chest_views import SHOWN, combine
 from models.runtimes.frontal_chest import FrontalChest
 from models.runtimes.lung_fields import LungFinder
 from models.training.calibration import fit_platt, unsure_band
 from models.training.curve import draw_curve
 from models.training.fit import History, Plan, fit
 from models.training.metrics import classification
-from models.training.pneumonia import POSITIVE, PneumoniaRecipe, Stems, compute_stems, outline, rate_stems
+from models.training.pneumonia import POSITIVE, PneumoniaRecipe, Stems, compute_stems, fit_heads, outline, pool_stems, rate_stems
 from models.training.request import Request, Watch
 from models.training.tables import folds_by_patient, read_rows, split_rows
 from node.store.errors import ConfigurationError
@@ -27,6 +28,7 @@ from node.store.errors import ConfigurationError
 WEIGHTS: Final = "cxr-pneumonia.safetensors"
 VARIANTS: Final = 4
 BATCH: Final = 24
+RATE: Final = 1e-4
 THRESHOLD: Final = 0.5
 
 
@@ -43,24 +45,35 @@ def train_pneumonia(request: Request, watch: Watch) -> dict[str, Any]:
     torch.manual_seed(request.seed)
     rows = split_rows(read_rows(request.dataset, "label"), "train")
     labels = np.asarray([row["label"] == POSITIVE for row in rows])
-    start = FilmClassifier(1)
+    start = FilmClassifier(len(SHOWN))
     load_imagenet(start.features, request.init)
     stems = _stems(request, start, watch)
+    watch.stage("features", len(rows))
+    pooled = pool_stems(start, stems, watch.advance)
     folds = np.asarray(folds_by_patient(rows, request.folds, request.seed))
     logits = np.zeros((len(rows), len(SHOWN)))
     histories: dict[str, History] = {}
     for fold in range(request.folds):
-        kept, held = stems.take(folds != fold), stems.take(folds == fold)
-        network, histories[f"fold {fold + 1}"] = _train(request, start, kept, held, name=f"fold-{fold + 1}", watch=watch)
-        logits[folds == fold] = rate_stems(network, held, len(SHOWN))
-    mean = logits.mean(1)
+        held = stems.take(folds == fold)
+        network = copy.deepcopy(start)
+        kept = torch.from_numpy(folds != fold)
+        fit_heads(network, pooled[kept], stems.labels[kept])
+        if request.epochs:
+            name = f"fold-{fold + 1}"
+            network, histories[name] = _refine(request, network, stems.take(folds != fold), held, name=name, watch=watch)
+        logits[folds == fold] = rate_stems(network, held)
+    mean = combine(logits)
     platt = fit_platt(labels, mean)
     probabilities = platt.probability(mean)
     band = unsure_band(labels, probabilities, THRESHOLD)
-    network, histories["all of train"] = _train(request, start, stems, None, name="all", watch=watch)
+    network = copy.deepcopy(start)
+    fit_heads(network, pooled, stems.labels)
+    if request.epochs:
+        network, histories["all"] = _refine(request, network, stems, None, name="all", watch=watch)
     weights = request.out / WEIGHTS
     save_weights(network.state_dict(), weights)
-    draw_curve(histories, request.out / "learning-curve.png", "AUROC, held-out fold")
+    if histories:
+        draw_curve(histories, request.out / "learning-curve.png", "AUROC, held-out fold")
     groups = [row["patient"] for row in rows]
     record = {
         "model": "cxr-pneumonia",
@@ -92,20 +105,17 @@ def _stems(request: Request, start: FilmClassifier, watch: Watch) -> Stems:
     watch.stage("variants of films", len(rows))
     generator = torch.Generator().manual_seed(request.seed)
     labels = [row["label"] == POSITIVE for row in rows]
-    return compute_stems(
-        start.features, films, labels, shown=SHOWN, variants=VARIANTS, generator=generator, advance=watch.advance
-    )
+    return compute_stems(start.features, films, labels, variants=VARIANTS, generator=generator, advance=watch.advance)
 
 
-def _train(
-    request: Request, start: FilmClassifier, stems: Stems, held: Stems | None, *, name: str, watch: Watch
+def _refine(
+    request: Request, network: FilmClassifier, stems: Stems, held: Stems | None, *, name: str, watch: Watch
 ) -> tuple[FilmClassifier, History]:
-    network = copy.deepcopy(start)
-    for part in (network.features.conv1, network.features.get_submodule("fire2"), network.features.get_submodule("fire3")):
-        part.requires_grad_(False)
-    network.features.get_submodule("fire4").requires_grad_(False)
-    steps = max(1, request.epochs * len(stems.labels) // BATCH)
-    plan = Plan(steps=steps, rate=4e-4, decay=1e-2, averaging=0.98, every=max(1, steps // 6), seed=request.seed)
+    """Train the network's later half and its heads, from where the heads alone were fitted."""
+    for frozen in ("conv1", "fire2", "fire3", "fire4"):
+        network.features.get_submodule(frozen).requires_grad_(False)
+    steps = math.ceil(request.epochs * len(stems.labels) / BATCH)
+    plan = Plan(steps=steps, rate=RATE, decay=1e-2, averaging=0.98, every=max(1, steps // 5), seed=request.seed)
     watch.stage(name, steps)
-    recipe = PneumoniaRecipe(stems, held, len(SHOWN), BATCH)
+    recipe = PneumoniaRecipe(stems, held, BATCH)
     return fit(network, recipe, plan, checkpoint=request.checkpoint(name), report=lambda _step, loss: watch.advance(loss))

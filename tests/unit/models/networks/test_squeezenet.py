@@ -41,4 +41,12 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_fresh_classifier_leans_to_neither_side() -> None:
-    assert torch.equal(FilmClassifier(2).eval()(torch.rand(3, 1, 64, 64)), torch.zeros(3, 2))
+    assert torch.equal(FilmClassifier(2).eval()(torch.rand(3, 1, 64, 64), torch.tensor([0, 1, 1])), torch.zeros(3))
+
+
+def test_each_view_is_rated_by_its_own_head() -> None:
+    network = FilmClassifier(2).eval()
+    grey = torch.rand(1, 1, 64, 64)
+    with torch.no_grad():
+        network.bias[1] = 2.0
+        assert network(grey.expand(2, -1, -1, -1), torch.tensor([0, 1])).tolist() == [0.0, 2.0]

@@ -75,7 +75,7 @@ def _noise() -> np.ndarray:
         np.rot90(chest()).copy(),
         np.rot90(chest(), 2).copy(),
         np.rot90(chest(), 3).copy(),
-        4000 - chest(),
+        4000 - chest(900, 1100),
         _noise(),
         chest()[:, :150],
     ],

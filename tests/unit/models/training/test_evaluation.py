@@ -61,6 +61,16 @@ def test_outlines_are_scored_together_and_side_by_side(lung_folder: Path) -> Non
     assert figures["per_label"]["lung_right"]["dice"] == 1
     assert figures["per_label"]["lung_left"]["dice"] == 0.5
     assert figures["per_label"]["together"]["dice_min"] == pytest.approx(missed)
+    assert figures["per_label"]["together"]["by_group"] == {}
+
+
+def test_groups_of_films_have_their_own_figures(lung_folder: Path) -> None:
+    names = [f"{number}-mask.png" for number in range(10)]
+    figures = evaluate(LUNGS, Oracle(lung_folder, names), lung_folder, "train")
+    groups = figures["per_label"]["together"]["by_group"]
+    assert set(groups) == {"licence=CC BY 4.0", "licence=CC BY-NC-ND"}
+    assert groups["licence=CC BY 4.0"]["n"] == 6
+    assert groups["licence=CC BY 4.0"]["dice"] < groups["licence=CC BY-NC-ND"]["dice"] == 1
 
 
 class Brightness:

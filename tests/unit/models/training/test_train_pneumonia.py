@@ -31,7 +31,7 @@ def test_a_short_run_writes_weights_calibration_and_record(
     out = tmp_path / "out"
     out.mkdir()
     record = train_pneumonia(Request(label_folder, out, epochs=1, folds=2, init=tmp_path / "start.safetensors"), NoWatch())
-    load_weights(FilmClassifier(1), out / "cxr-pneumonia.safetensors")
+    load_weights(FilmClassifier(3), out / "cxr-pneumonia.safetensors")
     assert json.loads((out / "training.json").read_text()) == record
     assert record["rows"] == 8
     assert record["cross_validation"]["n"] == 8

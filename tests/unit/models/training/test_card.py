@@ -1,0 +1,45 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from models.manifest import library_folder
+from models.training.card import keep_figures, render_figures
+from node.store.errors import ConfigurationError
+
+FIGURES = {
+    "version": "1.0.0",
+    "dataset": "films",
+    "split": "val",
+    "n": 10,
+    "refused": 1,
+    "refusals": {"inverted": 1},
+    "per_label": {"pneumonia": {"n": 10, "auroc": 0.91234, "auroc_ci": [0.8, 0.99]}},
+}
+
+
+def test_figures_are_written_between_the_marks_and_only_there(tmp_path: Path) -> None:
+    card = tmp_path / "MODEL_CARD.md"
+    card.write_text("# Card\n<!-- figures -->\nold\n<!-- end of figures -->\nLimits.\n")
+    keep_figures(tmp_path, FIGURES)
+    keep_figures(tmp_path, {**FIGURES, "view": "border-only"})
+    text = card.read_text()
+    assert text.startswith("# Card\n<!-- figures -->\n")
+    assert text.endswith("<!-- end of figures -->\nLimits.\n")
+    assert "old" not in text
+    assert "| auroc | 0.912 (0.800 to 0.990) |" in text
+    assert "refused: 1 inverted." in text
+    assert list(json.loads((tmp_path / "evaluation.json").read_text())) == ["films/val, as shipped", "films/val, border-only"]
+
+
+def test_a_card_without_a_place_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="no lines <!-- figures -->"):
+        keep_figures(tmp_path, FIGURES)
+
+
+@pytest.mark.parametrize("model", ["cxr-lungs"])
+def test_the_shipped_card_says_what_was_measured(model: str) -> None:
+    folder = library_folder() / model
+    kept = json.loads((folder / "evaluation.json").read_text())
+    assert kept
+    assert render_figures(kept) in (folder / "MODEL_CARD.md").read_text()
