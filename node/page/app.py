@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from node.page.health import PageCatalog, look_after
 from node.page.metrics import render
 from node.page.token import same_token
-from node.page.words import answer_in_brief, deliveries_in_words, figures, why_unread
+from node.page.words import answer_in_brief, deliveries_in_words, figures, percent, why_unread
 from node.store.log import get_logger
 from node.store.records import StudyView
 from node.store.settings import Settings
@@ -158,6 +158,7 @@ def _templates() -> Environment:
         "deliveries": deliveries_in_words,
         "answer": answer_in_brief,
         "figures": figures,
+        "percent": percent,
     }
     return environment
 

@@ -13,8 +13,15 @@ from node.store.states import DeliveryState, JobState
 def finding_in_words(finding: Mapping[str, Any]) -> str:
     """``Pneumonia: present (93 %)``."""
     probability = finding.get("probability")
-    share = f" ({100 * float(probability):.0f} %)" if probability is not None else ""
+    share = f" ({percent(float(probability))})" if probability is not None else ""
     return f"{finding.get('name', '')}: {finding.get('verdict', '')}{share}"
+
+
+def percent(probability: float) -> str:
+    """A probability for a person; none is ever shown as certain."""
+    if probability > 0.99:
+        return "over 99 %"
+    return "under 1 %" if probability < 0.01 else f"{100 * probability:.0f} %"
 
 
 def measurements_in_words(measurements: Sequence[Mapping[str, Any]]) -> list[str]:

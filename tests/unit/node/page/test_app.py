@@ -129,7 +129,7 @@ def test_study_shows_everything_and_escapes_what_others_wrote(page: Client) -> N
         "quiet for 10 s",
         "reads CT, this is CR",
         "PA &lt;chest&gt;",
-        "93.1 %",
+        "93 %",
         "2310",
         "left lung cut off at the edge",
         "A900: no",

@@ -12,6 +12,7 @@ from node.page.words import (
     jobs_in_words,
     measurements_in_words,
     number,
+    percent,
     why_unread,
 )
 from node.store.records import Decision, Outcome
@@ -24,6 +25,14 @@ from tests.unit.node.page.views import FINDING, LUNG, a_job, a_study
 )
 def test_number(value: object, words: str) -> None:
     assert number(value) == words
+
+
+@pytest.mark.parametrize(
+    ("probability", "words"),
+    [(0.9312, "93 %"), (0.9999, "over 99 %"), (1.0, "over 99 %"), (0.004, "under 1 %"), (0.0, "under 1 %")],
+)
+def test_nothing_is_certain(probability: float, words: str) -> None:
+    assert percent(probability) == words
 
 
 def test_published_job_says_what_it_found() -> None:
