@@ -49,7 +49,8 @@ class Algorithm(_Table):
     """Algorithm Identification (PS3.3 table 10-19)."""
 
     family: Literal["ai", "threshold"] = "ai"
-    """``ai``: DCM 123110 Artificial Intelligence; ``threshold``: rules on values and neighbours, DCM 123101 Neighborhood Analysis."""
+    """``ai``: DCM 123110 Artificial Intelligence; ``threshold``: rules on values and neighbours, DCM 123101 Neighborhood
+    Analysis."""
 
 
 class Manifest(_Table):
