@@ -53,12 +53,23 @@ def overread(
 
 
 def main() -> None:
-    """Run the command line; an error of ours is one line on standard error and exit status 2."""
+    """Run the command line; an error of ours is one line on standard error and exit status 2.
+
+    Of any other the places are shown, and not the message: standard error is a log, and libraries quote values of headers.
+    """
     try:
         app()
     except OverreadError as error:
         sys.stderr.write(f"overread: {error}\n")
         sys.exit(2)
+    except Exception as fault:  # noqa: BLE001 - a fault of ours or of a library, reported as it may be
+        import traceback
+
+        from node.store.faults import tell
+
+        sys.stderr.write("".join(traceback.format_tb(fault.__traceback__)))
+        sys.stderr.write(f"overread: a fault in Overread, please report it with the lines above: {tell(fault)}\n")
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -43,6 +43,7 @@ def run(
 ) -> None:
     """Read DICOM files with one model, no network needed."""
     from rich.console import Console
+    from rich.markup import escape
 
     from node.store.settings import load_settings
     from workers.run import read_files
@@ -53,11 +54,11 @@ def run(
     for reading in read_files(model, paths, out, settings):
         readings.append(reading)
         why = f" ({reading.reason})" if reading.reason else ""
-        console.print(f"[bold]{reading.study_uid}[/] {reading.stack}: {reading.outcome}{why}", soft_wrap=True)
+        console.print(f"[bold]{reading.study_uid}[/] {escape(f'{reading.stack}: {reading.outcome}{why}')}", soft_wrap=True)
         for line in _say(reading.summary):
-            console.print(f"  {line}")
+            console.print(f"  {escape(line)}")
         for file in reading.files:
-            console.print(f"  {file}", style="dim", soft_wrap=True)
+            console.print(f"  {escape(str(file))}", style="dim", soft_wrap=True)
     if not any(reading.outcome == "read" for reading in readings) or any(reading.outcome == "failed" for reading in readings):
         raise typer.Exit(1)
 

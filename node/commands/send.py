@@ -25,6 +25,7 @@ def send(
 ) -> None:
     """Send DICOM files as they are; says what became of each, exit status 1 if any was not stored."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import track
 
     from node.store.errors import ConfigurationError
@@ -37,10 +38,10 @@ def send(
     console = Console()
     files, skipped = _collect(paths[:-1])
     for path in skipped:
-        console.print(f"[dim]skipped[/]     {path} [dim]is not DICOM[/]", highlight=False, soft_wrap=True)
+        console.print(f"[dim]skipped[/]     {escape(str(path))} [dim]is not DICOM[/]", highlight=False, soft_wrap=True)
     stored = failed = 0
     verdicts = StoreScu(peer, ae_title, timeout_s=timeout_s).send(files)
-    for verdict in track(verdicts, total=len(files), description=f"to {peer}", console=console, transient=True):
+    for verdict in track(verdicts, total=len(files), description=escape(f"to {peer}"), console=console, transient=True):
         stored, failed = stored + verdict.stored, failed + (not verdict.stored)
         _show(console, verdict, quiet=quiet)
     console.print(f"{stored} stored, {failed} not stored, {len(skipped)} skipped", highlight=False)
@@ -49,6 +50,8 @@ def send(
 
 
 def _show(console: Console, verdict: Verdict, *, quiet: bool) -> None:
+    from rich.markup import escape
+
     if verdict.stored and not verdict.status:
         word, colour = "stored", "green"
         if quiet:
@@ -58,7 +61,7 @@ def _show(console: Console, verdict: Verdict, *, quiet: bool) -> None:
     else:
         word, colour = "not stored", "red"
     note = "" if verdict.stored and not verdict.status else f": {verdict.reason}"
-    console.print(f"[{colour}]{word:<11}[/] {verdict.path}{note}", highlight=False, soft_wrap=True)
+    console.print(f"[{colour}]{word:<11}[/] {escape(f'{verdict.path}{note}')}", highlight=False, soft_wrap=True)
 
 
 def _collect(paths: list[Path]) -> tuple[list[Path], list[Path]]:

@@ -13,6 +13,7 @@ import structlog
 from node.delivery.errand import Errand, Sender
 from node.delivery.waits import Waits
 from node.store.clock import Clock, SystemClock
+from node.store.faults import tell
 from node.store.log import get_logger
 from node.store.ports import Outbox
 from node.store.settings import Destination, Settings
@@ -96,9 +97,9 @@ class Courier:
             while not stop.is_set():
                 try:
                     tried = errand.deliver(stop)
-                except Exception:
+                except Exception as fault:  # noqa: BLE001
                     # A catalog that does not answer must not end the deliveries; leases bring back what was claimed.
-                    log.exception("delivery interrupted")
+                    log.error("delivery interrupted", reason=tell(fault))
                     tried = 0
                 if not tried:
                     stop.wait(self._poll_s)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
+from node.store.faults import tell
 from node.store.log import get_logger
 from node.store.ports import Outbox
 from node.store.records import OutboxItem
@@ -56,6 +57,6 @@ class Pulse:
                 continue
             try:
                 self._outbox.heartbeat(items, self._lease_s)
-            except Exception:
+            except Exception as fault:  # noqa: BLE001
                 # At worst the object is sent twice, with the same bytes; to stop here would make that certain.
-                log.exception("leases of deliveries not prolonged")
+                log.error("leases of deliveries not prolonged", reason=tell(fault))

@@ -62,7 +62,7 @@ def show_results(played: Sequence[Played], out: Path, console: Console) -> None:
         table.add_section()
     console.print(table)
     kept = sum(len(one.files) for one in played)
-    console.print(f"{kept} result files in {out}, a folder a study; {out / 'serve.log'} is the node's log")
+    console.print(escape(f"{kept} result files in {out}, a folder a study; {out / 'serve.log'} is the node's log"))
 
 
 def answers(played: Played) -> list[tuple[str, str]]:

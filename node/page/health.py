@@ -7,6 +7,7 @@ import shutil
 from dataclasses import dataclass
 from typing import Protocol
 
+from node.store.faults import tell
 from node.store.log import get_logger
 from node.store.ports import Outbox, Views
 from node.store.settings import Settings
@@ -46,8 +47,8 @@ def look_after(catalog: PageCatalog, settings: Settings) -> Health:
     faults = {}
     try:
         catalog.views.counts()
-    except Exception:
-        log.exception("catalog does not answer")
+    except Exception as fault:  # noqa: BLE001 - whatever it raises, this is the place that says so
+        log.error("catalog does not answer", reason=tell(fault))
         faults["catalog"] = "does not answer"
     folder = settings.spool if settings.spool.exists() else settings.data
     if not os.access(folder, os.W_OK | os.X_OK):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -83,12 +82,6 @@ def answer_in_words(job: JobView) -> list[str]:
     lines += measurements_in_words(job.summary.get("measurements", []))
     lines += [str(note) for note in job.summary.get("notes", [])]
     return lines or ["nothing found"]
-
-
-def jobs_in_words(view: StudyView) -> str:
-    """``2 published, 1 refused``."""
-    counts = Counter(job.state for job in view.jobs)
-    return ", ".join(f"{counts[state]} {state}" for state in JobState if counts[state]) or "none"
 
 
 def deliveries_in_words(view: StudyView) -> str:

@@ -54,10 +54,6 @@ class NotUnderstood(Permanent):
     """Bytes that are not the DICOM object they claim to be (DIMSE C000)."""
 
 
-class LeaseLost(Retryable):
-    """Somebody else owns the work now; what this worker made must not be published."""
-
-
 class DownloadFailed(Retryable):
     """Weights or demonstration data could not be fetched."""
 

@@ -10,10 +10,15 @@ from typing import Any, Final
 
 import structlog
 
-ALLOWED_QUOTES: Final = re.compile(r"^(?:[0-9.]{1,64}|[0-9A-Fa-f]{4},[0-9A-Fa-f]{4}|[A-Z]{2})$")
-"""Quoted texts of a library's message that may stay: UIDs, tags, value representations."""
+from node.store.faults import tell
 
-_QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
+_REPRESENTATIONS: Final = "AE|AS|AT|CS|DA|DS|DT|FD|FL|IS|LO|LT|OB|OD|OF|OL|OV|OW|PN|SH|SL|SQ|SS|ST|SV|TM|UC|UI|UL|UN|UR|US|UT|UV"
+ALLOWED_QUOTES: Final = re.compile(rf"^(?:[012](?:\.[0-9]+){{2,}}|[0-9A-Fa-f]{{4}},[0-9A-Fa-f]{{4}}|{_REPRESENTATIONS})$")
+"""Quoted texts of a library's message that may stay: UIDs, tags, value representations. Bare digits go: dates of birth and most
+patient IDs are such."""
+
+_QUOTED = re.compile(r"'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"", re.DOTALL)
+"""As `repr` writes texts: a quote within is escaped."""
 
 PATIENT_KEYS: Final = frozenset(
     {"patient_name", "patient_id", "patient_birth_date", "accession_number", "patient_comments", "name", "birth_date"}
@@ -38,6 +43,9 @@ def _redact_event(_logger: object, _method: str, event: MutableMapping[str, Any]
 class _RedactLibraries(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         record.msg, record.args = redact(record.getMessage()), ()
+        if record.exc_info and record.exc_info[1] is not None:  # a traceback ends with the library's message, as it is
+            record.msg += f" ({tell(record.exc_info[1])})"
+        record.exc_info = record.exc_text = record.stack_info = None
         return True
 
 
@@ -50,7 +58,6 @@ def configure_logging(level: str = "INFO", *, as_json: bool = False) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _redact_event,
-            structlog.processors.format_exc_info,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),

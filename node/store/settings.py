@@ -107,13 +107,6 @@ class Limits(_Table):
     delivery_give_up_s: Positive = 7 * 86400.0
 
 
-class Retention(_Table):
-    """How long things are kept; None keeps them."""
-
-    originals_days: Positive | None = None
-    results_days: Positive | None = None
-
-
 class Settings(_Table):
     """Everything that can be set; flags of the command line win over the environment, that over the file."""
 
@@ -141,7 +134,6 @@ class Settings(_Table):
     destinations: tuple[Destination, ...] = ()
     routes: tuple[Route, ...] = ()
     limits: Limits = Limits()
-    retention: Retention = Retention()
 
     _title = field_validator("ae_title")(check_ae_title)
 

@@ -80,19 +80,6 @@ class Planner:
         return spoiled if spoiled != decisions else (*decisions, _refused(stack.fault))
 
 
-def plan_study(
-    instances: Sequence[StoredInstance], settings: Settings, spool_root: Path, library: Mapping[str, Manifest]
-) -> tuple[StackPlan, ...]:
-    """Plan one study; a `Planner` that is kept saves compiling the rules again.
-
-    Raises
-    ------
-    ConfigurationError
-        Where a rule of a route or a model cannot be used.
-    """
-    return Planner(settings, library, spool_root)(instances)
-
-
 def stack_facts(stack: Stack) -> Facts:
     """All facts of a stack (`node.routing.facts.FACTS`), and ``frame_numbers`` where it is only a part of a multi-frame object.
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -129,13 +131,14 @@ def test_nothing_is_said_against_objects_of_well_made_sources(case: str, checker
 
 @pytest.mark.parametrize("case", cases())
 def test_dcmqi_reads_back_what_was_outlined(case: str, tmp_path: Path) -> None:
-    if not shutil.which("segimage2itkimage"):
+    program = shutil.which("segimage2itkimage", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    if not program:
         pytest.skip("segimage2itkimage (dcmqi) is not installed")
     image, sources = cases()[case]
     prediction = answer_for(image.array)
     seg = written(encode(prediction, image, sources, manifest(), identity()), tmp_path)[0]
 
-    said("segimage2itkimage", "--inputDICOM", str(seg), "--outputDirectory", str(tmp_path), "-t", "nii")
+    said(program, "--inputDICOM", str(seg), "--outputDirectory", str(tmp_path), "-t", "nii")
 
     assert isinstance(prediction.segmentation, Segmentation)
     read = np.concatenate([_voxels(path) for path in tmp_path.glob("*.nii.gz")])

@@ -77,14 +77,16 @@ def sqlite_url(data: Path) -> str:
 def _engine(url: str) -> sa.Engine:
     try:
         parsed = sa.make_url(url)
+        # Errors would quote the values of rows, in logs among others: parameters are hidden.
         if parsed.get_backend_name() == "sqlite":
-            engine = sa.create_engine(parsed, connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_MS / 1000})
+            waits = {"check_same_thread": False, "timeout": BUSY_TIMEOUT_MS / 1000}
+            engine = sa.create_engine(parsed, connect_args=waits, hide_parameters=True)
             sa.event.listen(engine, "connect", _prepare_sqlite)
             sa.event.listen(engine, "begin", _begin_sqlite)
         elif parsed.get_backend_name() == "postgresql":
             if parsed.drivername == "postgresql":
                 parsed = parsed.set(drivername="postgresql+psycopg")
-            engine = sa.create_engine(parsed, pool_pre_ping=True)
+            engine = sa.create_engine(parsed, pool_pre_ping=True, hide_parameters=True)
         else:
             raise ConfigurationError(f"catalog_url: {parsed.get_backend_name()} is not served, use sqlite or postgresql")
     except sa.exc.ArgumentError as wrong:

@@ -42,6 +42,16 @@ def test_error_of_ours_is_one_line_and_status_2(tmp_path: object) -> None:
     assert done.stderr == f"overread: there is no data folder {tmp_path}/none\n"
 
 
+def test_of_a_fault_the_places_are_shown_and_not_the_message() -> None:
+    script = "from node import cli\ndef app(): int('Yamada^Tarou')\ncli.app = app\ncli.main()\n"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "node/cli.py" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("overread: a fault in Overread")
+    assert "ValueError" in done.stderr
+    assert "Yamada" not in done.stderr
+
+
 def test_unknown_command_is_an_error() -> None:
     done = overread("stduies")
     assert done.returncode == 2

@@ -53,6 +53,13 @@ def test_what_was_named_is_judged_even_if_it_is_no_dicom(tmp_path: Path) -> None
     assert "not a DICOM file" in done.stdout
 
 
+def test_names_that_look_like_markup_are_shown_as_they_are(tmp_path: Path) -> None:
+    with Archive(tmp_path / "archive") as archive:
+        done = send(study(tmp_path / "a[/red]b" / "[dim]"), f"ARCHIVE@127.0.0.1:{archive.port}")
+    assert done.returncode == 0, done.stderr
+    assert "a[/red]b/[dim]/readme.txt is not DICOM" in done.stdout
+
+
 def test_nobody_there(tmp_path: Path) -> None:
     done = send(study(tmp_path / "study"), "NOBODY@127.0.0.1:9")
     assert done.returncode == 1

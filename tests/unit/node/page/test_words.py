@@ -9,7 +9,6 @@ from node.page.words import (
     answer_in_words,
     deliveries_in_words,
     figures,
-    jobs_in_words,
     measurements_in_words,
     number,
     percent,
@@ -77,10 +76,9 @@ def test_other_jobs_give_their_reason() -> None:
     assert answer_in_words(a_job(JobState.RUNNING)) == ["running"]
 
 
-def test_deliveries_and_jobs_of_a_study() -> None:
+def test_deliveries_of_a_study() -> None:
     assert deliveries_in_words(a_study()) == "pacs 1 of 2 sent, 1 failed; viewer 0 of 1 sent"
     assert deliveries_in_words(a_study(deliveries=())) == "none"
-    assert jobs_in_words(a_study(jobs=(a_job(), a_job(JobState.REFUSED), a_job()))) == "2 published, 1 refused"
 
 
 def test_why_unread_puts_refusals_first() -> None:

@@ -17,7 +17,9 @@ from node.store.log import redact
         ("Invalid value 'Yamada^Tarou' for PN", "Invalid value '[redacted]' for PN"),
         ('Invalid value "Yamada^Tarou" for PN', "Invalid value '[redacted]' for PN"),
         ("unknown UID '1.2.840.10008.1.2'", "unknown UID '1.2.840.10008.1.2'"),
-        ("tag '0010,0010' of VR 'PN' holds '19450101'", "tag '0010,0010' of VR 'PN' holds '19450101'"),
+        ("tag '0010,0030' of VR 'DA' holds '19450101'", "tag '0010,0030' of VR 'DA' holds '[redacted]'"),
+        ("patient '0815', also '12.5', surname 'LI'", "patient '[redacted]', also '[redacted]', surname '[redacted]'"),
+        (f"names {chr(39)}O\\'Hara \"Tim\"'", "names '[redacted]'"),
         ("no quotes at all", "no quotes at all"),
         ("'a' and 'b'", "'[redacted]' and '[redacted]'"),
     ],
@@ -56,3 +58,14 @@ def test_libraries_log_through_redaction() -> None:
     assert "Yamada" not in said
     assert said.count("[redacted]") >= 2
     assert "value 'Suzuki' is too long" not in said
+
+
+def test_tracebacks_of_libraries_are_told_without_their_messages() -> None:
+    said = run(
+        "from node.store.log import configure_logging; configure_logging();\n"
+        "import logging\n"
+        "try:\n    int('Yamada^Tarou')\n"
+        "except ValueError:\n    logging.getLogger('uvicorn.error').exception('in the application')"
+    )
+    assert "in the application (ValueError" in said
+    assert "Yamada" not in said

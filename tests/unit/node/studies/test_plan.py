@@ -12,7 +12,7 @@ import pytest
 from node.routing.facts import FACTS
 from node.store.records import Outcome, StackPlan
 from node.store.settings import Settings
-from node.studies.plan import Planner, plan_study
+from node.studies.plan import Planner
 from tests import dicom
 from tests.unit.node.routing.manifests import LIBRARY
 
@@ -20,7 +20,7 @@ SETTINGS = Settings.model_validate({"destinations": [{"name": "pacs", "ae_title"
 
 
 def plan(datasets: list, folder: Path) -> tuple[StackPlan, ...]:
-    return plan_study(dicom.stored(datasets, folder), SETTINGS, folder, LIBRARY)
+    return Planner(SETTINGS, LIBRARY, folder)(dicom.stored(datasets, folder))
 
 
 def outcomes(stack: StackPlan) -> dict[str, tuple[Outcome, str]]:
