@@ -142,7 +142,13 @@ def _outline(mapped: mmap.mmap, offset: int, encoding: Encoding) -> Outline:
         else:
             texts[tag] = text
 
-    _Walk(source, encoding, found).whole()
+    try:
+        _Walk(source, encoding, found).whole()
+    except NotUnderstood as fault:
+        if any(texts.values()):
+            raise
+        # bytes of another kind have no elements that could be cut short: "truncated" would send people looking for the wrong fault
+        raise NotUnderstood("not a DICOM data set in the agreed transfer syntax") from fault
     if not any(texts.values()):
         raise NotUnderstood("the data set holds nothing that every object has")
     return Outline(

@@ -77,7 +77,7 @@ def check_uid(uid: str) -> str:
         For anything else.
     """
     if len(uid) > 64 or not _UID.fullmatch(uid):
-        raise NotUnderstood("a UID holds something other than digits and dots, is empty or longer than 64 characters")
+        raise NotUnderstood("not a UID: 1 to 64 digits and dots")
     return uid
 
 
