@@ -294,6 +294,16 @@ def test_nothing_else_suffers(night: Night) -> None:
     assert len(logged) == len(set(logged))
 
 
+@pytest.mark.slow
+@pytest.mark.promise
+@pytest.mark.timeout(420)
+def test_no_patient_is_named_in_the_log(night: Night) -> None:
+    night.node.finished(night.last.study_uid, 180)
+    content = night.log.encode() + night.log.encode("unicode_escape")
+    patients = ("Yamada", "山田", "Hong^Gildong", "홍", "Müller", "Ground", "SOMEBODY-ELSE", "PHANTOM-", "19700101", "evil")
+    assert not [one for one in patients if one.encode() in content or one.encode("unicode_escape") in content]
+
+
 def test_a_full_disk_is_said_before_anything_is_taken(tmp_path: Path) -> None:
     intake = MemoryIntake()
     limits = Limits(disk_reserve_mb=900_000_000)
