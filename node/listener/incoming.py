@@ -150,10 +150,16 @@ def check_identity(head: FileHead, outline: Outline) -> None:
     ------
     IdentityMismatch
         Where they differ, or study or series are not named: what an object belongs to is never guessed.
+    NotUnderstood
+        Where study or series are named by something that is no UID.
     """
     for name, uid in (("Study", outline.study_uid), ("Series", outline.series_uid)):
         if not uid:
             raise IdentityMismatch(f"the object has no {name} Instance UID")
+        try:
+            check_uid(uid)
+        except NotUnderstood as broken:
+            raise NotUnderstood(f"{name} Instance UID: {broken}") from broken
     for name, announced, found in (
         ("SOP Instance UID", head.sop_instance_uid, outline.sop_instance_uid),
         ("SOP Class UID", head.sop_class_uid, outline.sop_class_uid),

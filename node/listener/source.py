@@ -49,7 +49,7 @@ class Mapped:
     def skip(self, length: int) -> None:
         self.position += length
         if self.position > self._size:
-            raise NotUnderstood("the data set is truncated: an element is longer than what is there")
+            raise NotUnderstood("the data set is truncated: an element runs past its end")
 
     def back_to(self, position: int) -> bool:
         self.position = position
@@ -79,7 +79,7 @@ class Inflating:
             length -= len(self._ready)
             self._ready = b""
             if not self._more():
-                raise NotUnderstood("the data set is truncated: an element is longer than what is there")
+                raise NotUnderstood("the data set is truncated: an element runs past its end")
         self._ready = self._ready[length:]
 
     def back_to(self, position: int) -> bool:

@@ -142,9 +142,15 @@ def _outline(mapped: mmap.mmap, offset: int, encoding: Encoding) -> Outline:
         else:
             texts[tag] = text
 
-    _Walk(source, encoding, found).whole()
+    try:
+        _Walk(source, encoding, found).whole()
+    except NotUnderstood as fault:
+        if any(texts.values()):
+            raise
+        # bytes of another kind have no elements to be cut short: "truncated" would send people looking for the wrong fault
+        raise NotUnderstood("not a DICOM data set in the agreed transfer syntax") from fault
     if not any(texts.values()):
-        raise NotUnderstood("the data set holds nothing that every object has")
+        raise NotUnderstood("the data set is empty, or names no study, series or instance")
     return Outline(
         sop_class_uid=texts.get(SOP_CLASS_UID, ""),
         sop_instance_uid=texts.get(SOP_INSTANCE_UID, ""),

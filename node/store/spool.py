@@ -77,7 +77,7 @@ def check_uid(uid: str) -> str:
         For anything else.
     """
     if len(uid) > 64 or not _UID.fullmatch(uid):
-        raise NotUnderstood("a UID holds something other than digits and dots, is empty or longer than 64 characters")
+        raise NotUnderstood("not a UID: 1 to 64 digits and dots")
     return uid
 
 
@@ -149,9 +149,7 @@ class Spool:
                     self._workshop = Workshop(self.root / TEMPORARY)
             space = os.statvfs(self.root)
             if space.f_bavail * space.f_frsize < self._reserve_bytes:
-                raise StorageFull(
-                    f"less than {self._reserve_bytes // 1_000_000} MB are free for the spool: make room on its disk"
-                )
+                raise StorageFull(f"less than {self._reserve_bytes // 1_000_000} MB free for the spool: make room on its disk")
             return Writer(self, self._workshop.new_file())
         except OSError as fault:
             raise storage_fault(fault) from fault

@@ -185,7 +185,8 @@ def test_any_bytes_end_in_an_outline_or_a_reason(content: bytes, syntax: str) ->
 
 
 def test_sequences_without_end_are_refused() -> None:
-    nested = (b"\x09\x00\x01\x10SQ\0\0\xff\xff\xff\xff" + b"\xfe\xff\x00\xe0\xff\xff\xff\xff") * 100_000
+    head = b"\x08\x00\x16\x00UI\x06\x001.2.3\0"
+    nested = head + (b"\x09\x00\x01\x10SQ\0\0\xff\xff\xff\xff" + b"\xfe\xff\x00\xe0\xff\xff\xff\xff") * 100_000
     with pytest.raises(NotUnderstood, match="nested deeper"):
         walk(nested, EXPLICIT)
 

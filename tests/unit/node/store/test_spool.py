@@ -156,7 +156,7 @@ def test_a_failed_fdatasync_is_not_followed_by_another_try_on_that_file(spool: S
 
 def test_nothing_is_taken_below_the_reserve(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "spool", reserve_mb=10**9)
-    with pytest.raises(StorageFull, match="MB are free"):
+    with pytest.raises(StorageFull, match="MB free"):
         spool.begin()
     assert temporaries(spool) == []
 
