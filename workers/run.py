@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from node.store.errors import ConfigurationError, OverreadError, Refused
+from node.store.errors import ConfigurationError, NotUnderstood, OverreadError, Refused
 from node.store.records import Arrival, Outcome, StackPlan, StoredInstance
 from node.store.settings import Route, Settings
+from node.store.spool import check_uid
 
 if TYPE_CHECKING:
     from models.manifest import Manifest
@@ -59,8 +60,10 @@ def read_files(model: str, paths: Sequence[Path], out: Path, settings: Settings)
     library = read_library(*settings.model_folders)
     if model not in library:
         raise ConfigurationError(f"no model is named {model}; there are: {', '.join(library)}")
-    batches = _batches(paths, out)
-    if not batches:
+    unread: list[Reading] = []
+    batches = _batches(paths, out, unread)
+    yield from unread
+    if not batches and not unread:
         raise ConfigurationError(f"no DICOM file below {', '.join(map(str, paths))}")
     route = Route(name="overread run", models=(model,))
     planner = Planner(settings.model_copy(update={"routes": (route,), "destinations": ()}), library)
@@ -117,12 +120,19 @@ def _read_stack(
     return Reading(study_uid, name, "read", "", summary, tuple(written))
 
 
-def _batches(paths: Sequence[Path], out: Path) -> list[list[StoredInstance]]:
-    """The instances to read together: one batch a study, and another for each further image under a UID that was seen already."""
+def _batches(paths: Sequence[Path], out: Path, unread: list[Reading]) -> list[list[StoredInstance]]:
+    """The instances to read together: one batch a study, and another for each further image under a UID that was seen already.
+
+    What is a DICOM object and yet cannot be read is told in `unread`.
+    """
     batches: dict[tuple[str, int], list[StoredInstance]] = defaultdict(list)
     versions: dict[str, list[bytes]] = defaultdict(list)
     for number, path in enumerate(_files(paths), start=1):
-        arrival = _arrival(path, out)
+        try:
+            arrival = _arrival(path, out)
+        except NotUnderstood as broken:
+            unread.append(Reading("no study", path.name, "refused", str(broken), {}, ()))
+            continue
         if arrival is None:
             continue
         known = versions[arrival.sop_instance_uid]
@@ -144,7 +154,13 @@ def _files(paths: Sequence[Path]) -> Iterable[Path]:
 
 
 def _arrival(path: Path, out: Path) -> Arrival | None:
-    """What the spool would know of a file, or of its copy with the UIDs that it lacks; None where it is not a DICOM object."""
+    """What the spool would know of a file, or of its copy with the UIDs that it lacks; None where it is not a DICOM object.
+
+    Raises
+    ------
+    NotUnderstood
+        Where a UID is none: results go to a folder that is named after the study, and nowhere else.
+    """
     from pydicom import dcmread
     from pydicom.errors import InvalidDicomError
 
@@ -152,6 +168,9 @@ def _arrival(path: Path, out: Path) -> Arrival | None:
 
     try:
         header = dcmread(path, stop_before_pixels=True, specific_tags=list(IDENTITY))
+        for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
+            if header.get(keyword):
+                check_uid(str(header[keyword].value))
         if missing_identity(header):
             path = identified_copy(path, out)
             header = dcmread(path, stop_before_pixels=True, specific_tags=list(IDENTITY))

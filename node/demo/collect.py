@@ -12,7 +12,8 @@ from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
 
 from node.demo.cases import Case, Received, Study
-from node.store.errors import Permanent
+from node.store.errors import NotUnderstood, Permanent
+from node.store.spool import check_uid
 
 
 def study_uid(case: Case) -> str:
@@ -34,11 +35,19 @@ def own_cases(paths: Iterable[Path]) -> tuple[Case, ...]:
             head = dcmread(path, stop_before_pixels=True, specific_tags=["StudyInstanceUID", "SOPInstanceUID"])
         except (InvalidDicomError, OSError):
             continue
-        if head.get("StudyInstanceUID") and head.get("SOPInstanceUID"):
+        if _names_a_study(head):
             by_study[str(head.StudyInstanceUID)].append(path)
     if not by_study:
         raise Permanent("there is no DICOM file with a Study Instance UID among these paths")
     return tuple(Case(_common_name(files), tuple(files), "finished, and something said of it") for files in by_study.values())
+
+
+def _names_a_study(head: Dataset) -> bool:
+    """Whether it has the UIDs that the node asks for; results are kept in a folder that is named after the study."""
+    try:
+        return bool(check_uid(str(head.get("StudyInstanceUID", ""))) and head.get("SOPInstanceUID"))
+    except NotUnderstood:
+        return False
 
 
 def _files(paths: Iterable[Path]) -> list[Path]:

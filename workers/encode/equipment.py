@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta, timezone
 from typing import Final
 
@@ -12,6 +13,9 @@ from models.manifest import Manifest
 from node.store.provenance import MANUFACTURER
 from workers.encode.concepts import ARTIFICIAL_INTELLIGENCE, NEIGHBORHOOD_ANALYSIS, PROCESSING_EQUIPMENT, code_item
 from workers.encode.identity import Kind, ResultIdentity
+
+_OFFSET: Final = re.compile(r"[+-](?:0[0-9]|1[0-4])[0-5][0-9]")
+"""Timezone Offset From UTC, from -1200 to +1400 (PS3.3 section C.12.1.1.8)."""
 
 _FAMILIES: Final = {"ai": ARTIFICIAL_INTELLIGENCE, "threshold": NEIGHBORHOOD_ANALYSIS}
 
@@ -75,7 +79,7 @@ def put_series(target: Dataset, identity: ResultIdentity, kind: Kind, descriptio
 def local_time(target: Dataset, identity: ResultIdentity) -> datetime:
     """When the result was made, in the time zone that the object states, else in that of `ResultIdentity.created_at`."""
     offset = str(target.get("TimezoneOffsetFromUTC") or "")
-    if len(offset) != 5:
+    if not _OFFSET.fullmatch(offset):
         return identity.created_at
     minutes = int(offset[1:3]) * 60 + int(offset[3:5])
     return identity.created_at.astimezone(timezone(timedelta(minutes=-minutes if offset[0] == "-" else minutes)))

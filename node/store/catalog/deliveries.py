@@ -29,8 +29,8 @@ def add_deliveries(
     objects
         Rows of `node.store.catalog.tables.result_objects`.
     kinds
-        By name of a destination: the kinds that it gets. A destination that is missing here gets all; the deliverer then says
-        that it is not configured.
+        By name of a destination: the kinds that it gets. A destination that is missing here gets all; they wait until it
+        is configured, and `overread check` says so.
     """
     known = sa.select(deliveries.c.object_id, deliveries.c.destination).where(deliveries.c.job_id == job_id)
     there = {(row.object_id, row.destination) for row in connection.execute(known)}

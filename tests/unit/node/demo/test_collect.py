@@ -37,6 +37,13 @@ def test_own_files_are_grouped_by_study(tmp_path: Path) -> None:
     assert (study_uid(second), second.paths, second.title) == ("1.2.4", (other,), "other.dcm")
 
 
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
+def test_a_study_uid_that_is_a_path_names_no_study(tmp_path: Path) -> None:
+    write(tmp_path / "x" / "evil.dcm", "../../precious", 1)
+    with pytest.raises(Permanent, match="no DICOM file"):
+        own_cases([tmp_path / "x"])
+
+
 def test_nothing_to_send_is_said(tmp_path: Path) -> None:
     (tmp_path / "x.txt").write_text("no image")
     with pytest.raises(Permanent, match="no DICOM file"):

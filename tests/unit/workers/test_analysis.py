@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from models.manifest import read_library
+from node.store.errors import Permanent, Refused
+from node.store.records import Claim
+from node.store.settings import Settings
+from node.store.spool import Spool
+from tests.integration.phantom import ct_phantom
+from workers.analysis import RESULTS, Analyst
+
+MODEL = read_library()["ct-tissue"]
+
+
+def claim(folder: Path, **values: object) -> Claim:
+    phantom = ct_phantom(folder, slices=6, size=64)
+    made = Claim(
+        job_id=7,
+        fence=1,
+        study_uid=phantom.study_uid,
+        series_uid=phantom.series_uid,
+        stack_key="1",
+        facts={},
+        model=MODEL.name,
+        fingerprint=MODEL.fingerprint,
+        instance_paths=tuple(map(str, phantom.paths)),
+        revision=1,
+        run=1,
+        attempt=1,
+        created_at=datetime(2026, 1, 2, tzinfo=UTC),
+        installation="b9f3c6f8-6a34-4b0e-8d0c-0d7b8f5f2a11",
+    )
+    return replace(made, **values)  # type: ignore[arg-type]
+
+
+def test_another_attempt_of_a_job_makes_the_same_bytes_in_a_folder_of_its_own(tmp_path: Path) -> None:
+    first, spool = claim(tmp_path / "ct"), Spool(tmp_path / "spool")
+    settings = Settings(data=tmp_path)
+
+    once = Analyst(settings).analyse(first, spool)
+    again = Analyst(settings).analyse(replace(first, fence=2, attempt=2), spool)
+
+    assert {one.kind for one in once.objects} == {"seg", "measurements", "report"}
+    assert [replace(one, path="") for one in once.objects] == [replace(one, path="") for one in again.objects]
+    for left, right in zip(once.objects, again.objects, strict=True):
+        assert left.path.startswith(f"{RESULTS}/{first.study_uid}/7.1/")
+        assert right.path.startswith(f"{RESULTS}/{first.study_uid}/7.2/")
+        assert spool.absolute(left.path).read_bytes() == spool.absolute(right.path).read_bytes()
+
+
+def test_a_model_that_is_not_the_one_of_the_job_answers_nothing(tmp_path: Path) -> None:
+    made, spool = claim(tmp_path / "ct"), Spool(tmp_path / "spool")
+    analyst = Analyst(Settings(data=tmp_path))
+    with pytest.raises(Permanent, match="has changed since this job was made"):
+        analyst.analyse(replace(made, fingerprint="0" * 64), spool)
+    with pytest.raises(Permanent, match="no-such is not installed"):
+        analyst.analyse(replace(made, model="no-such"), spool)
+    assert not (tmp_path / "spool" / RESULTS).exists()
+
+
+def test_what_is_refused_leaves_nothing_in_the_spool(tmp_path: Path) -> None:
+    made, spool = claim(tmp_path / "ct"), Spool(tmp_path / "spool")
+    with pytest.raises(Refused):
+        Analyst(Settings(data=tmp_path)).analyse(
+            replace(made, instance_paths=made.instance_paths[:2] + made.instance_paths[3:]), spool
+        )
+    assert not (tmp_path / "spool" / RESULTS).exists()

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+
+from node.store.errors import ConfigurationError
+from node.store.settings import Settings
+from tests import dicom
+from tests.integration.phantom import ct_phantom
+from workers.nameless import COPIES
+from workers.run import Reading, read_files
+
+MODEL = "ct-tissue"
+
+
+def read(paths: list[Path], out: Path) -> list[Reading]:
+    return list(read_files(MODEL, paths, out, Settings(data=out.parent / "data")))
+
+
+def files_below(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def test_each_study_has_a_folder_of_its_results(tmp_path: Path) -> None:
+    studies = {ct_phantom(tmp_path / "in" / name, slices=6, size=64).study_uid for name in ("a", "b")}
+    (tmp_path / "in" / "notes.txt").write_text("no image")
+
+    readings = read([tmp_path / "in"], tmp_path / "out")
+
+    assert len(studies) == 2
+    assert {one.study_uid for one in readings} == studies
+    for one in readings:
+        assert one.outcome == "read"
+        assert one.files
+        assert {path.parent for path in one.files} == {tmp_path / "out" / one.study_uid}
+        assert {str(dcmread(path).StudyInstanceUID) for path in one.files} == {one.study_uid}
+    assert files_below(tmp_path / "out") == sorted(path for one in readings for path in one.files)
+
+
+def test_a_series_that_the_model_does_not_read_says_why(tmp_path: Path) -> None:
+    dicom.write([dicom.radiograph()], tmp_path / "in")
+    (reading,) = read([tmp_path / "in"], tmp_path / "out")
+    assert (reading.outcome, reading.reason, reading.files) == ("not chosen", "reads CT, this is CR", ())
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"])
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
+def test_a_uid_that_is_a_path_is_refused_and_nothing_else_suffers(keyword: str, tmp_path: Path) -> None:
+    phantom = ct_phantom(tmp_path / "in" / "good", slices=6, size=64)
+    bad = dcmread(phantom.paths[0])
+    setattr(bad, keyword, "../../1.2")
+    bad.save_as(tmp_path / "in" / "bad.dcm")
+    before = files_below(tmp_path)
+
+    refused, good = read([tmp_path / "in"], tmp_path / "deep" / "out")
+
+    assert (refused.stack, refused.outcome, refused.files) == ("bad.dcm", "refused", ())
+    assert "digits and dots" in refused.reason
+    assert (good.study_uid, good.outcome) == (phantom.study_uid, "read")
+    assert set(files_below(tmp_path)) == {*before, *good.files}
+
+
+def test_files_that_lost_their_uids_are_copied_and_it_is_said(tmp_path: Path) -> None:
+    phantom = ct_phantom(tmp_path / "in", slices=6, size=64)
+    for path in phantom.paths:
+        one = dcmread(path)
+        del one.StudyInstanceUID, one.SeriesInstanceUID
+        one.save_as(path)
+
+    (reading,) = read(phantom.paths, tmp_path / "out")
+
+    assert reading.outcome == "read"
+    copies = list((tmp_path / "out" / reading.study_uid / COPIES).iterdir())
+    assert len(copies) == len(phantom.paths)
+    assert any("lost their UIDs" in note for note in reading.summary["notes"])
+
+
+def test_what_cannot_be_begun_is_said(tmp_path: Path) -> None:
+    (tmp_path / "x.txt").write_text("no image")
+    with pytest.raises(ConfigurationError, match="no DICOM file"):
+        read([tmp_path / "x.txt"], tmp_path / "out")
+    with pytest.raises(ConfigurationError, match="neither a file nor a folder"):
+        read([tmp_path / "gone"], tmp_path / "out")
+    with pytest.raises(ConfigurationError, match="no model is named ct-tisue"):
+        list(read_files("ct-tisue", [tmp_path], tmp_path / "out", Settings()))
