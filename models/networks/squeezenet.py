@@ -25,6 +25,7 @@ _FIRES: Final = (
     ("fire8", 384, 64, 256),
     ("fire9", 512, 64, 256),
 )
+_POOLED_BEFORE: Final = ("fire5", "fire9")
 IMAGENET_MEAN: Final = (104.0, 117.0, 123.0)
 """Blue, green and red of ImageNet, of 0 to 255: what the published weights expect to be subtracted."""
 
@@ -48,10 +49,7 @@ class Fire(nn.Module):
 
 
 class SqueezeNet(nn.Module):
-    """Features of colour images; for grey ones the three channels are the same.
-
-    The network is cut in two, `stem` and `body`, so that training can keep the stem as it is and compute it once.
-    """
+    """Features of colour images; for grey ones the three channels are the same."""
 
     mean: Tensor
 
@@ -62,22 +60,12 @@ class SqueezeNet(nn.Module):
             self.add_module(name, Fire(channels_in, squeeze, expand))
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
 
-    def stem(self, grey: Tensor) -> Tensor:
-        """``(n, 1, row, column)`` of 0 to 1 to ``(n, 256, row / 8, column / 8)``."""
-        features = self.conv1(grey.expand(-1, 3, -1, -1) * 255 - self.mean).relu()
-        return _halve(self._fires(_halve(features), _FIRES[:3]))
-
-    def body(self, features: Tensor) -> Tensor:
-        """What `stem` gave to ``(n, 512, row / 16, column / 16)``."""
-        return self._fires(features, _FIRES[3:])
-
-    def _fires(self, features: Tensor, fires: tuple[tuple[str, int, int, int], ...]) -> Tensor:
-        for name, *_ in fires:
-            features = self.get_submodule(name)(_halve(features) if name == "fire9" else features)
-        return features
-
     def forward(self, grey: Tensor) -> Tensor:
-        return self.body(self.stem(grey))
+        """``(n, 1, row, column)`` of 0 to 1 to ``(n, 512, row / 16, column / 16)``."""
+        features = _halve(self.conv1(grey.expand(-1, 3, -1, -1) * 255 - self.mean).relu())
+        for name, *_ in _FIRES:
+            features = self.get_submodule(name)(_halve(features) if name in _POOLED_BEFORE else features)
+        return features
 
 
 def load_imagenet(network: SqueezeNet, path: Path) -> None:
@@ -102,32 +90,26 @@ class FilmClassifier(nn.Module):
     ----------
     views
         Number of ways of showing a film.
-    dropout
-        Part of the pooled features that training leaves out.
     """
 
     mean: Tensor
     spread: Tensor
 
-    def __init__(self, views: int, dropout: float = 0.3) -> None:
+    def __init__(self, views: int) -> None:
         super().__init__()
         self.features = SqueezeNet()
         self.register_buffer("mean", torch.zeros(views, 2 * FEATURES))
         self.register_buffer("spread", torch.ones(views, 2 * FEATURES))
         self.weight = nn.Parameter(torch.zeros(views, 2 * FEATURES))
         self.bias = nn.Parameter(torch.zeros(views))
-        self.dropout = nn.Dropout(dropout)
 
-    def pool(self, stem: Tensor) -> Tensor:
-        """``(n, 1024)`` pooled features of what `SqueezeNet.stem` gave."""
-        features = self.features.body(stem)
+    def pool(self, grey: Tensor) -> Tensor:
+        """``(n, 1024)`` pooled features of ``(n, 1, row, column)`` films of 0 to 1."""
+        features = self.features(grey)
         return torch.cat([features.mean((2, 3)), features.amax((2, 3))], 1)
 
-    def rate(self, stem: Tensor, views: Tensor) -> Tensor:
-        """``(n,)`` logits of what `SqueezeNet.stem` gave, each by the head of its view, ``(n,)`` indices."""
-        scaled = (self.pool(stem) - self.mean[views]) / self.spread[views]
-        logits: Tensor = (self.dropout(scaled) * self.weight[views]).sum(1) + self.bias[views]
+    def rate(self, pooled: Tensor, views: Tensor) -> Tensor:
+        """``(…, view)`` logits of ``(…, view, 1024)`` pooled features, each by the head that `views` names."""
+        scaled = (pooled - self.mean[views]) / self.spread[views]
+        logits: Tensor = (scaled * self.weight[views]).sum(-1) + self.bias[views]
         return logits
-
-    def forward(self, grey: Tensor, views: Tensor) -> Tensor:
-        return self.rate(self.features.stem(grey), views)

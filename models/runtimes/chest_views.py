@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from enum import StrEnum
 from typing import Final
 
@@ -10,7 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import ndimage
-from torch.nn.functional import affine_grid, grid_sample
 
 from models.runtimes.film import Grey, Letterbox, window
 from models.runtimes.lung_fields import Mask
@@ -35,10 +33,8 @@ SHOWN: Final = (Shown.WHOLE, Shown.CHEST, Shown.LUNGS)
 SHARES: Final = (0.5, 0.25, 0.25)
 """Each view's share in the answer: half of it rests on the whole film, half on the lungs and what is close to them."""
 
-SIDE: Final = 192
+SIDES: Final = {Shown.WHOLE: 224, Shown.CHEST: 256, Shown.LUNGS: 256}
 """Side of the square that the classifier sees, in pixels."""
-
-TILT_RAD: Final = math.radians(5)
 
 BORDER: Final = 1 / 32
 """Width of the border, as a part of the film's side: 10 of 320 pixels."""
@@ -83,23 +79,13 @@ def show(film: Grey, lungs: Mask, shown: Shown) -> Grey:
     return np.where(kept, whole, np.float32(0.5)).astype(np.float32)
 
 
-def square(film: Grey) -> torch.Tensor:
-    """``(1, 1, SIDE, SIDE)`` of a film that `show` gave, filled up with mid grey."""
-    return Letterbox(film.shape[0], film.shape[1], SIDE).shrink(film, fill=0.5)
+def square(film: Grey, shown: Shown) -> torch.Tensor:
+    """``(1, 1, side, side)`` of a film that `show` gave, filled up with mid grey."""
+    side = SIDES.get(shown, SIDES[Shown.WHOLE])
+    return Letterbox(film.shape[0], film.shape[1], side).shrink(film, fill=0.5)
 
 
 def combine(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     """``(film,)`` logits of ``(film, view)`` logits."""
     combined: NDArray[np.float64] = logits @ np.asarray(SHARES)
     return combined
-
-
-def variants(squares: torch.Tensor) -> torch.Tensor:
-    """``(6 n, 1, SIDE, SIDE)``: each square as it is, tilted to both sides by 5 degrees, and those mirrored."""
-    tilted = [squares]
-    for angle in (-TILT_RAD, TILT_RAD):
-        theta = torch.tensor([[math.cos(angle), -math.sin(angle), 0.0], [math.sin(angle), math.cos(angle), 0.0]])
-        grid = affine_grid(theta.expand(len(squares), 2, 3), list(squares.shape), align_corners=False)
-        tilted.append(grid_sample(squares - 0.5, grid, align_corners=False) + 0.5)
-    upright = torch.cat(tilted)
-    return torch.cat([upright, upright.flip(3)])

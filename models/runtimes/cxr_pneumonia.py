@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +15,7 @@ from models.manifest import Manifest
 from models.networks.squeezenet import FilmClassifier
 from models.networks.weights import load_weights
 from models.prediction import Prediction, Rating
-from models.runtimes.chest_views import SHOWN, Shown, combine, show, square, variants
+from models.runtimes.chest_views import SHOWN, Shown, combine, show, square
 from models.runtimes.film import Grey, reduce
 from models.runtimes.frontal_chest import Chest, FrontalChest
 from models.runtimes.lung_fields import LungFinder, Mask
@@ -29,7 +29,7 @@ LEARNED_SIDE: Final = 320
 
 
 class CxrPneumonia:
-    """Rates pneumonia from the whole film, the part around the lungs and the lungs alone, each tilted a little and mirrored.
+    """Rates pneumonia from the whole film, the part around the lungs and the lungs alone, each as it is and mirrored.
 
     Parameters
     ----------
@@ -82,15 +82,31 @@ class CxrPneumonia:
         return Prediction(ratings=(rating,), notes=chest.notes)
 
     def _logits(self, film: Grey, lungs: Mask) -> NDArray[np.float64]:
-        """Logits of the film's variants, each combined from its views."""
-        squares = torch.cat([square(show(film, lungs, one)) for one in self._shown])
+        """Logits of the film and of its mirror image, each combined from its views."""
         # A part that has no head of its own is rated as a whole film is.
-        heads = torch.tensor([SHOWN.index(one) if one in SHOWN else 0 for one in self._shown])
-        varied = variants(squares)
+        heads = torch.tensor([SHOWN.index(one) if one in SHOWN else 0 for one in self._shown], device=self._device)
         with torch.inference_mode():
-            rated = self._network(varied.to(self._device), heads.repeat(len(varied) // len(squares)).to(self._device))
-        logits: NDArray[np.float64] = rated.cpu().double().numpy().reshape(-1, len(squares))
+            rated = self._network.rate(see(self._network, film, lungs, self._shown), heads)
+        logits: NDArray[np.float64] = rated.cpu().double().numpy()
         return combine(logits) if self._shown == SHOWN else logits.mean(axis=1)
+
+
+def see(network: FilmClassifier, film: Grey, lungs: Mask, shown: Sequence[Shown]) -> torch.Tensor:
+    """``(2, view, 1024)`` pooled features of a film and its mirror image in each way of showing it.
+
+    Parameters
+    ----------
+    film
+        ``(row, column)``, upright, its longer side at most `LEARNED_SIDE`.
+    lungs
+        Both lung fields on the same grid.
+    """
+    device = next(network.parameters()).device
+    views = []
+    for one in shown:
+        film_square = square(show(film, lungs, one), one).to(device)
+        views.append(network.pool(torch.cat([film_square, film_square.flip(3)])))
+    return torch.stack(views, dim=1)
 
 
 def _both(chest: Chest) -> Mask:

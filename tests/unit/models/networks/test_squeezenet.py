@@ -14,13 +14,8 @@ def published(network: SqueezeNet) -> dict[str, torch.Tensor]:
     return {**named, "conv_final.weight": torch.zeros(1000, 512, 1, 1), "conv_final.bias": torch.zeros(1000)}
 
 
-def test_stem_and_body_make_the_whole_network() -> None:
-    network = SqueezeNet().eval()
-    grey = torch.rand(2, 1, 96, 64)
-    with torch.no_grad():
-        stem = network.stem(grey)
-        assert stem.shape == (2, 256, 12, 8)
-        assert torch.equal(network.body(stem), network(grey))
+def test_features_are_a_sixteenth_of_the_film() -> None:
+    assert SqueezeNet().eval()(torch.rand(2, 1, 96, 64)).shape == (2, 512, 6, 4)
 
 
 def test_published_weights_fit_by_name(tmp_path: Path) -> None:
@@ -41,12 +36,18 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_fresh_classifier_leans_to_neither_side() -> None:
-    assert torch.equal(FilmClassifier(2).eval()(torch.rand(3, 1, 64, 64), torch.tensor([0, 1, 1])), torch.zeros(3))
+    network = FilmClassifier(2).eval()
+    pooled = network.pool(torch.rand(3, 1, 64, 64))
+    assert pooled.shape == (3, 1024)
+    assert torch.equal(network.rate(pooled, torch.tensor([0, 1, 1])), torch.zeros(3))
 
 
 def test_each_view_is_rated_by_its_own_head() -> None:
     network = FilmClassifier(2).eval()
-    grey = torch.rand(1, 1, 64, 64)
     with torch.no_grad():
         network.bias[1] = 2.0
-        assert network(grey.expand(2, -1, -1, -1), torch.tensor([0, 1])).tolist() == [0.0, 2.0]
+        network.weight[0, 0] = 1.0
+        network.spread[0, 0] = 4.0
+    pooled = torch.zeros(5, 2, 1024)
+    pooled[:, :, 0] = 8.0
+    assert torch.equal(network.rate(pooled, torch.tensor([0, 1])), torch.tensor([2.0, 2.0]).expand(5, -1))

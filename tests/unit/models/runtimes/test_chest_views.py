@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from models.runtimes.chest_views import BORDER, SIDE, Shown, chest_box, show, square
+from models.runtimes.chest_views import BORDER, SIDES, Shown, chest_box, show, square
 from tests.unit.models.phantom import chest, lung_masks
 
 FILM = chest()
@@ -43,7 +43,7 @@ def test_every_view_is_windowed_and_becomes_a_square(shown: Shown) -> None:
     assert part.dtype == np.float32
     assert part.min() >= 0
     assert part.max() <= 1
-    assert square(part).shape == (1, 1, SIDE, SIDE)
+    assert square(part, shown).shape[2] == SIDES.get(shown, SIDES[Shown.WHOLE])
 
 
 def test_views_do_not_depend_on_depth_or_offset() -> None:
