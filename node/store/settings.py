@@ -291,5 +291,5 @@ def _table_at(kind: type[BaseModel], location: tuple[Any, ...]) -> type[BaseMode
 
 
 def _nearest(word: str, known: list[str], otherwise: str) -> str:
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     return f"did you mean {close[0]}?" if close else otherwise
