@@ -1,7 +1,8 @@
-"""`overread train cxr-pneumonia`: cross-validation inside train, calibration on its answers, then heads on all of train."""
+"""`overread train cxr-pneumonia`: cross-validation inside train, calibration on its answers, then all of train."""
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ from models.runtimes.lung_fields import LungFinder
 from models.training.calibration import fit_platt, unsure_band
 from models.training.curve import draw_sizes
 from models.training.metrics import classification, roc_auc
-from models.training.pneumonia import POSITIVE, describe_films, fit_heads, rate_films
+from models.training.pneumonia import POSITIVE, Squares, describe, fit_heads, rate_films, show_films, tune, tuning_steps
 from models.training.request import Request, Watch
 from models.training.tables import Row, folds_by_patient, read_rows, split_rows
 from node.store.errors import ConfigurationError
@@ -30,10 +31,10 @@ _PARTS: Final = (0.125, 0.25, 0.5, 0.75, 1.0)
 
 
 def train_pneumonia(request: Request, watch: Watch) -> dict[str, Any]:
-    """Train the classifier's heads and return the record that is also written as ``training.json``.
+    """Fine-tune the classifier and return the record that is also written as ``training.json``.
 
-    The network stays as ImageNet left it: training its later half as well made the answers for held-out films worse
-    (see the model card), so there are no epochs.
+    First each view's head is fitted to what the network sees as ImageNet left it, then all of it is tuned for
+    `Request.epochs`. The answers that calibrate it are those for films that their network never saw.
 
     Raises
     ------
@@ -43,34 +44,43 @@ def train_pneumonia(request: Request, watch: Watch) -> dict[str, Any]:
     if request.init is None:
         raise ConfigurationError("cxr-pneumonia starts from SqueezeNet 1.0 weights of ImageNet: give them with --init PATH")
     rows = split_rows(read_rows(request.dataset, "label"), "train")
-    network = FilmClassifier(len(SHOWN)).eval()
-    load_imagenet(network.features, request.init)
+    start = FilmClassifier(len(SHOWN)).eval()
+    load_imagenet(start.features, request.init)
     lungs = request.lungs or library_folder() / "cxr-lungs" / "cxr-lungs.safetensors"
     watch.stage("films", len(rows))
-    features = describe_films(network, request.dataset, rows, FrontalChest(LungFinder(lungs)), watch.advance)
-    return learn_heads(request, network, rows, features)
+    squares = show_films(request.dataset, rows, FrontalChest(LungFinder(lungs)), watch.advance)
+    return learn(request, watch, start, rows, squares)
 
 
-def learn_heads(request: Request, network: FilmClassifier, rows: list[Row], features: torch.Tensor) -> dict[str, Any]:
-    """Cross-validate, calibrate, fit the heads on all films, and write weights, learning curve and record.
+def learn(request: Request, watch: Watch, start: FilmClassifier, rows: list[Row], squares: Squares) -> dict[str, Any]:
+    """Cross-validate, calibrate, learn from all films, and write weights, learning curve and record.
 
     Parameters
     ----------
-    features
-        ``(film, 2, view, 1024)`` of `describe_films`.
+    start
+        The network as ImageNet left it.
+    squares
+        What it is shown of the films (`models.training.pneumonia.show_films`).
     """
     labels = np.asarray([row["label"] == POSITIVE for row in rows])
     folds = np.asarray(folds_by_patient(rows, request.folds, request.seed))
-    by_size = {part: _held_out(request, network, (features, labels, folds), part) for part in _PARTS}
-    logits = by_size[1.0]
+    features = describe(start, squares)
+    by_size = {part: _held_out_by_heads(request, start, (features, labels, folds), part) for part in _PARTS}
+    logits = np.zeros((len(labels), len(SHOWN)))
+    for fold in range(request.folds):
+        learned, held = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+        watch.stage(f"fold {fold + 1} of {request.folds}", request.epochs * tuning_steps(len(learned)))
+        tuned = _learned(request, watch, start, (features, squares, labels), learned)
+        logits[held] = rate_films(tuned, describe(tuned, [view[held] for view in squares]))
     platt = fit_platt(labels, combine(logits))
     probabilities = platt.probability(combine(logits))
     band = unsure_band(labels, probabilities, THRESHOLD)
-    fit_heads(network, features, torch.from_numpy(labels).float())
+    watch.stage("all films", request.epochs * tuning_steps(len(labels)))
+    network = _learned(request, watch, start, (features, squares, labels), np.arange(len(labels)))
     weights = request.out / WEIGHTS
     save_weights(network.state_dict(), weights)
-    learned = {round(part * len(rows) * (1 - 1 / request.folds)): combine(answers) for part, answers in by_size.items()}
-    draw_sizes({count: roc_auc(labels, answers) for count, answers in learned.items()}, request.out / "learning-curve.png")
+    curve = {round(part * len(rows) * (1 - 1 / request.folds)): combine(answers) for part, answers in by_size.items()}
+    draw_sizes({count: roc_auc(labels, answers) for count, answers in curve.items()}, request.out / "learning-curve.png")
     groups = [row["patient"] for row in rows]
     record = {
         "model": "cxr-pneumonia",
@@ -78,11 +88,13 @@ def learn_heads(request: Request, network: FilmClassifier, rows: list[Row], feat
         "seed": request.seed,
         "rows": len(rows),
         "folds": request.folds,
+        "epochs": request.epochs,
         "slope": platt.slope,
         "offset": platt.offset,
         "threshold": THRESHOLD,
         "unsure": list(band),
         "cross_validation": classification(labels, probabilities, groups, THRESHOLD, band),
+        "cross_validation_auroc_of_heads_alone": roc_auc(labels, combine(by_size[1.0])),
         "cross_validation_auroc_by_view": {one.value: roc_auc(labels, logits[:, index]) for index, one in enumerate(SHOWN)},
         "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
     }
@@ -90,7 +102,24 @@ def learn_heads(request: Request, network: FilmClassifier, rows: list[Row], feat
     return record
 
 
-def _held_out(
+def _learned(
+    request: Request,
+    watch: Watch,
+    start: FilmClassifier,
+    films: tuple[torch.Tensor, Squares, NDArray[np.bool_]],
+    learned: NDArray[np.int_],
+) -> FilmClassifier:
+    """The network after learning from some of the films."""
+    features, squares, labels = films
+    network = copy.deepcopy(start)
+    targets = torch.from_numpy(labels[learned]).float()
+    fit_heads(network, features[learned], targets)
+    return tune(
+        network, [view[learned] for view in squares], targets, epochs=request.epochs, seed=request.seed, advance=watch.advance
+    )
+
+
+def _held_out_by_heads(
     request: Request,
     network: FilmClassifier,
     films: tuple[torch.Tensor, NDArray[np.bool_], NDArray[np.int_]],
