@@ -34,7 +34,7 @@ class Recipe:
 
 RECIPES: Final = {
     "cxr-lungs": Recipe("unet", 100, train_lungs),
-    "cxr-pneumonia": Recipe("squeezenet", 2, train_pneumonia),
+    "cxr-pneumonia": Recipe("squeezenet", 1, train_pneumonia),
 }
 
 
