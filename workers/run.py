@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import filecmp
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -126,7 +126,7 @@ def _batches(paths: Sequence[Path], out: Path, unread: list[Reading]) -> list[li
     What is a DICOM object and yet cannot be read is told in `unread`.
     """
     batches: dict[tuple[str, int], list[StoredInstance]] = defaultdict(list)
-    versions: dict[str, list[bytes]] = defaultdict(list)
+    versions: dict[str, list[str]] = defaultdict(list)
     for number, path in enumerate(_files(paths), start=1):
         try:
             arrival = _arrival(path, out)
@@ -136,10 +136,9 @@ def _batches(paths: Sequence[Path], out: Path, unread: list[Reading]) -> list[li
         if arrival is None:
             continue
         known = versions[arrival.sop_instance_uid]
-        digest = hashlib.sha256(Path(arrival.path).read_bytes()).digest()
-        if digest not in known:
+        if not any(filecmp.cmp(arrival.path, other, shallow=False) for other in known):
             batches[arrival.study_uid, len(known)].append(StoredInstance(number, arrival))
-            known.append(digest)
+            known.append(arrival.path)
     return list(batches.values())
 
 
