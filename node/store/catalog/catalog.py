@@ -19,6 +19,7 @@ from node.store.catalog.worklist import SqlWorklist
 from node.store.clock import Clock, SystemClock
 from node.store.errors import ConfigurationError
 from node.store.settings import Settings
+from node.store.sources import quiet_periods
 
 LONGEST_REQUEUE_S: Final = 30.0
 """Seconds after which a job that was enqueued and is still due counts as lost by the queue; a lease, where that is shorter."""
@@ -48,7 +49,7 @@ class Catalog:
         self.worklist = SqlWorklist(
             database,
             clock,
-            quiet_by_source_s={source.ae_title: source.quiet_s for source in settings.sources if source.quiet_s},
+            quiet_by_source_s=quiet_periods(settings.sources),
             kinds=kinds,
             job_attempts=attempts,
             requeue_after_s=min(LONGEST_REQUEUE_S, settings.limits.lease_s),

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from node.store.states import DeliveryState, JobState, StudyState
 
-SCHEMA: Final = "0001"
+SCHEMA: Final = "0002"
 """Newest revision in `node.store.migrations`."""
 
 
@@ -250,4 +250,7 @@ events = sa.Table(
     sa.Column("study_uid", UID, index=True),
     sa.Column("kind", sa.String(64), nullable=False),
     sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("times", sa.Integer, nullable=False, server_default="1"),  # how often it came within an hour
+    sa.Column("last_at", Moment),
+    sa.Index("ix_events_kind_at", "kind", "at"),
 )

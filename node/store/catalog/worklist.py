@@ -15,6 +15,7 @@ from node.store.catalog.revision import RevisionWriter
 from node.store.catalog.tables import associations, instances, jobs, studies
 from node.store.clock import Clock
 from node.store.records import Arrival, DueStudy, StackPlan, StoredInstance
+from node.store.sources import quiet_period
 from node.store.states import JobState, StudyState
 
 
@@ -28,7 +29,7 @@ class SqlWorklist:
     clock
         Where moments come from.
     quiet_by_source_s
-        Quiet periods of their own, by calling AE title, seconds.
+        Quiet periods of their own, by calling AE title (the first pattern that fits), seconds.
     kinds
         By name of a destination: the kinds of result object that it gets.
     job_attempts
@@ -75,7 +76,7 @@ class SqlWorklist:
         due = []
         with self._database.read() as connection:
             for study in connection.execute(quiet).all():
-                wait_s = self._quiet_by_source_s.get(study.calling_ae, quiet_s)
+                wait_s = quiet_period(self._quiet_by_source_s, study.calling_ae, quiet_s)
                 if study.last_arrival_at <= now - timedelta(seconds=wait_s):
                     evidence = _evidence(connection, study, wait_s)
                     due.append(DueStudy(study.id, study.uid, study.last_arrival_at, evidence, study.arrivals))
