@@ -18,7 +18,8 @@ MOST: Final = 10
 
 def check_door(settings: Settings) -> Iterator[Checked]:
     """Say whose associations are accepted, and what was rejected within the last day."""
-    said = f"only from {len(settings.sources)} in [[sources]]" if settings.accept == "listed" else "anybody's associations are accepted"
+    listed = settings.accept == "listed"
+    said = f"only from {len(settings.sources)} in [[sources]]" if listed else "anybody's associations are accepted"
     yield ok("sources", settings.accept, said)
     if settings.catalog_url is None and not settings.data.is_dir():
         return
