@@ -63,6 +63,10 @@ class Source(_Table):
     ae_title: str
     quiet_s: Positive | None = None
     """Quiet period for studies of this calling AE title; `Settings.quiet_s` where absent."""
+    longest_wait_s: Positive | None = None
+    """`Settings.longest_wait_s` for studies of this calling AE title."""
+    whole_studies: bool = False
+    """Whether it sends whole studies, so that series which a signal names and of which nothing arrived are waited for."""
 
     _title = field_validator("ae_title")(check_ae_title)
 
@@ -119,6 +123,8 @@ class Settings(_Table):
     """HOST:PORT of healthz, metrics and the page."""
     quiet_s: Positive = 10.0
     """Seconds without a new image, and with no association open that sent some, after which a study counts as complete."""
+    longest_wait_s: Positive = 3600.0
+    """Seconds after its first image after which a study is read as it stands, marked as incomplete, whatever it waits for."""
     catalog_url: str | None = None
     """SQLAlchemy URL; None: SQLite in the data folder."""
     queue_url: str | None = None
