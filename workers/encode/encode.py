@@ -19,7 +19,7 @@ from workers.encode.measure import measures
 from workers.encode.measurements import findings_report, measurement_report
 from workers.encode.patient import leniently, patient_and_study
 from workers.encode.report import not_found, remarks, text_report
-from workers.encode.seg import segmentation
+from workers.encode.seg import segmentations
 from workers.encode.segments import Outlines, outlines
 from workers.encode.verdict import verdict
 
@@ -41,7 +41,7 @@ class EncodedObject:
     sop_instance_uid: str
     series_uid: str
     transfer_syntax_uid: str
-    content: bytes
+    content: bytes | bytearray
 
 
 def encode(
@@ -77,16 +77,15 @@ def encode(
         case = Case(sources, patient_and_study(sources), manifest, identity)
         found = _outlines(prediction, image, manifest)
         taken = measures(found, image) if found else ()
-        made = []
-        seg = None
-        if found and found.found:
-            seg = segmentation(found, grid_of(image, sources, identity, frames), case)
-            made.append((Kind.SEG, seg))
-            made.append((Kind.MEASUREMENTS, measurement_report(found, taken, seg, case)))
+        segs = segmentations(found, grid_of(image, sources, identity, frames), case) if found and found.found else ()
+        documents = []
+        if found and segs:
+            documents.append((Kind.MEASUREMENTS, measurement_report(found, taken, segs, case)))
         if prediction.ratings:
-            made.append((Kind.MEASUREMENTS, findings_report(prediction.ratings, case)))
-        made.append((Kind.REPORT, text_report(prediction, found, taken, seg, case)))
-        return tuple(_encoded(kind, dataset) for kind, dataset in made)
+            documents.append((Kind.MEASUREMENTS, findings_report(prediction.ratings, case)))
+        documents.append((Kind.REPORT, text_report(prediction, found, taken, [seg.dataset for seg in segs], case)))
+        outlined = [_encoded(Kind.SEG, seg.dataset, seg.content()) for seg in segs]
+        return (*outlined, *(_encoded(kind, dataset, file_bytes(dataset)) for kind, dataset in documents))
 
 
 def summary(prediction: Prediction, image: Image, sources: Sequence[Dataset], manifest: Manifest) -> Facts:
@@ -119,8 +118,7 @@ def _outlines(prediction: Prediction, image: Image, manifest: Manifest) -> Outli
     return outlines(prediction.segmentation, manifest, (slices, rows, columns))
 
 
-def _encoded(kind: Kind, dataset: Dataset) -> EncodedObject:
-    content = file_bytes(dataset)
+def _encoded(kind: Kind, dataset: Dataset, content: bytes | bytearray) -> EncodedObject:
     return EncodedObject(
         kind=str(kind),
         sop_class_uid=str(dataset.SOPClassUID),

@@ -62,10 +62,10 @@ def measures(found: Outlines, image: Image) -> tuple[Measure, ...]:
     decides them.
     """
     taken = []
-    for structure, mask in found.masks():
+    for structure, box, mask in found.parts():
         taken.append(_extent(structure, int(np.count_nonzero(mask)), image))
         if image.affine is not None and image.array.ndim == 3 and image.header.modality in ("CT", "MR"):
-            taken.extend(_intensities(structure, image.array[mask], image))
+            taken.extend(_intensities(structure, image.array[box][mask], image))
     return tuple(taken)
 
 
