@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from fnmatch import fnmatchcase
+from typing import TypeVar
 
 from node.store.clock import Clock
 from node.store.ports import Signals, Worklist
 from node.store.records import DueStudy
-from node.store.settings import Settings, Source
+from node.store.settings import Settings
 from node.store.signals import Receiving
+from node.store.sources import Source, first_said
 from node.studies.complete import Patience, Verdict, judge
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +71,16 @@ class Judge:
 
 
 def patience_with(settings: Settings, calling_ae: str) -> Patience:
-    """What is waited for with studies of a calling AE title: the first source that fits, else the top level."""
-    fitting = (source for source in settings.sources if fnmatchcase(calling_ae, source.ae_title.replace("[", "[[]")))
-    source = next(fitting, Source(ae_title="ANY"))
+    """What is waited for with studies of a calling AE title: what the first source says that fits, else the top level."""
+
+    def said(of: Callable[[Source], T | None], otherwise: T) -> T:
+        found = first_said(settings.sources, calling_ae, of)
+        return otherwise if found is None else found
+
     return Patience(
-        quiet_s=source.quiet_s or settings.quiet_s,
-        longest_wait_s=source.longest_wait_s or settings.longest_wait_s,
-        whole_studies=source.whole_studies,
+        quiet_s=said(lambda source: source.quiet_s, settings.quiet_s),
+        longest_wait_s=said(lambda source: source.longest_wait_s, settings.longest_wait_s),
+        whole_studies=said(lambda source: source.whole_studies or None, False),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from node.store.events import NodeEvent
 from node.store.records import (
     Arrival,
     Association,
@@ -42,6 +43,10 @@ class IntakeLog(Protocol):
 
     def event(self, kind: str, detail: str, study_uid: str | None = None) -> None:
         """Keep something that a person should see; `detail` holds no patient data."""
+        ...
+
+    def tally(self, kind: str, detail: str, count: int) -> None:
+        """Keep an event of no study that may come often: the same again within an hour adds to its count."""
         ...
 
     def known_paths(self, study_uid: str) -> frozenset[str]:
@@ -176,4 +181,12 @@ class Views(Protocol):
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Rows by state: ``{"studies": {...}, "jobs": {...}, "deliveries": {...}}``; for the metrics."""
+        ...
+
+    def node_events(self, since: datetime, limit: int = 100) -> Sequence[NodeEvent]:
+        """Events of no study that came since then, those that came last first: objects refused, peers turned away."""
+        ...
+
+    def rejected(self) -> dict[str, int]:
+        """How often something was turned away, by kind (`node.store.events.Rejection`); for the metrics."""
         ...

@@ -13,7 +13,8 @@ from pydantic import BaseModel
 from node.page.plain import study_in_full
 from node.routing.facts import FACTS
 from node.routing.rules import Rule
-from node.store.settings import Destination, Limits, Route, Settings, Source
+from node.store.settings import Destination, Limits, Route, Settings
+from node.store.sources import Source
 from tests.unit.node.page.views import a_study
 
 ROOT = Path(__file__).resolve().parents[2]

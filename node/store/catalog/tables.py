@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from node.store.signals import SignalKind
 from node.store.states import DeliveryState, JobState, StudyState
 
-SCHEMA: Final = "0002"
+SCHEMA: Final = "0003"
 """Newest revision in `node.store.migrations`."""
 
 
@@ -253,6 +253,9 @@ events = sa.Table(
     sa.Column("study_uid", UID, index=True),
     sa.Column("kind", sa.String(64), nullable=False),
     sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("times", sa.Integer, nullable=False, server_default="1"),  # how often it came within an hour
+    sa.Column("last_at", Moment),
+    sa.Index("ix_events_kind_at", "kind", "at"),
 )
 
 signals = sa.Table(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -12,7 +13,19 @@ import sqlalchemy as sa
 from node.store.catalog.engine import Database
 from node.store.catalog.results import object_columns, result_object
 from node.store.catalog.signals import signal_views
-from node.store.catalog.tables import decisions, deliveries, events, instances, jobs, result_objects, revisions, stacks, studies
+from node.store.catalog.tables import (
+    Moment,
+    decisions,
+    deliveries,
+    events,
+    instances,
+    jobs,
+    result_objects,
+    revisions,
+    stacks,
+    studies,
+)
+from node.store.events import NodeEvent, Rejection
 from node.store.records import Decision, DecisionView, DeliveryView, JobView, Outcome, ResultObject, StudyView
 from node.store.states import DeliveryState, JobState, StudyState
 
@@ -57,6 +70,28 @@ class SqlViews:
                 found = {row[0]: row[1] for row in connection.execute(by_state)}
                 counted[table.name] = {state.value: found.get(state, 0) for state in terms}
         return counted
+
+    def node_events(self, since: datetime, limit: int = 100) -> Sequence[NodeEvent]:
+        """Events of no study that came since then, those that came last first."""
+        last_at = sa.func.coalesce(events.c.last_at, events.c.at, type_=Moment)
+        ordered = (
+            sa.select(events, last_at.label("came_last"))
+            .where(events.c.study_uid.is_(None), last_at >= since)
+            .order_by(last_at.desc(), events.c.id.desc())
+            .limit(limit)
+        )
+        with self._database.read() as connection:
+            return [NodeEvent(row.at, row.came_last, row.kind, row.detail, row.times) for row in connection.execute(ordered)]
+
+    def rejected(self) -> dict[str, int]:
+        """How often something was turned away, by kind of rejection; kinds that never came count 0."""
+        by_kind = sa.select(events.c.kind, sa.func.sum(events.c.times)).where(events.c.kind.in_(list(Rejection)))
+        with self._database.read() as connection:
+            found = {
+                row[0]: int(row[1])
+                for row in connection.execute(by_kind.where(events.c.study_uid.is_(None)).group_by(events.c.kind))
+            }
+        return {kind.value: found.get(kind.value, 0) for kind in Rejection}
 
 
 def _views(
