@@ -16,11 +16,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from node.page.health import PageCatalog, look_after
 from node.page.metrics import render
 from node.page.token import same_token
-from node.page.words import answer_in_brief, deliveries_in_words, figures, percent, why_unread
+from node.page.words import answer_in_brief, deliveries_in_words, figures, why_unread
 from node.store.log import get_logger
 from node.store.records import StudyView
 from node.store.settings import Settings
 from node.store.states import StudyState
+from node.store.summary import percent
 
 log = get_logger(__name__)
 
