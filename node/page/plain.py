@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from node.store.records import DecisionView, DeliveryView, JobView, StudyView
+from node.store.signals import SignalView
 
 Plain = dict[str, Any]
 
@@ -27,6 +28,7 @@ def study_in_brief(view: StudyView) -> Plain:
         "first_arrival_at": _moment(view.first_arrival_at),
         "last_arrival_at": _moment(view.last_arrival_at),
         "evidence": view.evidence,
+        "incomplete": view.incomplete,
         "jobs": [job_in_full(job) for job in view.jobs],
         "deliveries": [delivery_in_full(delivery) for delivery in view.deliveries],
     }
@@ -37,6 +39,7 @@ def study_in_full(view: StudyView) -> Plain:
     return study_in_brief(view) | {
         "decisions": [decision_in_full(decision) for decision in view.decisions],
         "events": [{"at": _moment(at), "kind": kind, "detail": detail} for at, kind, detail in view.events],
+        "signals": [signal_in_full(signal) for signal in view.signals],
     }
 
 
@@ -96,6 +99,18 @@ def decision_in_full(view: DecisionView) -> Plain:
         "route": view.decision.route,
         "reason": view.decision.reason,
         "destinations": list(view.decision.destinations),
+    }
+
+
+def signal_in_full(signal: SignalView) -> Plain:
+    """What was said about a study beside its images."""
+    return {
+        "at": _moment(signal.at),
+        "kind": str(signal.kind),
+        "source": signal.source,
+        "status": signal.status,
+        "named": signal.named,
+        "arrived": signal.arrived,
     }
 
 
