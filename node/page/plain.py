@@ -11,6 +11,7 @@ from typing import Any
 
 from node.store.events import NodeEvent
 from node.store.records import DecisionView, DeliveryView, JobView, StudyView
+from node.store.signals import SignalView
 
 Plain = dict[str, Any]
 
@@ -28,6 +29,7 @@ def study_in_brief(view: StudyView) -> Plain:
         "first_arrival_at": _moment(view.first_arrival_at),
         "last_arrival_at": _moment(view.last_arrival_at),
         "evidence": view.evidence,
+        "incomplete": view.incomplete,
         "jobs": [job_in_full(job) for job in view.jobs],
         "deliveries": [delivery_in_full(delivery) for delivery in view.deliveries],
     }
@@ -38,6 +40,7 @@ def study_in_full(view: StudyView) -> Plain:
     return study_in_brief(view) | {
         "decisions": [decision_in_full(decision) for decision in view.decisions],
         "events": [{"at": _moment(at), "kind": kind, "detail": detail} for at, kind, detail in view.events],
+        "signals": [signal_in_full(signal) for signal in view.signals],
     }
 
 
@@ -108,6 +111,18 @@ def event_in_full(event: NodeEvent) -> Plain:
         "kind": event.kind,
         "detail": event.detail,
         "count": event.count,
+    }
+
+
+def signal_in_full(signal: SignalView) -> Plain:
+    """What was said about a study beside its images."""
+    return {
+        "at": _moment(signal.at),
+        "kind": str(signal.kind),
+        "source": signal.source,
+        "status": signal.status,
+        "named": signal.named,
+        "arrived": signal.arrived,
     }
 
 

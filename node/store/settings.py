@@ -115,6 +115,8 @@ class Settings(_Table):
     """HOST:PORT of healthz, metrics and the page."""
     quiet_s: Positive = 10.0
     """Seconds without a new image, and with no association open that sent some, after which a study counts as complete."""
+    longest_wait_s: Positive = 3600.0
+    """Seconds after its first image after which a study is read as it stands, marked as incomplete, whatever it waits for."""
     catalog_url: str | None = None
     """SQLAlchemy URL; None: SQLite in the data folder."""
     queue_url: str | None = None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -17,6 +17,9 @@ _NAME: Final = re.compile(r"^(?=.*[A-Za-z])[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,251}[A
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str], frozenset[Address]]
 """Gives the addresses of a host's name; none where it is not known."""
+
+
+T = TypeVar("T")
 
 
 class Unlisted(StrEnum):
@@ -42,6 +45,10 @@ class Source(BaseModel):
     """Associations that it may have open at once; `Limits.associations_per_source` where absent."""
     quiet_s: Annotated[float, Field(gt=0)] | None = None
     """Quiet period for studies of this calling AE title; `Settings.quiet_s` where absent."""
+    longest_wait_s: Annotated[float, Field(gt=0)] | None = None
+    """`Settings.longest_wait_s` for studies of this calling AE title."""
+    whole_studies: bool = False
+    """Whether it sends whole studies, so that series which a signal names and of which nothing arrived are waited for."""
 
     @field_validator("ae_title", "called_ae")
     @classmethod
@@ -102,18 +109,10 @@ def find_source(
     return Unlisted.CALLING_AE, ()
 
 
-def quiet_periods(sources: Sequence[Source]) -> dict[str, float]:
-    """Quiet periods of the sources that have one, by calling AE title, seconds; of two with the same title the first counts."""
-    periods: dict[str, float] = {}
-    for source in sources:
-        if source.quiet_s is not None:
-            periods.setdefault(source.ae_title, source.quiet_s)
-    return periods
-
-
-def quiet_period(periods: Mapping[str, float], calling_ae: str, otherwise_s: float) -> float:
-    """The quiet period of the first source whose title fits, seconds."""
-    return next((quiet_s for pattern, quiet_s in periods.items() if title_fits(pattern, calling_ae)), otherwise_s)
+def first_said(sources: Sequence[Source], calling_ae: str, said: Callable[[Source], T | None]) -> T | None:
+    """What the first source whose title fits and that says something says; None where none does."""
+    found = (said(source) for source in sources if title_fits(source.ae_title, calling_ae))
+    return next((value for value in found if value is not None), None)
 
 
 def title_fits(pattern: str, title: str) -> bool:

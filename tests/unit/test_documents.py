@@ -51,6 +51,7 @@ def test_every_key_of_the_json_is_documented() -> None:
         | set(full["deliveries"][0])
         | set(full["decisions"][0])
         | set(full["jobs"][0]["objects"][0])
+        | set(full["signals"][0])
     )
     assert keys | set(event_in_full(AN_EVENT)) <= words("docs/operations.md")
 

@@ -1,4 +1,4 @@
-"""The catalog: who sent what, what was decided, what was made, where it went. Opened here, used through its five ports."""
+"""The catalog: who sent what, what was decided, what was made, where it went. Opened here, used through its ports."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from node.store.catalog.engine import Database, sqlite_url
 from node.store.catalog.intake import SqlIntakeLog
 from node.store.catalog.migrate import migrate
 from node.store.catalog.outbox import SqlOutbox
+from node.store.catalog.signals import SqlSignals
 from node.store.catalog.tables import installation
 from node.store.catalog.views import SqlViews
 from node.store.catalog.worklist import SqlWorklist
 from node.store.clock import Clock, SystemClock
 from node.store.errors import ConfigurationError
 from node.store.settings import Settings
-from node.store.sources import quiet_periods
 
 LONGEST_REQUEUE_S: Final = 30.0
 """Seconds after which a job that was enqueued and is still due counts as lost by the queue; a lease, where that is shorter."""
 
 
 class Catalog:
-    """The five ports over one database. Threads may share it; a process that forks opens its own.
+    """The ports over one database. Threads may share it; a process that forks opens its own.
 
     Parameters
     ----------
@@ -49,7 +49,6 @@ class Catalog:
         self.worklist = SqlWorklist(
             database,
             clock,
-            quiet_by_source_s=quiet_periods(settings.sources),
             kinds=kinds,
             job_attempts=attempts,
             requeue_after_s=min(LONGEST_REQUEUE_S, settings.limits.lease_s),
@@ -57,6 +56,7 @@ class Catalog:
         self.desk = SqlJobDesk(database, clock, spool=spool, installation=self.installation, kinds=kinds, job_attempts=attempts)
         self.outbox = SqlOutbox(database, clock, spool=spool)
         self.views = SqlViews(database)
+        self.signals = SqlSignals(database, clock)
 
     def close(self) -> None:
         """Give all connections back."""

@@ -115,6 +115,7 @@ class SqlIntakeLog:
             "last_arrival_at": first,
             "arrivals": 0,
             "evidence": "",
+            "receiving_since": self._clock.now(),
         }
         connection.execute(self._database.insert_new(studies).values(row))
         study_id = connection.execute(sa.select(studies.c.id).where(studies.c.uid == study_uid)).scalar_one()
@@ -137,6 +138,8 @@ class SqlIntakeLog:
             "last_arrival_at": max(latest.received_at, study.last_arrival_at),
             "arrivals": study.arrivals + len(new_images),
         }
+        if study.state != StudyState.RECEIVING or not study.arrivals:
+            changed |= {"receiving_since": self._clock.now(), "evidence": ""}
         connection.execute(sa.update(studies).where(studies.c.id == study_id).values(changed))
 
     @staticmethod

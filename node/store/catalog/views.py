@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -11,6 +12,7 @@ import sqlalchemy as sa
 
 from node.store.catalog.engine import Database
 from node.store.catalog.results import object_columns, result_object
+from node.store.catalog.signals import signal_views
 from node.store.catalog.tables import (
     Moment,
     decisions,
@@ -56,7 +58,8 @@ class SqlViews:
             if not rows:
                 return None
             row = rows[0]
-            return _views(connection, rows, decided=_decisions(connection, row.id), happened=_events(connection, row.uid))[0]
+            view = _views(connection, rows, decided=_decisions(connection, row.id), happened=_events(connection, row.uid))[0]
+            return replace(view, signals=signal_views(connection, row.uid, _images(connection, row.id)))
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Rows by state: ``{"studies": {...}, "jobs": {...}, "deliveries": {...}}``; states without rows count 0."""
@@ -101,6 +104,7 @@ def _views(
     jobs_by_study = _jobs(connection, ids)
     deliveries_by_study = _deliveries(connection, ids)
     counts = _counts(connection, ids)
+    incomplete = _incomplete(connection, ids)
     return [
         StudyView(
             study_uid=row.uid,
@@ -117,6 +121,7 @@ def _views(
             deliveries=tuple(deliveries_by_study[row.id]),
             decisions=decided,
             events=happened,
+            incomplete=(row.id, row.revision) in incomplete,
         )
         for row in rows
     ]
@@ -135,6 +140,18 @@ def _counts(connection: sa.Connection, ids: list[int]) -> defaultdict[int, list[
         .group_by(instances.c.study_id, instances.c.series_uid, instances.c.modality)
     )
     return _grouped(connection.execute(counted).all(), lambda row: row)
+
+
+def _incomplete(connection: sa.Connection, ids: list[int]) -> set[tuple[int, int]]:
+    """``(study id, number)`` of the revisions that were read as they stood."""
+    marked = sa.select(revisions.c.study_id, revisions.c.number).where(revisions.c.study_id.in_(ids), revisions.c.incomplete)
+    return {(row.study_id, row.number) for row in connection.execute(marked)}
+
+
+def _images(connection: sa.Connection, study_id: int) -> list[str]:
+    """SOP Instance UIDs of a study's images."""
+    uids = sa.select(instances.c.sop_instance_uid).where(instances.c.study_id == study_id, instances.c.own_result.is_(False))
+    return list(connection.execute(uids).scalars())
 
 
 def _jobs(connection: sa.Connection, ids: list[int]) -> defaultdict[int, list[JobView]]:

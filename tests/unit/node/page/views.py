@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from node.store.events import NodeEvent
 from node.store.records import Decision, DecisionView, DeliveryView, JobView, Outcome, ResultObject, StudyView
+from node.store.signals import SignalKind, SignalView
 from node.store.states import DeliveryState, JobState, StudyState
 
 AT = datetime(2026, 3, 4, 10, 11, 12, tzinfo=UTC)
@@ -59,6 +60,7 @@ def a_study(uid: str = "1.2.3", state: StudyState = StudyState.FINISHED, **parts
             ),
         ),
         "events": ((AT, "complete", "quiet for 10 s"),),
+        "signals": (SignalView(SignalKind.MPPS, "CT_1", "COMPLETED", AT, 2, 2),),
     }
     return StudyView(**(values | parts))  # type: ignore[arg-type]
 

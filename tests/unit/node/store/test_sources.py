@@ -5,7 +5,7 @@ import ipaddress
 import pytest
 from pydantic import ValidationError
 
-from node.store.sources import Address, Source, Unlisted, address_of, find_source, quiet_period, quiet_periods, title_fits
+from node.store.sources import Address, Source, Unlisted, address_of, find_source, first_said, title_fits
 
 NAMES = {"ct.hospital": frozenset({ipaddress.ip_address("10.0.0.7")})}
 
@@ -99,5 +99,5 @@ def test_quiet_periods_follow_the_first_title_that_fits() -> None:
         Source(ae_title="MR"),
         Source(ae_title="CT_*", quiet_s=60),
     )
-    periods = quiet_periods(sources)
-    assert [quiet_period(periods, title, 10.0) for title in ("CT_1", "CT_2", "MR")] == [5, 60, 10]
+    said = [first_said(sources, title, lambda source: source.quiet_s) for title in ("CT_1", "CT_2", "MR")]
+    assert said == [5, 60, None]

@@ -48,5 +48,5 @@ def catalog(settings: Settings, clock: FakeClock, empty_catalog: Path) -> Iterat
 
 
 @pytest.fixture
-def story(catalog: Catalog, clock: FakeClock) -> Story:
-    return Story(catalog, clock)
+def story(catalog: Catalog, clock: FakeClock, settings: Settings) -> Story:
+    return Story(catalog, clock, settings)
