@@ -164,7 +164,7 @@ def _scaled(volume: NDArray[np.float32], quantiles: tuple[float, ...]) -> NDArra
     low, high = np.quantile(volume, quantiles)
     if not high > low:
         raise Refused("the images are of one grey: there is nothing to see", "no-brain")
-    return ((volume - low) / (high - low)).astype(np.float32)
+    return np.asarray((volume - low) / (high - low), dtype=np.float32)
 
 
 def _check_weighting(header: Header) -> None:

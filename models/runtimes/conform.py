@@ -96,4 +96,4 @@ def _scaled(volume: NDArray[np.float32], source: NDArray[np.float32], darkest: f
     brightest = float(np.quantile(lit, BRIGHT_SHARE)) if lit.size else darkest
     if not brightest > darkest:
         return np.zeros_like(volume)
-    return np.clip((volume - darkest) / (brightest - darkest), 0.0, 1.0).astype(np.float32)
+    return np.asarray(np.clip((volume - darkest) / (brightest - darkest), 0.0, 1.0), dtype=np.float32)

@@ -7,6 +7,7 @@ before it were copied before they were overwritten. Classes are decided slab by 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import torch
@@ -55,38 +56,46 @@ def logits_of(network: MeshNet, volume: Tensor, slab: int = SLAB) -> Tensor:
 def features_of(network: MeshNet, volume: Tensor, slab: int = SLAB) -> Tensor:
     """What the last convolution works on, ``(x, y, z, channels)``: the one buffer that every layer was computed in."""
     first, *others = [_layer(block) for block in network.blocks]
-    width = first[0].out_channels
-    buffer = torch.empty((*volume.shape, width), dtype=volume.dtype, device=volume.device)
+    buffer = torch.empty((*volume.shape, len(first.bias)), dtype=volume.dtype, device=volume.device)
     _first(first, volume, buffer, slab)
     for layer in others:
         _in_place(layer, buffer, slab)
     return buffer
 
 
-Layer = tuple[nn.Conv3d, nn.Module]
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """One convolution, its channels last in memory, a normalisation folded in, and its activation."""
+
+    weight: Tensor
+    bias: Tensor
+    dilation: int
+    activation: nn.Module
 
 
-def _layer(block: nn.Module) -> Layer:
-    """A block's convolution, with its normalisation folded in, and its activation."""
+def _layer(block: nn.Module) -> _Layer:
     modules = [one for one in block.children() if not isinstance(one, nn.Dropout3d)]
     convolution, activation = modules[0], modules[-1]
     if not isinstance(convolution, nn.Conv3d):
         raise TypeError("a block of a MeshNet starts with its convolution")
     if isinstance(modules[1], nn.BatchNorm3d):
         convolution = fuse_conv_bn_eval(convolution, modules[1])
-    return convolution.to(memory_format=torch.channels_last_3d), activation
+    if convolution.bias is None:
+        raise TypeError("a convolution of a MeshNet has a bias, or a normalisation behind it")
+    weight = convolution.weight.contiguous(memory_format=torch.channels_last_3d)
+    return _Layer(weight, convolution.bias, convolution.dilation[0], activation)
 
 
-def _first(layer: Layer, volume: Tensor, buffer: Tensor, slab: int) -> None:
-    reach = layer[0].dilation[0]
+def _first(layer: _Layer, volume: Tensor, buffer: Tensor, slab: int) -> None:
+    reach = layer.dilation
     padded = functional.pad(volume, (0, 0, 0, 0, reach, reach))
     for start in range(0, volume.shape[0], slab):
         stop = min(start + slab, volume.shape[0])
         buffer[start:stop] = _convolved(layer, padded[start : stop + 2 * reach, ..., None])
 
 
-def _in_place(layer: Layer, buffer: Tensor, slab: int) -> None:
-    reach, depth = layer[0].dilation[0], buffer.shape[0]
+def _in_place(layer: _Layer, buffer: Tensor, slab: int) -> None:
+    reach, depth = layer.dilation, buffer.shape[0]
     before = buffer.new_zeros((reach, *buffer.shape[1:]))
     for start in range(0, depth, slab):
         stop = min(start + slab, depth)
@@ -97,15 +106,13 @@ def _in_place(layer: Layer, buffer: Tensor, slab: int) -> None:
         buffer[start:stop] = _convolved(layer, block)
 
 
-def _convolved(layer: Layer, block: Tensor) -> Tensor:
-    """``(planes, y, z, channels)`` with `reach` planes more on both ends to the activated planes between them."""
-    convolution, activation = layer
-    reach = convolution.dilation[0]
+def _convolved(layer: _Layer, block: Tensor) -> Tensor:
+    """``(planes, y, z, channels)`` with `dilation` planes more on both ends to the activated planes between them."""
     seen = block.permute(3, 0, 1, 2)[None]  # channels lie last in memory, which is what the convolution is quickest on
-    answer: Tensor = activation(
-        functional.conv3d(seen, convolution.weight, convolution.bias, padding=(0, reach, reach), dilation=convolution.dilation)
-    )
-    return answer[0].permute(1, 2, 3, 0)
+    padding = (0, layer.dilation, layer.dilation)
+    answer = functional.conv3d(seen, layer.weight, layer.bias, padding=padding, dilation=layer.dilation)
+    activated: Tensor = layer.activation(answer)
+    return activated[0].permute(1, 2, 3, 0)
 
 
 def _matrix(head: nn.Conv3d) -> Tensor:
