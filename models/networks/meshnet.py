@@ -1,4 +1,4 @@
-"""MeshNet (Fedorov et al. 2017, arXiv:1612.00940): a chain of dilated 3D convolutions at full resolution, without pooling."""
+"""MeshNet (Fedorov et al. 2017, arXiv:1612.00940): dilated 3D convolutions at full resolution, no pooling, no skips."""
 
 from __future__ import annotations
 
