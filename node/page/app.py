@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from node.page.health import PageCatalog, look_after
 from node.page.metrics import render
 from node.page.token import same_token
-from node.page.words import answer_in_brief, deliveries_in_words, figures, percent, why_unread
+from node.page.words import answer_in_brief, deliveries_in_words, figures, kept_in_words, percent, removed_in_words, why_unread
 from node.store.log import get_logger
 from node.store.records import StudyView
 from node.store.settings import Settings
@@ -92,6 +92,7 @@ def _serve_pages(app: FastAPI, catalog: PageCatalog, settings: Settings, guard: 
             later=start + STUDIES_A_PAGE if len(found) > STUDIES_A_PAGE else None,
             earlier=max(start - STUDIES_A_PAGE, 0) if start else None,
             waiting=catalog.outbox.waiting(),
+            kept=catalog.views.kept(),
             faults=look_after(catalog, settings).faults,
             moving=any(view.state is not StudyState.FINISHED for view in found),
         )
@@ -159,6 +160,8 @@ def _templates() -> Environment:
         "answer": answer_in_brief,
         "figures": figures,
         "percent": percent,
+        "removed": removed_in_words,
+        "kept": kept_in_words,
     }
     return environment
 

@@ -27,6 +27,8 @@ def study_in_brief(view: StudyView) -> Plain:
         "first_arrival_at": _moment(view.first_arrival_at),
         "last_arrival_at": _moment(view.last_arrival_at),
         "evidence": view.evidence,
+        "originals_removed_at": _moment(view.originals_removed_at) if view.originals_removed_at else None,
+        "results_removed_at": _moment(view.results_removed_at) if view.results_removed_at else None,
         "jobs": [job_in_full(job) for job in view.jobs],
         "deliveries": [delivery_in_full(delivery) for delivery in view.deliveries],
     }

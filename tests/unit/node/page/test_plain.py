@@ -19,6 +19,8 @@ def test_keys_are_the_documented_ones() -> None:
         "first_arrival_at",
         "last_arrival_at",
         "evidence",
+        "originals_removed_at",
+        "results_removed_at",
         "jobs",
         "deliveries",
         "decisions",

@@ -12,11 +12,12 @@ from node.page.words import (
     measurements_in_words,
     number,
     percent,
+    removed_in_words,
     why_unread,
 )
 from node.store.records import Decision, Outcome
 from node.store.states import JobState
-from tests.unit.node.page.views import FINDING, LUNG, a_job, a_study
+from tests.unit.node.page.views import AT, FINDING, LUNG, a_job, a_study
 
 
 @pytest.mark.parametrize(
@@ -32,6 +33,12 @@ def test_number(value: object, words: str) -> None:
 )
 def test_nothing_is_certain(probability: float, words: str) -> None:
     assert percent(probability) == words
+
+
+def test_what_was_removed_is_said_with_its_date() -> None:
+    assert removed_in_words(a_study()) == []
+    (said,) = removed_in_words(a_study(originals_removed_at=AT))
+    assert said.startswith("received images, 2026-03-04")
 
 
 def test_published_job_says_what_it_found() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from node.store.records import Decision, DecisionView, DeliveryView, JobView, Outcome, ResultObject, StudyView
+from node.store.records import Decision, DecisionView, DeliveryView, JobView, KeptView, Outcome, ResultObject, StudyView
 from node.store.states import DeliveryState, JobState, StudyState
 
 AT = datetime(2026, 3, 4, 10, 11, 12, tzinfo=UTC)
@@ -85,6 +85,9 @@ class MemoryCatalog:
         if self.broken:
             raise OSError("disk I/O error")
         return {"studies": {"finished": len(self.held)}, "jobs": {"published": 1, "refused": 2}, "deliveries": {"failed": 1}}
+
+    def kept(self) -> KeptView:
+        return KeptView(2, 412, 3_210_000_000, AT, AT)
 
     def waiting(self) -> dict[str, int]:
         return {"pacs": 3, "gone": 1}
