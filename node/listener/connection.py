@@ -10,6 +10,7 @@ from typing import Final
 
 from node import upper_layer
 from node.listener.negotiation import LONGEST_PDU
+from node.listener.patience import Patience
 from node.store.errors import Retryable
 
 _LONGEST_REQUEST: Final = 1 << 20
@@ -46,7 +47,7 @@ class Connection:
     Parameters
     ----------
     idle_s
-        Longest wait for a PDU to begin, and again for it to end, in seconds.
+        Longest wait for a PDU to begin, and then for the peer to get on with it, in seconds.
     """
 
     def __init__(self, accepted: socket.socket, idle_s: float) -> None:
@@ -59,19 +60,24 @@ class Connection:
     def first_pdu(self, timeout_s: float) -> bytes:
         """The A-ASSOCIATE-RQ, with its header. Other PDUs and other protocols end the connection without a word.
 
+        Parameters
+        ----------
+        timeout_s
+            Until all of it must be there, in seconds (the ARTIM timer of PS3.8 section 9.1.5).
+
         Raises
         ------
         ConnectionEnded
             Where none comes.
         """
-        self._socket.settimeout(min(timeout_s, self._idle_s))
+        until = time.monotonic() + timeout_s
         head = bytearray(6)
-        self._fill(memoryview(head), silent=True)
+        self._fill(memoryview(head), within_s=timeout_s)
         kind, _, length = struct.unpack(">BBL", head)
         if kind != upper_layer.A_ASSOCIATE_RQ or length > _LONGEST_REQUEST:
             raise ConnectionEnded("not an association request", silent=True)
         body = bytearray(length)
-        self._fill(memoryview(body), silent=True)
+        self._fill(memoryview(body), within_s=until - time.monotonic())
         self._socket.settimeout(self._idle_s)
         return bytes(head + body)
 
@@ -125,6 +131,11 @@ class Connection:
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 
+    def drop(self) -> None:
+        """End from another thread a connection that has no association, without a word."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
     def wait_for_end(self, timeout_s: float) -> None:
         """Let the peer close first, as the requestor does after a release; then close."""
         with contextlib.suppress(OSError):
@@ -138,12 +149,19 @@ class Connection:
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
 
-    def _fill(self, view: memoryview, *, silent: bool = False) -> None:
-        """Fill `view`, in at most twice the idle time however the bytes drip."""
-        deadline = time.monotonic() + 2 * self._idle_s
+    def _fill(self, view: memoryview, *, within_s: float | None = None) -> None:
+        """Fill `view`: within `within_s` seconds in all, or else for as long as the peer gets on (`Patience`).
+
+        With `within_s` the end is silent: no association was requested yet.
+        """
+        silent = within_s is not None
+        deadline = None if within_s is None else time.monotonic() + within_s
+        patience = Patience(self._idle_s)
         position = 0
         while position < len(view):
             try:
+                if deadline is not None:
+                    self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
                 received = self._socket.recv_into(view[position:])
             except TimeoutError as late:
                 raise ConnectionEnded("the peer was idle too long", silent=silent) from late
@@ -152,5 +170,5 @@ class Connection:
             if not received:
                 raise ConnectionEnded("the peer closed the connection", silent=silent)
             position += received
-            if time.monotonic() > deadline:
+            if not patience.received(received) and not silent:
                 raise ConnectionEnded("the peer was too slow", silent=silent)

@@ -48,6 +48,12 @@ class NodeCollector(Collector):
             outbox.add_metric([destination], waiting.get(destination, 0))
         yield outbox
         yield from _removed(self._catalog.views.kept())
+        rejections = CounterMetricFamily(
+            "overread_rejections", "Associations, contexts and connections turned away.", labels=["kind"]
+        )
+        for kind, count in self._catalog.views.rejected().items():
+            rejections.add_metric([kind], count)
+        yield rejections
         free = shutil.disk_usage(self._settings.data).free
         yield GaugeMetricFamily("overread_disk_free_bytes", "Free space where images and results are kept.", free)
         reserve = self._settings.limits.disk_reserve_mb * 1_000_000

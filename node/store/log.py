@@ -17,8 +17,13 @@ ALLOWED_QUOTES: Final = re.compile(rf"^(?:[012](?:\.[0-9]+){{2,}}|[0-9A-Fa-f]{{4
 """Quoted texts of a library's message that may stay: UIDs, tags, value representations. Bare digits go: dates of birth and most
 patient IDs are such."""
 
-_QUOTED = re.compile(r"'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"", re.DOTALL)
-"""As `repr` writes texts: a quote within is escaped."""
+_OPENS: Final = r"(?!(?<=\w)'(?:t|s|re|ve|ll|d|m)\b)"
+"""The apostrophe of "can't" opens nothing."""
+_QUOTED: Final = re.compile(
+    rf"{_OPENS}(?:'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"|['\"].*\Z)",
+    re.DOTALL,
+)
+"""As `repr` writes texts: a quote within is escaped. What is opened and never closed goes up to the end."""
 
 PATIENT_KEYS: Final = frozenset(
     {"patient_name", "patient_id", "patient_birth_date", "accession_number", "patient_comments", "name", "birth_date"}

@@ -157,7 +157,7 @@ class Spool:
         except OSError as fault:
             raise storage_fault(fault) from fault
 
-    def keep(self, relative_path: str, content: bytes) -> Kept:
+    def keep(self, relative_path: str, content: bytes | bytearray) -> Kept:
         """Keep `content` under that name; the promise holds when it returns.
 
         Raises

@@ -56,13 +56,17 @@ def put_equipment(target: Dataset, manifest: Manifest, identity: ResultIdentity)
     target.ContributingEquipmentSequence = [item]
 
 
-def put_series(target: Dataset, identity: ResultIdentity, kind: Kind, description: str, variant: str = "") -> None:
+def put_series(
+    target: Dataset, identity: ResultIdentity, kind: Kind, description: str, variant: str = "", *, part: int = 1
+) -> None:
     """Write series, instance and SOP Common attributes with all dates and times from the identity (PS3.3 section C.7.3.1).
 
     Parameters
     ----------
     variant
         Tells a second object of the same kind, in the same series, from the first one; ``""`` is the first.
+    part
+        Of one answer that takes several objects, from 1.
     """
     moment = local_time(target, identity)
     date, time = moment.strftime("%Y%m%d"), moment.strftime("%H%M%S")
@@ -72,8 +76,8 @@ def put_series(target: Dataset, identity: ResultIdentity, kind: Kind, descriptio
     target.SeriesDescription = clip(description)
     target.SeriesDate = target.ContentDate = target.InstanceCreationDate = date
     target.SeriesTime = target.ContentTime = target.InstanceCreationTime = time
-    target.SOPInstanceUID = identity.instance_uid(kind, variant)
-    target.InstanceNumber = 2 if variant else 1
+    target.SOPInstanceUID = identity.instance_uid(kind, variant, part)
+    target.InstanceNumber = 2 if variant else part
 
 
 def local_time(target: Dataset, identity: ResultIdentity) -> datetime:

@@ -35,6 +35,7 @@ from workers.encode.concepts import as_code
 from workers.encode.document import Instance, algorithm_identification, document, instances_of, observation_context
 from workers.encode.identity import Kind
 from workers.encode.measure import Measure, Quantity, Unit
+from workers.encode.seg import Seg
 from workers.encode.segments import Outlines, tracking_id
 from workers.encode.verdict import Verdict, verdict
 
@@ -44,11 +45,23 @@ FINDINGS: Final = "findings"
 _UNITS: Final = {
     Unit.MILLILITER: concepts.MILLILITER,
     Unit.SQUARE_MILLIMETER: concepts.SQUARE_MILLIMETER,
+    Unit.MILLIMETER: concepts.MILLIMETER,
     Unit.PIXELS: concepts.PIXELS,
     Unit.HOUNSFIELD: concepts.HOUNSFIELD,
     Unit.ARBITRARY: concepts.ARBITRARY,
 }
-_DERIVATIONS: Final = {Quantity.MEAN: concepts.MEAN, Quantity.STANDARD_DEVIATION: concepts.STANDARD_DEVIATION}
+_DERIVATIONS: Final = {
+    Quantity.MEAN: concepts.MEAN,
+    Quantity.STANDARD_DEVIATION: concepts.STANDARD_DEVIATION,
+    Quantity.MINIMUM: concepts.MINIMUM,
+    Quantity.MAXIMUM: concepts.MAXIMUM,
+}
+_NAMES: Final = {
+    Quantity.VOLUME: concepts.VOLUME,
+    Quantity.AREA: concepts.AREA,
+    Quantity.SLICE_DIAMETER: concepts.LONG_AXIS,
+    Quantity.DIAMETER: concepts.DIAMETER_IN_SPACE,
+}
 _PRESENCE: Final = {
     Verdict.PRESENT: concepts.PRESENT,
     Verdict.ABSENT: concepts.ABSENT,
@@ -65,23 +78,24 @@ Group = (
 def measurement_report(
     found: Outlines,
     taken: Sequence[Measure],
-    seg: Dataset,
+    segs: Sequence[Seg],
     case: Case,
 ) -> Dataset:
     """Build the TID 1500 document of all outlines.
 
-    One group per segment: TID 1411 (volume) for several slices, TID 1410 (plane) for one. Each refers to its segment of `seg`.
+    One group per segment: TID 1411 (volume) for several slices, TID 1410 (plane) for one. Each refers to its segment.
 
     Parameters
     ----------
-    seg
-        The SEG of the same answer, see `workers.encode.seg.segmentation`.
+    segs
+        All SEG objects of the same answer, see `workers.encode.seg.segmentations`.
     """
     groups = [
         _group(number, structure, [one for one in taken if one.structure is structure], seg, case)
-        for number, structure in enumerate(found.found, start=1)
+        for seg in segs
+        for number, structure in enumerate((found.found[place - 1] for place in seg.segments), start=1)
     ]
-    evidence = [*instances_of(case.sources), *instances_of([seg])]
+    evidence = [*instances_of(case.sources), *instances_of([seg.dataset for seg in segs])]
     return _report(groups, case, evidence, "measurements")
 
 
@@ -150,7 +164,7 @@ def _group(
     number: int,
     structure: Structure,
     taken: Sequence[Measure],
-    seg: Dataset,
+    seg: Seg,
     case: Case,
 ) -> Group:
     """The measurements of one segment."""
@@ -165,25 +179,23 @@ def _group(
         "algorithm_id": algorithm_identification(case.manifest),
         "measurements": [_measurement(one, case.sources[0]) for one in taken],
     }
-    numbers = [place for place, frame in enumerate(seg.PerFrameFunctionalGroupsSequence, start=1) if _shows(frame, number)]
     if any(one.quantity is Quantity.VOLUME for one in taken):
         segment = ReferencedSegment(
-            seg.SOPClassUID,
-            seg.SOPInstanceUID,
+            seg.dataset.SOPClassUID,
+            seg.dataset.SOPInstanceUID,
             segment_number=number,
             source_series=SourceSeriesForSegmentation(str(case.sources[0].SeriesInstanceUID)),
         )
         return VolumetricROIMeasurementsAndQualitativeEvaluations(referenced_segment=segment, **common)
-    source = seg.PerFrameFunctionalGroupsSequence[numbers[0] - 1].DerivationImageSequence[0].SourceImageSequence[0]
+    numbers = seg.frame_numbers(number)
+    source = seg.source_of(numbers[0])
     plane = ReferencedSegmentationFrame(
-        seg.SOPClassUID,
-        seg.SOPInstanceUID,
+        seg.dataset.SOPClassUID,
+        seg.dataset.SOPInstanceUID,
         frame_number=numbers,
         segment_number=number,
         source_image=SourceImageForSegmentation(
-            source.ReferencedSOPClassUID,
-            source.ReferencedSOPInstanceUID,
-            [source.ReferencedFrameNumber] if "ReferencedFrameNumber" in source else None,
+            source.sop_class_uid, source.sop_instance_uid, [source.frame_number] if source.frame_number is not None else None
         ),
     )
     # a frame belongs to one segment, and naming both is not allowed (PS3.3 section 10.3, table 10-3)
@@ -191,10 +203,6 @@ def _group(
     # highdicom capitalises the meaning otherwise than the template
     plane[1].ConceptNameCodeSequence[0].CodeMeaning = "Source image for segmentation"
     return PlanarROIMeasurementsAndQualitativeEvaluations(referenced_segment=plane, **common)
-
-
-def _shows(frame: Dataset, segment_number: int) -> bool:
-    return bool(frame.SegmentIdentificationSequence[0].ReferencedSegmentNumber == segment_number)
 
 
 def _measurement(one: Measure, source: Dataset) -> Measurement:
@@ -208,10 +216,8 @@ def _measurement(one: Measure, source: Dataset) -> Measurement:
 
 
 def _name(one: Measure, source: Dataset) -> Code:
-    if one.quantity is Quantity.VOLUME:
-        return concepts.VOLUME
-    if one.quantity is Quantity.AREA:
-        return concepts.AREA
+    if one.quantity in _NAMES:
+        return _NAMES[one.quantity]
     if one.unit is Unit.HOUNSFIELD:
         return concepts.ATTENUATION
     return concepts.MR_SIGNAL if source.get("Modality") == "MR" else concepts.XRAY_ATTENUATION

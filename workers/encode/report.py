@@ -44,7 +44,7 @@ def text_report(
     prediction: Prediction,
     found: Outlines | None,
     taken: Sequence[Measure],
-    seg: Dataset | None,
+    segs: Sequence[Dataset],
     case: Case,
 ) -> Dataset:
     """Build the readable report, a Basic Text SR, which is what most viewers show.
@@ -56,8 +56,8 @@ def text_report(
     ----------
     found
         What was outlined; None for a model that outlines nothing.
-    seg
-        The SEG of the same answer, which then counts as evidence; None where nothing was outlined.
+    segs
+        The SEG objects of the same answer, which count as evidence; none where nothing was outlined.
     """
     root = ContainerContentItem(name=concepts.DIAGNOSTIC_IMAGING_REPORT, template_id="2000")
     content = ContentSequence()
@@ -74,7 +74,7 @@ def text_report(
         kind=Kind.REPORT,
         sop_class_uid=BasicTextSRStorage,
         description=f"AI report, not verified (Overread {case.manifest.name})",
-        evidence=[*instances_of(case.sources), *(instances_of([seg]) if seg else [])],
+        evidence=[*instances_of(case.sources), *instances_of(segs)],
     )
 
 

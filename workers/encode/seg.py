@@ -2,39 +2,110 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.uid import SegmentationStorage
 
 from workers.encode.case import Case
-from workers.encode.concepts import SEGMENTATION, SOURCE_IMAGE, code_item
 from workers.encode.equipment import clip, put_equipment, put_series
+from workers.encode.files import file_bytes
+from workers.encode.frames import Frame, frame_groups, pixel_bytes, write_pixels
 from workers.encode.grid import Grid, SourceFrame, decimal
 from workers.encode.identity import Kind, ResultIdentity
 from workers.encode.patient import is_legal
-from workers.encode.pixels import pack_bits
 from workers.encode.segments import REMARKS, Outlines, segment_item
 
+MOST_BYTES: Final = 1 << 30
+"""Bytes of pixels in one object; more structures go into further objects of the same series."""
 
-def segmentation(
-    found: Outlines,
-    grid: Grid,
-    case: Case,
-) -> Dataset:
-    """Build the SEG of one answer that outlines at least one structure.
+_PIXEL_HEAD: Final = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Seg:
+    """One segmentation object.
+
+    Parameters
+    ----------
+    dataset
+        All of it but the functional groups of its frames and its pixels, which `content` adds.
+    segments
+        Number in `found`, from 1, of each segment of this object.
+    frames
+        Segment number in this object and slice of each frame, in order.
+    """
+
+    dataset: Dataset
+    found: Outlines
+    grid: Grid
+    segments: tuple[int, ...]
+    frames: tuple[Frame, ...]
+
+    def frame_numbers(self, segment_number: int) -> list[int]:
+        """Numbers, from 1, of the frames that show a segment."""
+        return [place for place, (number, _) in enumerate(self.frames, start=1) if number == segment_number]
+
+    def source_of(self, frame_number: int) -> SourceFrame:
+        """What a frame, counted from 1, was made from."""
+        return self.grid.frames[self.frames[frame_number - 1][1]]
+
+    def content(self) -> bytearray:
+        """The whole file (PS3.10)."""
+        head = file_bytes(self.dataset) + frame_groups(self.frames, self.grid)
+        content = bytearray(len(head) + _PIXEL_HEAD + pixel_bytes(len(self.frames), self.grid))
+        content[: len(head)] = head
+        inside = [(self.segments[number - 1], index) for number, index in self.frames]
+        write_pixels(memoryview(content)[len(head) :], inside, self.found, self.grid)
+        return content
+
+
+def segmentations(found: Outlines, grid: Grid, case: Case, most_bytes: int = MOST_BYTES) -> tuple[Seg, ...]:
+    """Build the SEG of one answer that outlines at least one structure; several where one would grow too large.
 
     One frame per structure and slice; frames without a pixel of the structure are left out. Frames run segment by segment, each
     in slice order.
+
+    Parameters
+    ----------
+    most_bytes
+        Of pixels in one object. One structure is never divided.
     """
+    parts = list(_shared_out(found.presence.sum(axis=1), max(1, most_bytes * 8 // (grid.rows * grid.columns))))
+    return tuple(_part(found, grid, case, segments, (part, len(parts))) for part, segments in enumerate(parts, start=1))
+
+
+def _shared_out(frames: Sequence[int], most: int) -> Iterator[tuple[int, ...]]:
+    """Segment numbers, from 1, of each object, so that none holds more than `most` frames unless a single segment does."""
+    segments: list[int] = []
+    used = 0
+    for number, count in enumerate(frames, start=1):
+        if segments and used + count > most:
+            yield tuple(segments)
+            segments, used = [], 0
+        segments.append(number)
+        used += int(count)
+    yield tuple(segments)
+
+
+def _part(found: Outlines, grid: Grid, case: Case, segments: tuple[int, ...], part: tuple[int, int]) -> Seg:
     manifest, identity = case.manifest, case.identity
-    names = ", ".join(structure.name for structure in found.found)
+    structures = [found.found[number - 1] for number in segments]
+    names = ", ".join(structure.name for structure in structures)
+    which = f" ({part[0]} of {part[1]})" if part[1] > 1 else ""
     seg = Dataset()
     seg.update(case.subject.attributes)
     seg.SOPClassUID = SegmentationStorage
-    put_series(seg, identity, Kind.SEG, f"Overread {manifest.name}: {names}")
+    put_series(
+        seg,
+        identity,
+        Kind.SEG,
+        f"Overread {manifest.name}: {names}" if part[1] == 1 else f"Overread {manifest.name}",
+        part=part[0],
+    )
     put_equipment(seg, manifest, identity)
     seg.FrameOfReferenceUID = grid.frame_of_reference_uid
     seg.PositionReferenceIndicator = grid.position_reference_indicator
@@ -42,17 +113,22 @@ def segmentation(
     seg.SegmentationType = "BINARY"
     seg.SegmentsOverlap = "YES" if found.overlap else "NO"
     seg.ContentLabel = "OVERREAD"
-    seg.ContentDescription = REMARKS[grid.spacing_kind] or clip(manifest.title)
+    seg.ContentDescription = REMARKS[grid.spacing_kind] or clip(manifest.title + which)
     seg.ContentCreatorName = None
     seg.SegmentSequence = [
         segment_item(number, structure, manifest, identity, grid.spacing_kind)
-        for number, structure in enumerate(found.found, start=1)
+        for number, structure in enumerate(structures, start=1)
     ]
     _put_references(seg, grid, case)
     _put_dimensions(seg, identity)
     seg.SharedFunctionalGroupsSequence = [_shared_groups(grid)]
-    _put_frames(seg, found, grid)
-    return seg
+    frames = tuple(
+        (place, int(index))
+        for place, number in enumerate(segments, start=1)
+        for index in np.flatnonzero(found.presence[number - 1])
+    )
+    seg.NumberOfFrames = len(frames)
+    return Seg(seg, found, grid, segments, frames)
 
 
 def _put_image(seg: Dataset, grid: Grid, source: Dataset) -> None:
@@ -129,47 +205,3 @@ def _shared_groups(grid: Grid) -> Dataset:
     shared.PlaneOrientationSequence = [orientation]
     shared.PixelMeasuresSequence = [measures]
     return shared
-
-
-def _put_frames(seg: Dataset, found: Outlines, grid: Grid) -> None:
-    used: list[tuple[int, int]] = []
-
-    def frames() -> Iterator[NDArray[np.bool_]]:
-        for number, (_, mask) in enumerate(found.masks(), start=1):
-            for index in np.flatnonzero(mask.any(axis=(1, 2))):
-                used.append((number, int(index)))
-                yield mask[index]
-
-    seg.PixelData = pack_bits(frames())
-    seg["PixelData"].VR = "OB"
-    rank = {index: place for place, index in enumerate(sorted({index for _, index in used}), start=1)}
-    seg.NumberOfFrames = len(used)
-    seg.PerFrameFunctionalGroupsSequence = [_frame_groups(number, rank[index], grid, index) for number, index in used]
-
-
-def _frame_groups(segment_number: int, place: int, grid: Grid, index: int) -> Dataset:
-    """What one frame shows, where it is and what it was made from (PS3.3 section C.7.6.16)."""
-    content = Dataset()
-    content.DimensionIndexValues = [segment_number, place]
-    position = Dataset()
-    position.ImagePositionPatient = [decimal(value) for value in grid.positions_mm[index]]
-    segment = Dataset()
-    segment.ReferencedSegmentNumber = segment_number
-    derivation = Dataset()
-    derivation.DerivationCodeSequence = [code_item(SEGMENTATION)]
-    derivation.SourceImageSequence = [_source_item(grid.frames[index])]
-    groups = Dataset()
-    groups.DerivationImageSequence = [derivation]
-    groups.FrameContentSequence = [content]
-    groups.PlanePositionSequence = [position]
-    groups.SegmentIdentificationSequence = [segment]
-    return groups
-
-
-def _source_item(frame: SourceFrame) -> Dataset:
-    item = _instance_item(frame.sop_class_uid, frame.sop_instance_uid)
-    if frame.frame_number is not None:
-        item.ReferencedFrameNumber = frame.frame_number
-    item.PurposeOfReferenceCodeSequence = [code_item(SOURCE_IMAGE)]
-    item.SpatialLocationsPreserved = "YES"
-    return item

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
+from scipy import ndimage
 
 from models.image import SpacingKind
 from models.labels import Structure
@@ -18,6 +19,9 @@ from node.store.errors import Permanent
 from workers.encode.concepts import code_item
 from workers.encode.equipment import algorithm_item
 from workers.encode.identity import ResultIdentity
+
+Box = tuple[slice, slice, slice]
+"""A part of a volume, in slices, rows and columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,35 +34,48 @@ class Outlines:
         Structures with at least one pixel; the first is segment 1.
     absent
         Structures that were looked for and are not in the image.
+    boxes
+        For each found structure the smallest box, in slices, rows and columns, that holds it.
+    presence
+        ``(structure, slice)`` boolean array: which found structure has a pixel on which slice.
     """
 
     found: tuple[Structure, ...]
     absent: tuple[Structure, ...]
+    boxes: tuple[Box, ...]
+    presence: NDArray[np.bool_]
     _masks: Mapping[str, NDArray[np.bool_]]
     _labels: LabelMap | None
 
-    def mask(self, structure: Structure) -> NDArray[np.bool_]:
-        """``(slice, row, column)`` boolean array of a found structure."""
+    def plane(self, number: int, index: int) -> NDArray[np.bool_]:
+        """``(row, column)`` boolean array of the `number`-th found structure, from 1, on one slice."""
+        key = self.found[number - 1].key
         if self._labels is None:
-            return self._masks[structure.key]
-        return np.asarray(self._labels.array == self._labels.keys.index(structure.key) + 1)
+            return np.asarray(self._masks[key][index])
+        return np.asarray(self._labels.array[index] == self._labels.keys.index(key) + 1)
 
-    def masks(self) -> Iterator[tuple[Structure, NDArray[np.bool_]]]:
-        """Each found structure with its mask; only one mask of a label map is in memory at a time."""
-        for structure in self.found:
-            yield structure, self.mask(structure)
+    def parts(self) -> Iterator[tuple[Structure, Box, NDArray[np.bool_]]]:
+        """Each found structure with its box and ``(slice, row, column)`` boolean array of what is in the box."""
+        for structure, box in zip(self.found, self.boxes, strict=True):
+            yield structure, box, _part(self._labels, self._masks, structure.key, box)
 
     @property
     def overlap(self) -> bool:
         """Whether some pixel belongs to two structures."""
         if self._labels is not None or len(self.found) < 2:
             return False
-        taken = np.zeros(self.mask(self.found[0]).shape, dtype=np.bool_)
-        for _, mask in self.masks():
-            if np.any(taken & mask):
+        taken = np.zeros(self._masks[self.found[0].key].shape, dtype=np.bool_)
+        for _, box, mask in self.parts():
+            if np.any(taken[box] & mask):
                 return True
-            taken |= mask
+            taken[box] |= mask
         return False
+
+
+def _part(labels: LabelMap | None, masks: Mapping[str, NDArray[np.bool_]], key: str, box: Box) -> NDArray[np.bool_]:
+    if labels is None:
+        return np.asarray(masks[key][box])
+    return np.asarray(labels.array[box] == labels.keys.index(key) + 1)
 
 
 def outlines(answer: Segmentation | LabelMap, manifest: Manifest, shape: tuple[int, int, int]) -> Outlines:
@@ -75,32 +92,44 @@ def outlines(answer: Segmentation | LabelMap, manifest: Manifest, shape: tuple[i
         Where the answer names a structure that the manifest does not, or is on another grid: a defect of the model.
     """
     labels = answer if isinstance(answer, LabelMap) else None
-    if isinstance(answer, LabelMap):
-        counts = np.bincount(answer.array.ravel(), minlength=len(answer.keys) + 1)
-        if len(counts) > len(answer.keys) + 1:
-            raise Permanent(f"model {manifest.name} labelled a structure {len(counts) - 1} that it does not name")
-        present = {key: int(counts[number]) > 0 for number, key in enumerate(answer.keys, start=1)}
-        shapes = {answer.array.shape}
-        masks: Mapping[str, NDArray[np.bool_]] = {}
-    else:
-        present = {key: bool(np.any(mask)) for key, mask in answer.masks.items()}
-        shapes = {mask.shape for mask in answer.masks.values()}
-        masks = answer.masks
+    masks: Mapping[str, NDArray[np.bool_]] = {} if isinstance(answer, LabelMap) else answer.masks
+    boxes = _label_boxes(answer, manifest) if isinstance(answer, LabelMap) else {key: _box(mask) for key, mask in masks.items()}
+    present = {key: box is not None for key, box in boxes.items()}
+    shapes = {answer.array.shape} if isinstance(answer, LabelMap) else {mask.shape for mask in masks.values()}
     known = {structure.key for structure in manifest.structures}
     if unknown := sorted({*present, *answer.absent} - known):
         raise Permanent(f"model {manifest.name} outlined {unknown[0]}, which its manifest does not describe")
     if shapes - {shape}:
         raise Permanent(f"model {manifest.name} answered on a grid of {shapes.pop()} for an image of {shape}")
+    found = tuple(structure for structure in manifest.structures if present.get(structure.key))
+    held = tuple(box for structure in found if (box := boxes[structure.key]) is not None)
+    presence = np.zeros((len(found), shape[0]), dtype=np.bool_)
+    for row, structure, box in zip(presence, found, held, strict=True):
+        row[box[0]] = _part(labels, masks, structure.key, box).any(axis=(1, 2))
     return Outlines(
-        found=tuple(structure for structure in manifest.structures if present.get(structure.key)),
+        found=found,
         absent=tuple(
             structure
             for structure in manifest.structures
             if present.get(structure.key) is False or (structure.key in answer.absent and not present.get(structure.key))
         ),
+        boxes=held,
+        presence=presence,
         _masks=masks,
         _labels=labels,
     )
+
+
+def _label_boxes(answer: LabelMap, manifest: Manifest) -> dict[str, Box | None]:
+    largest = int(answer.array.max(initial=0))
+    if largest > len(answer.keys):
+        raise Permanent(f"model {manifest.name} labelled a structure {largest} that it does not name")
+    return dict(zip(answer.keys, ndimage.find_objects(answer.array, len(answer.keys)), strict=True))
+
+
+def _box(mask: NDArray[np.bool_]) -> Box | None:
+    found = ndimage.find_objects(mask.view(np.uint8) if mask.dtype == np.bool_ else mask, 1)
+    return found[0] if found else None
 
 
 REMARKS: Final = {

@@ -14,6 +14,7 @@ from node.store.catalog.intake import SqlIntakeLog
 from node.store.catalog.migrate import migrate
 from node.store.catalog.outbox import SqlOutbox
 from node.store.catalog.removals import SqlRemovals
+from node.store.catalog.signals import SqlSignals
 from node.store.catalog.tables import installation
 from node.store.catalog.views import SqlViews
 from node.store.catalog.worklist import SqlWorklist
@@ -49,7 +50,6 @@ class Catalog:
         self.worklist = SqlWorklist(
             database,
             clock,
-            quiet_by_source_s={source.ae_title: source.quiet_s for source in settings.sources if source.quiet_s},
             kinds=kinds,
             job_attempts=attempts,
             requeue_after_s=min(LONGEST_REQUEUE_S, settings.limits.lease_s),
@@ -58,6 +58,7 @@ class Catalog:
         self.outbox = SqlOutbox(database, clock, spool=spool)
         self.removals = SqlRemovals(database, clock)
         self.views = SqlViews(database)
+        self.signals = SqlSignals(database, clock)
 
     def close(self) -> None:
         """Give all connections back."""

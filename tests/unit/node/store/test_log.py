@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from node.store.log import redact
@@ -20,6 +20,8 @@ from node.store.log import redact
         ("tag '0010,0030' of VR 'DA' holds '19450101'", "tag '0010,0030' of VR 'DA' holds '[redacted]'"),
         ("patient '0815', also '12.5', surname 'LI'", "patient '[redacted]', also '[redacted]', surname '[redacted]'"),
         (f"names {chr(39)}O\\'Hara \"Tim\"'", "names '[redacted]'"),
+        ("can't decode 'Yamada^Tarou', isn't text", "can't decode '[redacted]', isn't text"),
+        ("bad value 'Yamada\\' for PN", "bad value '[redacted]'"),
         ("no quotes at all", "no quotes at all"),
         ("'a' and 'b'", "'[redacted]' and '[redacted]'"),
     ],
@@ -28,6 +30,7 @@ def test_quoted_values_go_but_for_uids_tags_and_representations(text: str, expec
     assert redact(text) == expected
 
 
+@example("\x80\\")
 @given(st.text(alphabet=st.characters(exclude_characters="'\""), min_size=1).filter(lambda text: not text.isascii()))
 def test_no_quoted_text_that_is_not_ascii_stays(name: str) -> None:
     assert name not in redact(f"bad value '{name}'").replace("[redacted]", "")

@@ -25,10 +25,9 @@ from tests.unit.workers.encode.samples import (
     volume,
 )
 from workers.encode.case import Case
-from workers.encode.files import file_bytes
 from workers.encode.grid import grid_of
 from workers.encode.patient import patient_and_study
-from workers.encode.seg import segmentation
+from workers.encode.seg import segmentations
 from workers.encode.segments import outlines
 
 AXIAL = ((1, 0, 0), (0, 1, 0))
@@ -44,7 +43,8 @@ def made(image: Image, sources: list[Dataset], answer: Segmentation | LabelMap) 
     slices, rows, columns = image.array.shape[:3]
     found = outlines(answer, manifest(), (slices, rows, columns))
     case = Case(sources, patient_and_study(sources), manifest(), identity())
-    return dcmread(io.BytesIO(file_bytes(segmentation(found, grid_of(image, sources, identity()), case))))
+    (seg,) = segmentations(found, grid_of(image, sources, identity()), case)
+    return dcmread(io.BytesIO(seg.content()))
 
 
 def random_masks(shape: tuple[int, int, int], seed: int) -> dict[str, NDArray[np.bool_]]:
@@ -201,7 +201,26 @@ def test_a_long_list_of_structures_is_cut_to_what_a_series_description_holds() -
     masks = {key: np.ones((2, 3, 4), dtype=bool) for key in KEYS}
     case = Case(sources, patient_and_study(sources), model, identity())
 
-    seg = segmentation(outlines(Segmentation(masks), model, (2, 3, 4)), grid_of(image, sources, identity()), case)
+    (seg,) = segmentations(outlines(Segmentation(masks), model, (2, 3, 4)), grid_of(image, sources, identity()), case)
 
-    assert len(seg.SeriesDescription) <= 64
-    assert seg.SeriesDescription.endswith("...")
+    assert len(seg.dataset.SeriesDescription) <= 64
+    assert seg.dataset.SeriesDescription.endswith("...")
+
+
+def test_structures_that_would_make_one_object_too_large_go_into_several() -> None:
+    image = volume(affine_of(), (4, 8, 8))
+    sources = slices_of(image)
+    masks = random_masks((4, 8, 8), 1)
+    found = outlines(Segmentation(masks), manifest(), (4, 8, 8))
+    case = Case(sources, patient_and_study(sources), manifest(), identity())
+
+    parts = segmentations(found, grid_of(image, sources, identity()), case, most_bytes=8 * 8 // 8 * 7)
+
+    read = [dcmread(io.BytesIO(part.content())) for part in parts]
+    assert [[item.SegmentLabel for item in seg.SegmentSequence] for seg in read] == [["Bone", "Right lung"], ["Body"]]
+    assert [seg.InstanceNumber for seg in read] == [1, 2]
+    assert len({seg.SOPInstanceUID for seg in read}) == 2
+    assert len({(seg.SeriesInstanceUID, seg.SeriesDescription) for seg in read}) == 1
+    shown = np.concatenate([masks[key][masks[key].any(axis=(1, 2))] for key in KEYS])
+    pixels = [np.unpackbits(np.frombuffer(seg.PixelData, np.uint8), bitorder="little")[: seg.NumberOfFrames * 64] for seg in read]
+    assert np.array_equal(np.concatenate(pixels).reshape(-1, 8, 8), shown)

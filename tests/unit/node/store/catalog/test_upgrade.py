@@ -20,6 +20,7 @@ from node.store.clock import FakeClock
 from node.store.records import Arrival
 from node.store.settings import Retention, Settings
 from node.store.states import StudyState
+from tests.story import Story
 
 PLAIN = "1.2.840.10008.1.2.1"
 AT = "2026-03-04 10:00:00.000000"
@@ -94,7 +95,7 @@ def test_what_was_begun_goes_on(settings: Settings) -> None:
     clock = FakeClock(datetime(2026, 3, 5, tzinfo=UTC))
     catalog = open_catalog(settings, clock)
     try:
-        (due,) = catalog.worklist.complete(10)
+        (due,) = Story(catalog, clock).complete()
         assert due.study_uid == "1.2.9"
         assert [one.arrival.sop_instance_uid for one in catalog.worklist.instances(due.study_id)] == ["1.2.9.4.1"]
         again = Arrival(
