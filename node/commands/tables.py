@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from node.page.words import answer_in_brief, answer_in_words, deliveries_in_words
+from node.store.events import NodeEvent
 from node.store.records import StudyView
 from node.store.states import JobState, StudyState
 
@@ -66,6 +67,20 @@ def show_study(view: StudyView, console: Console | None = None) -> None:
     ):
         facts.add_row(f"[dim]{name}[/]", value)
     console.print(Group(facts, *_parts(view)))
+
+
+def show_events(found: Sequence[NodeEvent], console: Console | None = None, *, more: str = "") -> None:
+    """Print events of no study; `more` says where there are more of them."""
+    console = console or Console()
+    if not found:
+        console.print("Nothing happened that concerns no study.")
+        return
+    table = _table("Last at", "Times", "Event", "Detail", title="Events of the node")
+    for event in found:
+        table.add_row(moment(event.last_at), str(event.count), escape(event.kind), escape(event.detail))
+    console.print(table)
+    if more:
+        console.print(f"[dim]{escape(more)}[/]")
 
 
 def _parts(view: StudyView) -> list[RenderableType]:

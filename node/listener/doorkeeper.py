@@ -52,10 +52,11 @@ class Visit:
 
     def fault(self, reason: str) -> None:
         """The peer broke the rules, and the association was aborted for it."""
+        note = self._doorkeeper.rejections.note
         if self.admitted is None:
-            self._doorkeeper.rejections.note(Rejection.ASSOCIATION, f"{self._who}: {reason}; see what sends there")
+            note(Rejection.ASSOCIATION, f"{self._who} asked in a way that cannot be read ({reason}): see what sends there")
         else:
-            self._doorkeeper.rejections.note(Rejection.ABORTED, f"{self._who}: {reason}; see its log, and that of the network")
+            note(Rejection.ABORTED, f"{self._who} broke the rules ({reason}): see its log, and the network between")
 
     def end(self) -> None:
         """The connection is closed; called once, whatever happened."""

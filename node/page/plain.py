@@ -1,4 +1,4 @@
-"""A study as JSON values: what ``overread studies --json`` and ``overread study --json`` print.
+"""Studies and events as JSON values: what ``--json`` of ``overread studies``, ``study`` and ``events`` prints.
 
 The keys are stable: a key is added, never renamed or taken away (docs/operations.md lists them). Dates are ISO 8601 in UTC. UIDs,
 states, reasons and figures only: the catalog's views hold no patient data.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from node.store.events import NodeEvent
 from node.store.records import DecisionView, DeliveryView, JobView, StudyView
 from node.store.signals import SignalView
 
@@ -99,6 +100,17 @@ def decision_in_full(view: DecisionView) -> Plain:
         "route": view.decision.route,
         "reason": view.decision.reason,
         "destinations": list(view.decision.destinations),
+    }
+
+
+def event_in_full(event: NodeEvent) -> Plain:
+    """An event of no study."""
+    return {
+        "first_at": _moment(event.first_at),
+        "last_at": _moment(event.last_at),
+        "kind": event.kind,
+        "detail": event.detail,
+        "count": event.count,
     }
 
 

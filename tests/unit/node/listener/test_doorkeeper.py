@@ -95,7 +95,7 @@ def test_a_request_that_is_none_is_aborted_and_told_once(listener: Listener, int
     listener.stop(drain_s=0)
     [((kind, detail), count)] = intake.tallies.items()
     assert (kind, count) == ("association rejected", 20)
-    assert "127.0.0.1: the association request is not well formed" in detail
+    assert "127.0.0.1 asked in a way that cannot be read (the association request is not well formed)" in detail
 
 
 def test_breaking_the_rules_within_an_association_is_told(listener: Listener, intake: MemoryIntake) -> None:
@@ -106,7 +106,7 @@ def test_breaking_the_rules_within_an_association_is_told(listener: Listener, in
     assert eventually(lambda: intake.tallies)
     [(kind, detail)] = intake.tallies
     assert kind == "association aborted"
-    assert "CT_1 (127.0.0.1): a data set without its command" in detail
+    assert "CT_1 (127.0.0.1) broke the rules (a data set without its command)" in detail
 
 
 def test_a_sender_that_drips_is_not_cut(start: Start) -> None:
