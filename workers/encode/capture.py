@@ -152,7 +152,9 @@ def _capture(pixels: Pixels, shot: _Shot, frame: SourceFrame, case: Case, part: 
     put_equipment(made, manifest, identity)
     made.ConversionType = "WSD"
     made.ImageType = ["DERIVED", "SECONDARY"]
-    made.Laterality = made.PatientOrientation = None  # letters at the edges are part of the pixels
+    made.PatientOrientation = None  # letters at the edges are part of the pixels
+    stated = str(case.sources[0].get("ImageLaterality") or case.sources[0].get("Laterality") or "")
+    made.ImageLaterality = stated if stated in {"R", "L", "B"} else "U"
     made.BurnedInAnnotation = "NO"  # it names no patient
     made.RecognizableVisualFeatures = "NO"
     made.DerivationDescription = clip(f"Image {shot.index + 1} with the answer of {manifest.name} burned in", 1024)
