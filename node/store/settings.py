@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from node.store.errors import ConfigurationError
+from node.store.profiles import PROFILES, Profile, ResultKind
 from node.store.sources import Source
 
 _AE_TITLE = re.compile(r"^[\x21-\x5b\x5d-\x7e](?:[\x20-\x5b\x5d-\x7e]{0,14}[\x21-\x5b\x5d-\x7e])?$")
@@ -52,10 +53,17 @@ class Destination(Peer):
     """Where results go."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
-    kinds: tuple[Literal["seg", "measurements", "report"], ...] = ("seg", "measurements", "report")
-    """Which kinds of object it gets."""
+    profile: Profile = "standard"
+    """What sort of destination it is, which decides the kinds of object that it gets (`node.store.profiles`)."""
+    kinds: tuple[ResultKind, ...] | None = None
+    """Which kinds of object it gets; None: those of its profile."""
     calling_ae: str | None = None
     """AE title that we call it with; ours (`Settings.ae_title`) where absent."""
+
+    @property
+    def wanted(self) -> tuple[ResultKind, ...]:
+        """The kinds of object that it gets."""
+        return PROFILES[self.profile] if self.kinds is None else self.kinds
 
 
 class Route(_Table):

@@ -44,7 +44,7 @@ class Catalog:
         self.installation = _installation(database)
         """UUID of this installation, made when its catalog was."""
         spool = settings.spool.resolve()
-        kinds = {destination.name: frozenset[str](destination.kinds) for destination in settings.destinations}
+        kinds = {destination.name: frozenset[str](destination.wanted) for destination in settings.destinations}
         attempts = settings.limits.job_attempts
         self.intake = SqlIntakeLog(database, clock)
         self.worklist = SqlWorklist(
