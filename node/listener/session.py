@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -198,7 +199,7 @@ class Session:
 
     def _report(self, received: Received) -> None:
         """Tell the catalog; a repeat too, so that a row which was lost with its process comes back."""
-        arrival = received.arrival
+        arrival = dataclasses.replace(received.arrival, fresh=received.new)
         self._ledger.arrived(arrival)
         if received.new and arrival.version > 1:
             detail = f"{arrival.sop_instance_uid} came again with other content: kept as version {arrival.version}"

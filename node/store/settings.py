@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from node.store.errors import ConfigurationError
+from node.store.profiles import PROFILES, Profile, ResultKind
 from node.store.sources import Source
 
 _AE_TITLE = re.compile(r"^[\x21-\x5b\x5d-\x7e](?:[\x20-\x5b\x5d-\x7e]{0,14}[\x21-\x5b\x5d-\x7e])?$")
@@ -75,10 +76,17 @@ class Destination(Peer):
     """Where results go."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
-    kinds: tuple[Literal["seg", "measurements", "report"], ...] = ("seg", "measurements", "report")
-    """Which kinds of object it gets."""
+    profile: Profile = "standard"
+    """What sort of destination it is, which decides the kinds of object that it gets (`node.store.profiles`)."""
+    kinds: tuple[ResultKind, ...] | None = None
+    """Which kinds of object it gets; None: those of its profile."""
     calling_ae: str | None = None
     """AE title that we call it with; ours (`Settings.ae_title`) where absent."""
+
+    @property
+    def wanted(self) -> tuple[ResultKind, ...]:
+        """The kinds of object that it gets."""
+        return PROFILES[self.profile] if self.kinds is None else self.kinds
 
 
 class Tls(_Table):
@@ -143,6 +151,27 @@ class Limits(_Table):
     delivery_give_up_s: Positive = 7 * 86400.0
 
 
+class Retention(_Table):
+    """When files leave the spool so that its disk gets free. Off unless set: then everything is kept."""
+
+    originals_days: Positive | None = None
+    """Days after its last image, answer and delivery when the received images of a study are removed; None: never by age."""
+    keep_free_mb: Annotated[int, Field(ge=1)] | None = None
+    """Free space, MB, below which the images of the oldest delivered studies are removed; None: never for room."""
+    room_after_hours: Positive = 1.0
+    """Hours after its last image, answer and delivery before which a study is not removed for room either."""
+    failed_days: Annotated[float, Field(ge=0)] = 30.0
+    """Days for which the images of a study with a failed job or delivery are kept all the same."""
+    results_days: Positive | None = None
+    """Days after its last delivery when the result objects of a study are removed; None: never."""
+
+    @model_validator(mode="after")
+    def results_outlive_originals(self) -> Self:
+        if self.results_days is not None and self.originals_days is not None and self.results_days < self.originals_days:
+            raise ValueError("results_days must not be less than originals_days: results are kept longer than what they are of")
+        return self
+
+
 class Settings(_Table):
     """Everything that can be set; flags of the command line win over the environment, that over the file."""
 
@@ -176,6 +205,7 @@ class Settings(_Table):
     destinations: tuple[Destination, ...] = ()
     routes: tuple[Route, ...] = ()
     limits: Limits = Limits()
+    retention: Retention = Retention()
 
     _title = field_validator("ae_title")(check_ae_title)
 
@@ -193,6 +223,16 @@ class Settings(_Table):
                     raise ValueError(
                         f"route {route.name} names destination {name}, {_nearest(name, names, 'there is none of that name')}"
                     )
+        return self
+
+    @model_validator(mode="after")
+    def room_is_made_before_it_is_needed(self) -> Self:
+        wanted = self.retention.keep_free_mb
+        if wanted is not None and wanted <= self.limits.disk_reserve_mb:
+            raise ValueError(
+                f"retention.keep_free_mb must be more than limits.disk_reserve_mb ({self.limits.disk_reserve_mb}): "
+                "below the reserve images are refused"
+            )
         return self
 
     @property
