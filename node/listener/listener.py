@@ -50,7 +50,7 @@ class Listener:
         self.spool = Spool(settings.spool, settings.limits.disk_reserve_mb)
         self._ledger = Ledger(intake)
         self._socket: socket.socket | None = None
-        self._doorkeeper = Doorkeeper(settings, self._ledger.tally)
+        self._doorkeeper = Doorkeeper(settings, self._ledger.tally, has_room=self.spool.has_room)
         self._stopping = threading.Event()
 
     @property
