@@ -91,6 +91,8 @@ class Session:
             self._connection.send(self._negotiated.answer)
             how = self._serve(self._negotiated)
         except ConnectionEnded as end:
+            if end.remark:
+                self._visit.unheard(end.remark)
             if not end.silent:
                 self._log.info("connection ended", reason=str(end))
         except (ProtocolFault, NotUnderstood) as fault:
