@@ -158,7 +158,7 @@ def test_outlines_are_learned_and_lie_where_the_block_is(tmp_path: Path) -> None
     )
     out = tmp_path / "out"
     record = run(
-        "mine", folder, "--arch", "unet3d", "--width", 4, "--size", 16, "--size", 24, "--size", 24, "--epochs", 15, "--batch", 4,
+        "mine", folder, "--arch", "unet3d", "--width", 4, "--size", 16, "--size", 24, "--size", 24, "--epochs", 30, "--batch", 4,
         "--folds", 2, "--rate", "0.01", "--out", out,
     )  # fmt: skip
     assert record["cross_validation"]["tumour"]["dice"] > 0.7
