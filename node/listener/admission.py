@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -69,9 +70,14 @@ class Admission:
         Uses ``accept``, ``sources`` and ``limits``.
     counts
         What is open; of this process alone where none is given.
+    has_room
+        Whether the disk has room for more.
     """
 
-    def __init__(self, settings: Settings, counts: OpenAssociations | None = None) -> None:
+    def __init__(
+        self, settings: Settings, counts: OpenAssociations | None = None, has_room: Callable[[], bool] = lambda: True
+    ) -> None:
+        self._has_room = has_room
         self._settings = settings
         self._counts = InProcess() if counts is None else counts
         self._names = _Names()
@@ -86,6 +92,8 @@ class Admission:
             return _unlisted(caller, *found)
         else:
             key, most = f"{caller.calling_ae}@{caller.host}", limits.associations_per_source
+        if not caller.echo_only and not self._has_room():
+            return _no_room(limits.disk_reserve_mb)
         full = self._counts.enter(key, limits.associations, most)
         if full is None:
             return Admitted(key)
@@ -159,6 +167,14 @@ def _unlisted(caller: Caller, unlisted: Unlisted, near: tuple[Source, ...]) -> R
         pdu,
         f'no source lists {calling} ({host}), which called {called}: add [[sources]] with ae_title = "{calling}" if it may send, '
         "or correct the calling AE title there",
+    )
+
+
+def _no_room(reserve_mb: int) -> Rejected:
+    return Rejected(
+        rejection(_TRANSIENT, _PRESENTATION, _LOCAL_LIMIT),
+        f"less than {reserve_mb} MB are free on the disk of the spool, the reserve of this node: make room there, or set "
+        "[retention]; who was rejected will try again",
     )
 
 

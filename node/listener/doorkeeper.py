@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from pydicom.uid import UID
@@ -86,11 +86,19 @@ class Doorkeeper:
         Takes to the catalog what was turned away.
     counts
         Open associations; of this process alone where none is given.
+    has_room
+        Whether the disk has room for more.
     """
 
-    def __init__(self, settings: Settings, tally: Tally, counts: OpenAssociations | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        tally: Tally,
+        counts: OpenAssociations | None = None,
+        has_room: Callable[[], bool] = lambda: True,
+    ) -> None:
         self.rejections = Rejections(tally)
-        self._admission = Admission(settings, counts)
+        self._admission = Admission(settings, counts, has_room)
         self._lock = threading.Lock()
         self._visits: dict[Visit, None] = {}
         self._waiting: dict[Visit, None] = {}
