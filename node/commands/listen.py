@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import threading
 
@@ -38,6 +39,8 @@ def listen(
     listener = Listener(settings, catalog.intake)
     try:
         listener.start()
+        gc.collect()
+        gc.freeze()  # what was imported stays: it need not be looked through again and again
         typer.echo(f"listening on {settings.host}:{listener.port}")
         while not stopping.wait(0.5):
             pass  # in pieces: a signal that the kernel gives to another thread is handled only when this one wakes

@@ -15,6 +15,8 @@ class MemoryIntake:
     ----------
     arrivals
         Known instances by path.
+    made
+        UIDs of results of our own.
     open_associations
         By id; `ended` says how the others ended.
     log
@@ -27,7 +29,7 @@ class MemoryIntake:
         self.open_associations: dict[str, Association] = {}
         self.ended: dict[str, str] = {}
         self.events: list[tuple[str, str, str | None]] = []
-        self.own_results: set[str] = set()
+        self.made: set[str] = set()
         self.log: list[tuple[str, str]] = []
         self.batches: list[int] = []
 
@@ -62,6 +64,6 @@ class MemoryIntake:
         with self._lock:
             return frozenset(path for path, arrival in self.arrivals.items() if arrival.study_uid == study_uid)
 
-    def is_own_result(self, sop_instance_uid: str) -> bool:
+    def own_results(self, sop_instance_uids: Sequence[str]) -> frozenset[str]:
         with self._lock:
-            return sop_instance_uid in self.own_results
+            return frozenset(self.made & set(sop_instance_uids))

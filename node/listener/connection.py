@@ -9,19 +9,13 @@ import time
 from typing import Final
 
 from node import upper_layer
-from node.listener.negotiation import LONGEST_PDU
 from node.store.errors import Retryable
 
 _LONGEST_REQUEST: Final = 1 << 20
 """Bytes of an A-ASSOCIATE-RQ; 128 contexts of 45 transfer syntaxes take a quarter of it."""
 
-_LONGEST_RECEIVED: Final = 4 * LONGEST_PDU
-"""Bytes of a PDU that are taken from peers which do not keep to what was agreed."""
-
-UNRECOGNISED_PDU: Final = 1
-UNEXPECTED_PDU: Final = 2
-INVALID_PARAMETER: Final = 6
-"""Reasons of an A-ABORT by the service provider (PS3.8 section 9.3.8)."""
+_SLOWEST: Final = 1
+"""Bytes a second of a peer that is waited for; what is slower only holds an association."""
 
 
 class ConnectionEnded(Retryable):
@@ -30,14 +24,6 @@ class ConnectionEnded(Retryable):
     def __init__(self, reason: str, *, silent: bool = False) -> None:
         super().__init__(reason)
         self.silent = silent
-
-
-class ProtocolFault(Retryable):
-    """The peer broke the rules of the upper layer; answered with an A-ABORT of that reason."""
-
-    def __init__(self, message: str, reason: int = UNEXPECTED_PDU) -> None:
-        super().__init__(message)
-        self.reason = reason
 
 
 class Connection:
@@ -52,7 +38,7 @@ class Connection:
     def __init__(self, accepted: socket.socket, idle_s: float) -> None:
         self._socket = accepted
         self._idle_s = idle_s
-        self._buffer = bytearray(LONGEST_PDU)
+        self._window_ends, self._in_window = time.monotonic() + idle_s, 0
         accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         accepted.settimeout(idle_s)
 
@@ -72,29 +58,37 @@ class Connection:
             raise ConnectionEnded("not an association request", silent=True)
         body = bytearray(length)
         self._fill(memoryview(body), silent=True)
-        self._socket.settimeout(self._idle_s)
+        self._wait_in_the_system()
         return bytes(head + body)
 
-    def next_pdu(self) -> tuple[int, memoryview]:
-        """Type and content of the next PDU; the content is valid until the next call.
+    def _wait_in_the_system(self) -> None:
+        """From now on every wait ends after the idle time; a plain socket leaves that to the system: one call less a read."""
+        if type(self._socket) is not socket.socket:
+            self._socket.settimeout(self._idle_s)
+            return
+        self._socket.settimeout(None)
+        limit = struct.pack("ll", int(self._idle_s), int(self._idle_s % 1 * 1_000_000))
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+
+    def receive(self, buffer: memoryview, *, underway: bool) -> int:
+        """Fill the start of `buffer` with what has come; see `node.listener.inflow.Receive`.
 
         Raises
         ------
         ConnectionEnded
-            Where none comes.
-        ProtocolFault
-            Where it is longer than anybody needs.
+            Where nothing comes, or so little that the peer only keeps the association occupied.
         """
-        head = bytearray(6)
-        self._fill(memoryview(head))
-        kind, _, length = struct.unpack(">BBL", head)
-        if length > _LONGEST_RECEIVED:
-            raise ProtocolFault(f"a PDU of {length} bytes, {LONGEST_PDU} were agreed", INVALID_PARAMETER)
-        if length > len(self._buffer):
-            self._buffer = bytearray(length)
-        body = memoryview(self._buffer)[:length]
-        self._fill(body)
-        return kind, body
+        received = self._receive(buffer, silent=False)
+        now = time.monotonic()
+        if not underway:
+            self._window_ends, self._in_window = now + self._idle_s, 0
+        self._in_window += received
+        if now > self._window_ends:
+            if self._in_window < self._idle_s * _SLOWEST:
+                raise ConnectionEnded("the peer was too slow")
+            self._window_ends, self._in_window = now + self._idle_s, 0
+        return received
 
     def send(self, pdu: bytes) -> None:
         """Send a PDU.
@@ -143,14 +137,17 @@ class Connection:
         deadline = time.monotonic() + 2 * self._idle_s
         position = 0
         while position < len(view):
-            try:
-                received = self._socket.recv_into(view[position:])
-            except TimeoutError as late:
-                raise ConnectionEnded("the peer was idle too long", silent=silent) from late
-            except OSError as gone:
-                raise ConnectionEnded("the connection broke", silent=silent) from gone
-            if not received:
-                raise ConnectionEnded("the peer closed the connection", silent=silent)
-            position += received
+            position += self._receive(view[position:], silent=silent)
             if time.monotonic() > deadline:
                 raise ConnectionEnded("the peer was too slow", silent=silent)
+
+    def _receive(self, view: memoryview, *, silent: bool) -> int:
+        try:
+            received = self._socket.recv_into(view)
+        except (TimeoutError, BlockingIOError) as late:
+            raise ConnectionEnded("the peer was idle too long", silent=silent) from late
+        except OSError as gone:
+            raise ConnectionEnded("the connection broke", silent=silent) from gone
+        if not received:
+            raise ConnectionEnded("the peer closed the connection", silent=silent)
+        return received

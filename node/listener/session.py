@@ -11,10 +11,11 @@ from typing import Final
 from node import command_set, upper_layer
 from node.command_set import Command
 from node.listener import status
-from node.listener.connection import INVALID_PARAMETER, UNRECOGNISED_PDU, Connection, ConnectionEnded, ProtocolFault
+from node.listener.connection import Connection, ConnectionEnded
 from node.listener.incoming import Incoming, Received, Sender
+from node.listener.inflow import INVALID_PARAMETER, Inflow, ProtocolFault
 from node.listener.ledger import Ledger
-from node.listener.negotiation import Negotiated, negotiate
+from node.listener.negotiation import LONGEST_PDU, Negotiated, negotiate
 from node.store.errors import NotUnderstood, OverreadError
 from node.store.log import get_logger
 from node.store.records import Association
@@ -28,6 +29,8 @@ REJECTED_FULL: Final = bytes((upper_layer.A_ASSOCIATE_RJ, 0, 0, 0, 0, 4, 0, 2, 3
 _REQUEST_S: Final = 30.0
 """Seconds that a new connection has for its association request (the ARTIM timer of PS3.8 section 9.1.5)."""
 _CLOSE_S: Final = 5.0
+_LONGEST_RECEIVED: Final = 4 * LONGEST_PDU
+"""Bytes of a PDU that are taken from peers which do not keep to what was agreed."""
 _RESPONSE: Final = 0x8000
 _CANCEL: Final = 0x0FFF
 
@@ -99,22 +102,20 @@ class Session:
     def _serve(self, negotiated: Negotiated) -> str:
         """Serve PDUs until the association is released or aborted; returns which."""
         self._sender = Sender(self._id, negotiated.calling_ae, negotiated.called_ae)
+        inflow = Inflow(self._connection.receive, _LONGEST_RECEIVED)
         while True:
-            kind, body = self._connection.next_pdu()
+            kind, context_id, control, content = inflow.next()
             if kind == upper_layer.P_DATA_TF:
-                for context_id, control, fragment in upper_layer.data_values(body):
-                    self._take(context_id, control, fragment)
+                self._take(context_id, control, content)
             elif kind == upper_layer.A_RELEASE_RQ:
                 self._connection.send(upper_layer.RELEASE_REPLY)
                 self._connection.wait_for_end(_CLOSE_S)
                 return "released"
-            elif kind == upper_layer.A_ABORT:
-                return "aborted"
             else:
-                raise ProtocolFault(f"a PDU of type {kind:02X} within an association", UNRECOGNISED_PDU)
+                return "aborted"
 
     def _take(self, context_id: int, control: int, fragment: memoryview) -> None:
-        """Take one presentation data value (PS3.8 annex E)."""
+        """Take a presentation data value, or the next piece of one (PS3.8 annex E)."""
         last = bool(control & upper_layer.LAST)
         if control & upper_layer.COMMAND:
             if self._message is not None or len(self._command) + len(fragment) > command_set.LONGEST:

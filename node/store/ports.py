@@ -47,8 +47,8 @@ class IntakeLog(Protocol):
         """Paths of the instances on record for a study; for the start-up scan."""
         ...
 
-    def is_own_result(self, sop_instance_uid: str) -> bool:
-        """Whether this installation made an object of that UID."""
+    def own_results(self, sop_instance_uids: Sequence[str]) -> frozenset[str]:
+        """Which of these this installation made."""
         ...
 
 
