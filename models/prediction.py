@@ -63,6 +63,26 @@ class Rating:
 
 
 @dataclass(frozen=True, slots=True)
+class HeatMap:
+    """Where in the image a classifier's answer for one finding comes from.
+
+    Parameters
+    ----------
+    key
+        `models.labels.Finding.key`.
+    array
+        ``(slice, row, column)`` float32 on the source grid, 0 to 1: 1 where most speaks for the finding, 0 where nothing does.
+        It says what the network looked at, not where the disease is.
+    method
+        How it was made, for the reader, e.g. "HiResCAM".
+    """
+
+    key: str
+    array: NDArray[np.float32]
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
 class Prediction:
     """All that one model says of one image.
 
@@ -75,8 +95,11 @@ class Prediction:
     notes
         Sentences for the radiologist about this very image, in English, without patient data, e.g.
         "left lung cut off at the edge".
+    heat_maps
+        At most one for each rating.
     """
 
     segmentation: Segmentation | LabelMap | None = None
     ratings: tuple[Rating, ...] = ()
     notes: tuple[str, ...] = field(default_factory=tuple)
+    heat_maps: tuple[HeatMap, ...] = ()

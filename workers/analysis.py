@@ -15,7 +15,7 @@ from node.store.errors import Permanent
 from node.store.records import Claim, Facts, ResultObject, ResultSet
 from node.store.settings import Settings
 from node.store.spool import Spool
-from workers.encode.encode import EncodedObject, encode, summary
+from workers.encode.encode import EncodedObject, encode, measure, summary
 from workers.encode.identity import ResultIdentity
 from workers.series.stack import load_stack
 
@@ -87,8 +87,9 @@ class Analyst:
         stack = load_stack(paths, facts.get("frame_numbers"))
         prediction = self._model(manifest).predict(stack.image)
         prediction = replace(prediction, notes=tuple(dict.fromkeys((*facts.get("notes", ()), *stack.notes, *prediction.notes))))
-        objects = encode(prediction, stack.image, stack.sources, manifest, identity, frames=stack.frames)
-        return objects, summary(prediction, stack.image, stack.sources, manifest)
+        measured = measure(prediction, stack.image, manifest)
+        objects = encode(prediction, stack.image, stack.sources, manifest, identity, frames=stack.frames, measured=measured)
+        return objects, summary(prediction, measured, stack.sources, manifest)
 
     def _manifest(self, claim: Claim) -> Manifest:
         manifest = self._library.get(claim.model)

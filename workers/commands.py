@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -46,6 +45,7 @@ def run(
     from rich.markup import escape
 
     from node.store.settings import load_settings
+    from node.store.summary import summary_in_words
     from workers.run import read_files
 
     settings = load_settings(config, {"data": data, "mirror": mirror})
@@ -55,17 +55,9 @@ def run(
         readings.append(reading)
         why = f" ({reading.reason})" if reading.reason else ""
         console.print(f"[bold]{reading.study_uid}[/] {escape(f'{reading.stack}: {reading.outcome}{why}')}", soft_wrap=True)
-        for line in _say(reading.summary):
+        for line in summary_in_words(reading.summary):
             console.print(f"  {escape(line)}")
         for file in reading.files:
             console.print(f"  {escape(str(file))}", style="dim", soft_wrap=True)
     if not any(reading.outcome == "read" for reading in readings) or any(reading.outcome == "failed" for reading in readings):
         raise typer.Exit(1)
-
-
-def _say(summary: dict[str, Any]) -> Iterator[str]:
-    for finding in summary.get("findings", ()):
-        yield f"{finding['name']}: {finding['verdict']}, probability {finding['probability']:.2f}"
-    for measurement in summary.get("measurements", ()):
-        yield f"{measurement['name']}: {measurement['quantity']} {measurement['value']:.4g} {measurement['unit']}"
-    yield from summary.get("notes", ())

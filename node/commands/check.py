@@ -59,6 +59,7 @@ def _look(config: Path | None, data: Path | None) -> Iterable[Checked]:
 def _parts() -> tuple[Callable[[Settings], Iterable[Checked]], ...]:
     from node.check.decoders import check_decoders
     from node.check.disk import check_disk
+    from node.check.door import check_door
     from node.check.peers import check_destinations, check_own_port
     from node.check.reading import check_models, check_rules
     from node.check.services import check_catalog, check_page, check_queue
@@ -72,6 +73,7 @@ def _parts() -> tuple[Callable[[Settings], Iterable[Checked]], ...]:
         check_catalog,
         check_queue,
         check_own_port,
+        check_door,
         check_page,
     )
 

@@ -20,6 +20,7 @@ def dispatch(config: ConfigOption = None, data: DataOption = None) -> None:
     from models.manifest import read_library
     from node.delivery.courier import Courier
     from node.dispatch.dispatcher import Dispatcher
+    from node.dispatch.judge import Judge
     from node.dispatch.queue import JobQueue
     from node.store.catalog.catalog import open_catalog
     from node.store.clock import SystemClock
@@ -34,7 +35,8 @@ def dispatch(config: ConfigOption = None, data: DataOption = None) -> None:
         signal.signal(number, lambda *_: stop.set())
     catalog = open_catalog(settings)
     with JobQueue(settings) as queue:
-        loop = Dispatcher(catalog.worklist, catalog.intake, planner, queue, quiet_s=settings.quiet_s, clock=SystemClock())
+        judge = Judge(catalog.worklist, catalog.signals, settings, SystemClock())
+        loop = Dispatcher(catalog.worklist, catalog.intake, planner, queue, judge=judge, clock=SystemClock())
         run_together([loop.run, Courier(settings, catalog).run], stop)
     catalog.close()
 

@@ -9,13 +9,11 @@ import time
 from typing import Final
 
 from node import upper_layer
+from node.listener.patience import Patience
 from node.store.errors import Retryable
 
 _LONGEST_REQUEST: Final = 1 << 20
 """Bytes of an A-ASSOCIATE-RQ; 128 contexts of 45 transfer syntaxes take a quarter of it."""
-
-_SLOWEST: Final = 1
-"""Bytes a second of a peer that is waited for; what is slower only holds an association."""
 
 
 class ConnectionEnded(Retryable):
@@ -32,32 +30,37 @@ class Connection:
     Parameters
     ----------
     idle_s
-        Longest wait for a PDU to begin, and again for it to end, in seconds.
+        Longest wait for a PDU to begin, and then for the peer to get on with it, in seconds.
     """
 
     def __init__(self, accepted: socket.socket, idle_s: float) -> None:
         self._socket = accepted
         self._idle_s = idle_s
-        self._window_ends, self._in_window = time.monotonic() + idle_s, 0
+        self._patience = Patience(idle_s)
         accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         accepted.settimeout(idle_s)
 
     def first_pdu(self, timeout_s: float) -> bytes:
         """The A-ASSOCIATE-RQ, with its header. Other PDUs and other protocols end the connection without a word.
 
+        Parameters
+        ----------
+        timeout_s
+            Until all of it must be there, in seconds (the ARTIM timer of PS3.8 section 9.1.5).
+
         Raises
         ------
         ConnectionEnded
             Where none comes.
         """
-        self._socket.settimeout(min(timeout_s, self._idle_s))
+        until = time.monotonic() + timeout_s
         head = bytearray(6)
-        self._fill(memoryview(head), silent=True)
+        self._fill(memoryview(head), within_s=timeout_s)
         kind, _, length = struct.unpack(">BBL", head)
         if kind != upper_layer.A_ASSOCIATE_RQ or length > _LONGEST_REQUEST:
             raise ConnectionEnded("not an association request", silent=True)
         body = bytearray(length)
-        self._fill(memoryview(body), silent=True)
+        self._fill(memoryview(body), within_s=until - time.monotonic())
         self._wait_in_the_system()
         return bytes(head + body)
 
@@ -77,17 +80,13 @@ class Connection:
         Raises
         ------
         ConnectionEnded
-            Where nothing comes, or so little that the peer only keeps the association occupied.
+            Where nothing comes, or too little for too long (`Patience`).
         """
         received = self._receive(buffer, silent=False)
-        now = time.monotonic()
         if not underway:
-            self._window_ends, self._in_window = now + self._idle_s, 0
-        self._in_window += received
-        if now > self._window_ends:
-            if self._in_window < self._idle_s * _SLOWEST:
-                raise ConnectionEnded("the peer was too slow")
-            self._window_ends, self._in_window = now + self._idle_s, 0
+            self._patience = Patience(self._idle_s)
+        elif not self._patience.received(received):
+            raise ConnectionEnded("the peer was too slow")
         return received
 
     def send(self, pdu: bytes) -> None:
@@ -119,6 +118,11 @@ class Connection:
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 
+    def drop(self) -> None:
+        """End from another thread a connection that has no association, without a word."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
     def wait_for_end(self, timeout_s: float) -> None:
         """Let the peer close first, as the requestor does after a release; then close."""
         with contextlib.suppress(OSError):
@@ -132,14 +136,13 @@ class Connection:
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
 
-    def _fill(self, view: memoryview, *, silent: bool = False) -> None:
-        """Fill `view`, in at most twice the idle time however the bytes drip."""
-        deadline = time.monotonic() + 2 * self._idle_s
+    def _fill(self, view: memoryview, *, within_s: float) -> None:
+        """Fill `view` within so many seconds in all. The end is silent: no association was requested yet."""
+        deadline = time.monotonic() + within_s
         position = 0
         while position < len(view):
-            position += self._receive(view[position:], silent=silent)
-            if time.monotonic() > deadline:
-                raise ConnectionEnded("the peer was too slow", silent=silent)
+            self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
+            position += self._receive(view[position:], silent=True)
 
     def _receive(self, view: memoryview, *, silent: bool) -> int:
         try:

@@ -11,6 +11,7 @@ from typing import Final
 
 from node.association import echo
 from node.listener.connection import Connection
+from node.listener.doorkeeper import Doorkeeper, Visit
 from node.listener.ledger import Ledger
 from node.listener.rescan import rescan
 from node.listener.session import Session
@@ -24,8 +25,6 @@ log = get_logger(__name__)
 
 _WAITING: Final = 128
 """Connections that the system holds until they are accepted."""
-_UNASSOCIATED: Final = 100
-"""Connections beyond the allowed associations that may be open without one, such as probes."""
 _LEDGER_S: Final = 10.0
 
 
@@ -35,7 +34,7 @@ class Listener:
     Parameters
     ----------
     settings
-        Uses ``host``, ``port`` (0: the system chooses), ``ae_title``, ``spool`` and ``limits``. Any called AE title is answered.
+        Uses ``host``, ``port`` (0: the system chooses), ``ae_title``, ``spool``, ``accept``, ``sources`` and ``limits``.
     intake
         The catalog's port.
     """
@@ -47,9 +46,7 @@ class Listener:
         self.spool = Spool(settings.spool, settings.limits.disk_reserve_mb)
         self._ledger = Ledger(intake)
         self._socket: socket.socket | None = None
-        self._lock = threading.Lock()
-        self._connections: dict[threading.Thread, Connection] = {}
-        self._associations: set[threading.Thread] = set()
+        self._doorkeeper = Doorkeeper(settings, self._ledger.tally)
         self._stopping = threading.Event()
 
     @property
@@ -62,8 +59,7 @@ class Listener:
     @property
     def open_connections(self) -> int:
         """How many connections are open, with or without an association."""
-        with self._lock:
-            return len(self._connections)
+        return len(self._doorkeeper.connections())
 
     def start(self) -> None:
         """Clean the spool, bind, serve; returns after the listener has answered a C-ECHO of its own.
@@ -92,16 +88,16 @@ class Listener:
         """Accept no more, wait at most `drain_s` seconds for open associations, abort those left, tell the catalog the rest."""
         drain_s = self._settings.limits.drain_s if drain_s is None else drain_s
         self._stopping.set()
+        self._doorkeeper.close()
         if self._socket is not None:
             with contextlib.suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
             self._socket.close()
         self._join(time.monotonic() + drain_s, associations_only=True)
-        with self._lock:
-            left = list(self._connections.values())
-        for connection in left:
+        for connection in self._doorkeeper.connections():
             connection.interrupt()
         self._join(time.monotonic() + _LEDGER_S, associations_only=False)
+        self._doorkeeper.rejections.flush()
         if not self._ledger.stop(_LEDGER_S):
             log.warning("the catalog did not take everything; the next start finds the rest in the spool")
 
@@ -142,42 +138,36 @@ class Listener:
             self._serve(accepted, str(address[0]))
 
     def _serve(self, accepted: socket.socket, peer_host: str) -> None:
-        with self._lock:
-            if len(self._connections) >= self._settings.limits.associations + _UNASSOCIATED:
-                accepted.close()
-                return
-            try:
-                connection = Connection(accepted, self._settings.limits.idle_s)
-            except OSError:
-                accepted.close()  # it went away before it was looked at
-                return
-            session = Session(
-                connection, peer_host, spool=self.spool, ledger=self._ledger, listener_id=self._id, admit=self._admit
-            )
-            thread = threading.Thread(target=self._run, args=(session,), name="association", daemon=True)
-            self._connections[thread] = connection
-        thread.start()
+        try:
+            own_host = str(accepted.getsockname()[0])
+            connection = Connection(accepted, self._settings.limits.idle_s)
+        except OSError:
+            accepted.close()  # it went away before it was looked at
+            return
+        visit = self._doorkeeper.visit(connection, peer_host, own_host)
+        session = Session(
+            visit,
+            spool=self.spool,
+            ledger=self._ledger,
+            listener_id=self._id,
+            negotiation_s=self._settings.limits.negotiation_s,
+        )
+        try:
+            threading.Thread(target=self._run, args=(session, visit), name="association", daemon=True).start()
+        except RuntimeError:  # no thread to be had
+            connection.close()
+            visit.end()
 
-    def _run(self, session: Session) -> None:
+    def _run(self, session: Session, visit: Visit) -> None:
         try:
             session.run()
         finally:
-            with self._lock:
-                self._connections.pop(threading.current_thread(), None)
-                self._associations.discard(threading.current_thread())
-
-    def _admit(self) -> bool:
-        with self._lock:
-            if self._stopping.is_set() or len(self._associations) >= self._settings.limits.associations:
-                return False
-            self._associations.add(threading.current_thread())
-            return True
+            visit.end()
 
     def _join(self, deadline: float, *, associations_only: bool) -> None:
         while time.monotonic() < deadline:
-            with self._lock:
-                if not (self._associations if associations_only else self._connections):
-                    return
+            if not self._doorkeeper.connections(associated_only=associations_only):
+                return
             time.sleep(0.02)
 
     def _rescan(self) -> None:

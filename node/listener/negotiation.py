@@ -77,6 +77,8 @@ class Negotiated:
         The A-ASSOCIATE-AC PDU.
     longest_pdu
         Bytes that the peer takes in one P-DATA-TF; 0: any.
+    refused
+        Abstract syntax and result of each context that was not accepted (PS3.8 section 9.3.3.2).
     """
 
     calling_ae: str
@@ -84,6 +86,12 @@ class Negotiated:
     contexts: Mapping[int, AcceptedContext]
     answer: bytes
     longest_pdu: int
+    refused: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def echo_only(self) -> bool:
+        """Whether nothing but Verification was proposed."""
+        return not self.refused and {context.sop_class_uid for context in self.contexts.values()} == {VERIFICATION}
 
 
 @functools.lru_cache(maxsize=1024)
@@ -133,7 +141,8 @@ def negotiate(pdu: bytes) -> Negotiated:
         for result in results
         if result.result == ACCEPTED
     }
-    return Negotiated(calling_ae, called_ae, accepted, _answer(primitive, results), longest_pdu)
+    refused = tuple((str(result.abstract_syntax or ""), result.result) for result in results if result.result != ACCEPTED)
+    return Negotiated(calling_ae, called_ae, accepted, _answer(primitive, results), longest_pdu, refused)
 
 
 def _result(proposed: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -11,7 +10,8 @@ from typing import Final
 from node import command_set, upper_layer
 from node.command_set import Command
 from node.listener import status
-from node.listener.connection import Connection, ConnectionEnded
+from node.listener.connection import ConnectionEnded
+from node.listener.doorkeeper import Visit
 from node.listener.incoming import Incoming, Received, Sender
 from node.listener.inflow import INVALID_PARAMETER, Inflow, ProtocolFault
 from node.listener.ledger import Ledger
@@ -23,11 +23,6 @@ from node.store.spool import Spool
 
 log = get_logger(__name__)
 
-REJECTED_FULL: Final = bytes((upper_layer.A_ASSOCIATE_RJ, 0, 0, 0, 0, 4, 0, 2, 3, 2))
-"""Transient, by the provider, local limit exceeded (PS3.8 section 9.3.4)."""
-
-_REQUEST_S: Final = 30.0
-"""Seconds that a new connection has for its association request (the ARTIM timer of PS3.8 section 9.1.5)."""
 _CLOSE_S: Final = 5.0
 _LONGEST_RECEIVED: Final = 4 * LONGEST_PDU
 """Bytes of a PDU that are taken from peers which do not keep to what was agreed."""
@@ -49,28 +44,30 @@ class Session:
 
     Parameters
     ----------
-    admit
-        Asked when the association is requested: False where there are too many.
+    visit
+        The connection; asked when the association is requested, and told of faults.
+    negotiation_s
+        Seconds that the connection has until its association request is there.
     """
 
     def __init__(
         self,
-        connection: Connection,
-        peer_host: str,
+        visit: Visit,
         *,
         spool: Spool,
         ledger: Ledger,
         listener_id: str,
-        admit: Callable[[], bool],
+        negotiation_s: float,
     ) -> None:
-        self._connection = connection
-        self._peer_host = peer_host
+        self._visit = visit
+        self._connection = visit.connection
+        self._peer_host = visit.host
         self._spool = spool
         self._ledger = ledger
         self._listener_id = listener_id
-        self._admit = admit
+        self._negotiation_s = negotiation_s
         self._id = str(uuid.uuid4())
-        self._log = log.bind(association_id=self._id, peer=peer_host)
+        self._log = log.bind(association_id=self._id, peer=visit.host)
         self._message: _Message | None = None
         self._command = bytearray()
         self._stored = self._refused = 0
@@ -80,11 +77,11 @@ class Session:
         """Serve until the association ends; never raises for the peer's sake."""
         how = "lost"
         try:
-            self._negotiated = negotiate(self._connection.first_pdu(_REQUEST_S))
-            if not self._admit():
-                self._connection.send(REJECTED_FULL)
+            self._negotiated = negotiate(self._connection.first_pdu(self._negotiation_s))
+            rejected = self._visit.request(self._negotiated)
+            if rejected is not None:
+                self._connection.send(rejected)
                 self._connection.wait_for_end(_CLOSE_S)
-                self._log.warning("association rejected: as many as allowed are open", calling_ae=self._negotiated.calling_ae)
                 return
             self._connection.send(self._negotiated.answer)
             how = self._serve(self._negotiated)
@@ -95,7 +92,7 @@ class Session:
             reason = fault.reason if isinstance(fault, ProtocolFault) else INVALID_PARAMETER
             self._connection.abort(reason)
             how = "aborted"
-            self._log.warning("association aborted by us", reason=str(fault))
+            self._visit.fault(str(fault))
         finally:
             self._end(how)
 

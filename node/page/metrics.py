@@ -8,7 +8,7 @@ from enum import StrEnum
 from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from node.page.health import PageCatalog
@@ -46,6 +46,12 @@ class NodeCollector(Collector):
         for destination in {one.name: None for one in self._settings.destinations} | dict.fromkeys(waiting):
             outbox.add_metric([destination], waiting.get(destination, 0))
         yield outbox
+        rejections = CounterMetricFamily(
+            "overread_rejections", "Associations, contexts and connections turned away.", labels=["kind"]
+        )
+        for kind, count in self._catalog.views.rejected().items():
+            rejections.add_metric([kind], count)
+        yield rejections
         free = shutil.disk_usage(self._settings.data).free
         yield GaugeMetricFamily("overread_disk_free_bytes", "Free space where images and results are kept.", free)
         reserve = self._settings.limits.disk_reserve_mb * 1_000_000

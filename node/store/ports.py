@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from node.store.events import NodeEvent
 from node.store.records import (
     Arrival,
     Association,
@@ -17,6 +18,7 @@ from node.store.records import (
     StoredInstance,
     StudyView,
 )
+from node.store.signals import Arrived, Receiving, Series, Signal, SignalKind
 
 
 class IntakeLog(Protocol):
@@ -43,6 +45,10 @@ class IntakeLog(Protocol):
         """Keep something that a person should see; `detail` holds no patient data."""
         ...
 
+    def tally(self, kind: str, detail: str, count: int) -> None:
+        """Keep an event of no study that may come often: the same again within an hour adds to its count."""
+        ...
+
     def known_paths(self, study_uid: str) -> frozenset[str]:
         """Paths of the instances on record for a study; for the start-up scan."""
         ...
@@ -55,8 +61,16 @@ class IntakeLog(Protocol):
 class Worklist(Protocol):
     """What the dispatcher reads and writes: complete studies become revisions with jobs."""
 
-    def complete(self, quiet_s: float) -> Sequence[DueStudy]:
-        """Studies in state receiving, quiet for `quiet_s`, that no open association has sent images of."""
+    def receiving(self) -> Sequence[Receiving]:
+        """Studies in state receiving, quiet ones first."""
+        ...
+
+    def arrived(self, study_id: int) -> Arrived:
+        """What is here of a study."""
+        ...
+
+    def waits(self, study: Receiving, evidence: str) -> None:
+        """Keep what a study waits for, where no image came since."""
         ...
 
     def instances(self, study_id: int) -> Sequence[StoredInstance]:
@@ -76,6 +90,33 @@ class Worklist(Protocol):
 
         Marks them as enqueued now, so that the next sweep leaves them alone for a while.
         """
+        ...
+
+
+class Signals(Protocol):
+    """What scanners and archives say about studies beside sending images."""
+
+    def say(self, kind: SignalKind, uid: str, source: str, status: str, by_study: Mapping[str | None, Series]) -> None:
+        """Keep a message; one of the same kind and UID about the same study takes the place of the earlier.
+
+        Under the key None: instances whose study the message does not name.
+        """
+        ...
+
+    def status(self, kind: SignalKind, uid: str) -> str | None:
+        """The status of a message; None where it was never received."""
+        ...
+
+    def change(self, kind: SignalKind, uid: str, status: str, series: Series | None) -> None:
+        """Give a message, about whatever studies it is, another status, and other instances where `series` is not None."""
+        ...
+
+    def about(self, study_uid: str) -> Sequence[Signal]:
+        """All that was said about a study, oldest first."""
+        ...
+
+    def newest(self) -> datetime | None:
+        """When anything was last said about any study."""
         ...
 
 
@@ -140,4 +181,12 @@ class Views(Protocol):
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Rows by state: ``{"studies": {...}, "jobs": {...}, "deliveries": {...}}``; for the metrics."""
+        ...
+
+    def node_events(self, since: datetime, limit: int = 100) -> Sequence[NodeEvent]:
+        """Events of no study that came since then, those that came last first: objects refused, peers turned away."""
+        ...
+
+    def rejected(self) -> dict[str, int]:
+        """How often something was turned away, by kind (`node.store.events.Rejection`); for the metrics."""
         ...

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from node.store.signals import SignalView
 from node.store.states import DeliveryState, JobState, StudyState
 
 Facts = dict[str, Any]
@@ -141,6 +143,10 @@ class DueStudy:
     """Why it counts as complete, for a person."""
     arrivals: int = 0
     """How many images have arrived, versions included; a plan made for fewer is out of date."""
+    incomplete: bool = False
+    """It is read as it stands, though something says that more is to come."""
+    notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What its results must say of that, by Series Instance UID; under the empty one for all series."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,3 +304,7 @@ class StudyView:
     decisions: tuple[DecisionView, ...] = ()
     events: tuple[tuple[datetime, str, str], ...] = ()
     """``(at, kind, detail)``, oldest first."""
+    incomplete: bool = False
+    """Its newest revision was read though something said that more was to come."""
+    signals: tuple[SignalView, ...] = ()
+    """What was said about it beside its images, oldest first."""

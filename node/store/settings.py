@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from node.store.errors import ConfigurationError
+from node.store.sources import Source
 
 _AE_TITLE = re.compile(r"^[\x21-\x5b\x5d-\x7e](?:[\x20-\x5b\x5d-\x7e]{0,14}[\x21-\x5b\x5d-\x7e])?$")
 _PEER = re.compile(r"^(?:(?P<name>[A-Za-z0-9_.-]+)=)?(?P<aet>[^@=]{1,16})@(?P<host>\[[0-9a-fA-F:]+\]|[^:@]+):(?P<port>\d{1,5})$")
@@ -57,16 +58,6 @@ class Destination(Peer):
     """AE title that we call it with; ours (`Settings.ae_title`) where absent."""
 
 
-class Source(_Table):
-    """Who may send, and how long to wait for more from it."""
-
-    ae_title: str
-    quiet_s: Positive | None = None
-    """Quiet period for studies of this calling AE title; `Settings.quiet_s` where absent."""
-
-    _title = field_validator("ae_title")(check_ae_title)
-
-
 class Route(_Table):
     """One ordered rule: which models read a stack and where the results go. The first route that matches a stack decides."""
 
@@ -91,8 +82,13 @@ class Limits(_Table):
 
     associations: Annotated[int, Field(ge=1)] = 50
     """Associations open at once; more are rejected as transient (PS3.8 section 9.3.4)."""
+    associations_per_source: Annotated[int, Field(ge=1)] | None = None
+    """Associations that one source may have open, where it has no limit of its own; peers that no source lists count by
+    calling AE title and host. None: no such limit."""
+    negotiation_s: Positive = 30.0
+    """Seconds that a new connection has until its association request is there (the ARTIM timer of PS3.8 section 9.1.5)."""
     idle_s: Positive = 60.0
-    """Seconds without a message after which an association is aborted."""
+    """Seconds without progress of the peer after which an association is aborted."""
     drain_s: Positive = 20.0
     """Seconds that SIGTERM waits for open associations and running jobs."""
     disk_reserve_mb: Annotated[int, Field(ge=0)] = 500
@@ -119,6 +115,8 @@ class Settings(_Table):
     """HOST:PORT of healthz, metrics and the page."""
     quiet_s: Positive = 10.0
     """Seconds without a new image, and with no association open that sent some, after which a study counts as complete."""
+    longest_wait_s: Positive = 3600.0
+    """Seconds after its first image after which a study is read as it stands, marked as incomplete, whatever it waits for."""
     catalog_url: str | None = None
     """SQLAlchemy URL; None: SQLite in the data folder."""
     queue_url: str | None = None
@@ -130,6 +128,8 @@ class Settings(_Table):
     """Folder laid out as HOST/PATH that stands in for the network when weights are fetched."""
     model_folders: tuple[Path, ...] = ()
     """Folders of models beside the shipped library."""
+    accept: Literal["any", "listed"] = "any"
+    """Whose associations are accepted: anybody's, or those of `sources` only."""
     sources: tuple[Source, ...] = ()
     destinations: tuple[Destination, ...] = ()
     routes: tuple[Route, ...] = ()
@@ -143,6 +143,8 @@ class Settings(_Table):
         twice = {name for name in names if names.count(name) > 1}
         if twice:
             raise ValueError(f"two destinations are named {min(twice)}")
+        if self.accept == "listed" and not self.sources:
+            raise ValueError('accept = "listed" needs sources: with none, nobody could send')
         for route in self.routes:
             for name in route.destinations or ():
                 if name not in names:

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from node.page.plain import study_in_full
+from node.page.plain import event_in_full, study_in_full
 from node.routing.facts import FACTS
 from node.routing.rules import Rule
-from node.store.settings import Destination, Limits, Route, Settings, Source
-from tests.unit.node.page.views import a_study
+from node.store.settings import Destination, Limits, Route, Settings
+from node.store.sources import Source
+from tests.unit.node.page.views import AN_EVENT, a_study
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
@@ -50,8 +51,9 @@ def test_every_key_of_the_json_is_documented() -> None:
         | set(full["deliveries"][0])
         | set(full["decisions"][0])
         | set(full["jobs"][0]["objects"][0])
+        | set(full["signals"][0])
     )
-    assert keys <= words("docs/operations.md")
+    assert keys | set(event_in_full(AN_EVENT)) <= words("docs/operations.md")
 
 
 def test_commands_in_the_readme_exist() -> None:

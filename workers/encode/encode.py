@@ -15,7 +15,7 @@ from workers.encode.case import Case
 from workers.encode.files import file_bytes
 from workers.encode.grid import grid_of
 from workers.encode.identity import Kind, ResultIdentity
-from workers.encode.measure import measures
+from workers.encode.measure import Measure, measures
 from workers.encode.measurements import findings_report, measurement_report
 from workers.encode.patient import leniently, patient_and_study
 from workers.encode.report import not_found, remarks, text_report
@@ -44,6 +44,14 @@ class EncodedObject:
     content: bytes | bytearray
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What was outlined, None where the model outlines nothing, and what was measured in it."""
+
+    found: Outlines | None
+    taken: tuple[Measure, ...]
+
+
 def encode(
     prediction: Prediction,
     image: Image,
@@ -52,6 +60,7 @@ def encode(
     identity: ResultIdentity,
     *,
     frames: Sequence[tuple[int, int]] | None = None,
+    measured: Measured | None = None,
 ) -> tuple[EncodedObject, ...]:
     """Make every result object of one answer; the same arguments give the same bytes, in any process, at any time.
 
@@ -65,6 +74,8 @@ def encode(
     frames
         For each slice: index into `sources`, and frame number (from 1) in that instance, as the stack was loaded. None: told from
         the positions.
+    measured
+        What `measure` said of this very prediction, where that is known already.
 
     Raises
     ------
@@ -75,8 +86,8 @@ def encode(
     """
     with leniently():
         case = Case(sources, patient_and_study(sources), manifest, identity)
-        found = _outlines(prediction, image, manifest)
-        taken = measures(found, image) if found else ()
+        measured = measured or measure(prediction, image, manifest)
+        found, taken = measured.found, measured.taken
         segs = segmentations(found, grid_of(image, sources, identity, frames), case) if found and found.found else ()
         documents = []
         if found and segs:
@@ -88,11 +99,11 @@ def encode(
         return (*outlined, *(_encoded(kind, dataset, file_bytes(dataset)) for kind, dataset in documents))
 
 
-def summary(prediction: Prediction, image: Image, sources: Sequence[Dataset], manifest: Manifest) -> Facts:
+def summary(prediction: Prediction, measured: Measured, sources: Sequence[Dataset], manifest: Manifest) -> Facts:
     """What a person reads in a table: `node.store.records.ResultSet.summary`, JSON values without patient data."""
     with leniently():
         subject = patient_and_study(sources)
-    found = _outlines(prediction, image, manifest)
+    found = measured.found
     notes = [not_found(found)] if found and found.absent else []
     return {
         "findings": [
@@ -105,17 +116,25 @@ def summary(prediction: Prediction, image: Image, sources: Sequence[Dataset], ma
         ],
         "measurements": [
             {"name": one.structure.name, "quantity": str(one.quantity), "value": one.value, "unit": str(one.unit)}
-            for one in (measures(found, image) if found else ())
+            for one in measured.taken
         ],
         "notes": [*notes, *remarks(prediction, subject)],
     }
 
 
-def _outlines(prediction: Prediction, image: Image, manifest: Manifest) -> Outlines | None:
+def measure(prediction: Prediction, image: Image, manifest: Manifest) -> Measured:
+    """Sort what a prediction outlines, and measure it.
+
+    Raises
+    ------
+    Permanent
+        Where prediction, image and manifest do not belong together.
+    """
     if prediction.segmentation is None:
-        return None
+        return Measured(None, ())
     slices, rows, columns = image.array.shape[:3]
-    return outlines(prediction.segmentation, manifest, (slices, rows, columns))
+    found = outlines(prediction.segmentation, manifest, (slices, rows, columns))
+    return Measured(found, measures(found, image))
 
 
 def _encoded(kind: Kind, dataset: Dataset, content: bytes | bytearray) -> EncodedObject:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from itertools import groupby
 from typing import Final
 
@@ -10,13 +11,16 @@ import sqlalchemy as sa
 
 from node.store.catalog.engine import Database
 from node.store.catalog.progress import lock_study, record
-from node.store.catalog.tables import associations, instances, result_objects, studies
+from node.store.catalog.tables import associations, events, instances, result_objects, studies
 from node.store.clock import Clock
 from node.store.records import Arrival, Association
 from node.store.states import StudyEvent, StudyState, step
 
 _BATCH: Final = 500
 """Paths compared in one statement; SQLite and PostgreSQL both bound the number of parameters."""
+
+_SAME: Final = timedelta(hours=1)
+"""Within it, the same event of no study is one event that is counted."""
 
 
 class SqlIntakeLog:
@@ -73,6 +77,20 @@ class SqlIntakeLog:
         with self._database.write() as connection:
             record(connection, self._clock.now(), kind, detail, study_uid)
 
+    def tally(self, kind: str, detail: str, count: int) -> None:
+        """Keep an event of no study that may come often: the same again within an hour adds to its count."""
+        now = self._clock.now()
+        same = sa.select(sa.func.max(events.c.id)).where(
+            events.c.study_uid.is_(None), events.c.kind == kind, events.c.at > now - _SAME, events.c.detail == detail
+        )
+        with self._database.write() as connection:
+            found = connection.execute(same).scalar()
+            if found is None:
+                connection.execute(sa.insert(events).values(at=now, kind=kind, detail=detail, times=count, last_at=now))
+            else:
+                again = sa.update(events).where(events.c.id == found)
+                connection.execute(again.values(times=events.c.times + count, last_at=now))
+
     def known_paths(self, study_uid: str) -> frozenset[str]:
         """Paths of the instances on record for a study; for the start-up scan."""
         paths = sa.select(instances.c.path).join(studies, instances.c.study_id == studies.c.id).where(studies.c.uid == study_uid)
@@ -100,6 +118,7 @@ class SqlIntakeLog:
             "last_arrival_at": first,
             "arrivals": 0,
             "evidence": "",
+            "receiving_since": self._clock.now(),
         }
         connection.execute(self._database.insert_new(studies).values(row))
         study_id = connection.execute(sa.select(studies.c.id).where(studies.c.uid == study_uid)).scalar_one()
@@ -122,6 +141,8 @@ class SqlIntakeLog:
             "last_arrival_at": max(latest.received_at, study.last_arrival_at),
             "arrivals": study.arrivals + len(new_images),
         }
+        if study.state != StudyState.RECEIVING or not study.arrivals:
+            changed |= {"receiving_since": self._clock.now(), "evidence": ""}
         connection.execute(sa.update(studies).where(studies.c.id == study_id).values(changed))
 
     @staticmethod

@@ -41,14 +41,14 @@ class RevisionWriter:
             return 0
         number: int = study.revision + 1
         row = {"study_id": study.id, "number": number, "opened_at": self._now, "evidence": due.evidence}
-        revision_id = self._insert(revisions, row)
+        revision_id = self._insert(revisions, row | {"incomplete": due.incomplete})
         for position, plan in enumerate(plans):
             self._write_stack(study, number, revision_id, position, plan)
         self._supersede_others(study, number)
         changed = {"state": step(study.state, StudyEvent.COMPLETED), "revision": number, "evidence": due.evidence}
         self._connection.execute(sa.update(studies).where(studies.c.id == study.id).values(changed))
         detail = f"revision {number}: {due.evidence}; {len(plans)} stacks, {len(set(self._jobs.values()))} jobs"
-        record(self._connection, self._now, "complete", detail, study.uid)
+        record(self._connection, self._now, "incomplete" if due.incomplete else "complete", detail, study.uid)
         finish_if_read(self._connection, study.id, self._now)
         return number
 

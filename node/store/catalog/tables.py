@@ -8,9 +8,10 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from node.store.signals import SignalKind
 from node.store.states import DeliveryState, JobState, StudyState
 
-SCHEMA: Final = "0001"
+SCHEMA: Final = "0003"
 """Newest revision in `node.store.migrations`."""
 
 
@@ -101,6 +102,7 @@ studies = sa.Table(
         "arrivals", sa.Integer, nullable=False
     ),  # images, versions included: tells a plan made before one from one made after
     sa.Column("evidence", sa.Text, nullable=False),
+    sa.Column("receiving_since", Moment),  # when the first image of the revision to come was recorded
 )
 
 instances = sa.Table(
@@ -109,7 +111,7 @@ instances = sa.Table(
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("study_id", sa.ForeignKey("studies.id"), nullable=False, index=True),
     sa.Column("series_uid", UID, nullable=False),
-    sa.Column("sop_instance_uid", UID, nullable=False),
+    sa.Column("sop_instance_uid", UID, nullable=False, index=True),
     sa.Column("sop_class_uid", UID, nullable=False),
     sa.Column("transfer_syntax_uid", UID, nullable=False),
     sa.Column("modality", sa.String(16), nullable=False),
@@ -133,6 +135,7 @@ revisions = sa.Table(
     sa.Column("number", sa.Integer, nullable=False),
     sa.Column("opened_at", Moment, nullable=False),
     sa.Column("evidence", sa.Text, nullable=False),
+    sa.Column("incomplete", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.UniqueConstraint("study_id", "number"),
 )
 
@@ -250,4 +253,29 @@ events = sa.Table(
     sa.Column("study_uid", UID, index=True),
     sa.Column("kind", sa.String(64), nullable=False),
     sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("times", sa.Integer, nullable=False, server_default="1"),  # how often it came within an hour
+    sa.Column("last_at", Moment),
+    sa.Index("ix_events_kind_at", "kind", "at"),
+)
+
+signals = sa.Table(
+    "signals",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("study_uid", UID, index=True),  # no foreign key: scanners speak of studies before they send them; null: not said
+    sa.Column("kind", Word(SignalKind), nullable=False),
+    sa.Column("uid", sa.String(128), nullable=False),
+    sa.Column("source", sa.String(128), nullable=False),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("at", Moment, nullable=False, index=True),
+    sa.UniqueConstraint("uid", "kind", "study_uid"),
+)
+
+signal_instances = sa.Table(
+    "signal_instances",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("signal_id", sa.ForeignKey("signals.id"), nullable=False, index=True),
+    sa.Column("series_uid", UID, nullable=False),
+    sa.Column("sop_instance_uid", UID, nullable=False, index=True),
 )

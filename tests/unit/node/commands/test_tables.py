@@ -5,7 +5,7 @@ import io
 from rich.console import Console
 
 from node.commands.tables import show_studies, show_study
-from node.store.states import JobState
+from node.store.states import JobState, StudyState
 from tests.unit.node.page.views import a_job, a_study
 
 
@@ -34,5 +34,9 @@ def test_one_study_in_full() -> None:
         "again at",
         "Right lung: volume 2310 ml",
         "Events",
+        "Signals",
+        "COMPLETED",
     ):
         assert part in text
+    waiting = printed(show_study, a_study(state=StudyState.RECEIVING, evidence="waits: for more"))
+    assert "not complete yet waits: for more" in waiting

@@ -13,13 +13,13 @@ from node.store.settings import (
     Limits,
     Route,
     Settings,
-    Source,
     check_ae_title,
     dump_settings,
     load_settings,
     parse_destination,
     parse_peer,
 )
+from node.store.sources import Source
 
 
 def load(tmp_path: Path, text: str) -> Settings:
@@ -39,6 +39,9 @@ def test_the_defaults_need_no_file() -> None:
         ("[limits]\nleese_s = 3", "unknown key limits.leese_s, did you mean lease_s?"),
         ('[[destinations]]\nname="a"\nae_title="A"\nhost="h"\nprot=1', "did you mean port?"),
         ("xyzzy = 1", "unknown key xyzzy, see docs/configuration.md"),
+        ('accept = "listed"', 'accept = "listed" needs sources'),
+        ('[[sources]]\nae_title="A"\nhost=["h"]', "unknown key sources.0.host, did you mean hosts?"),
+        ('[[sources]]\nae_title="A"\nhosts=["10.0.0.300"]', "is no address"),
         ("quiet_s = -1", "quiet_s: Input should be greater than 0"),
         ("port = 70000", "port: "),
         ('ae_title = "SEVENTEEN LETTERS"', "is not an AE title"),

@@ -1,0 +1,93 @@
+"""Where a classifier's answer comes from: what each place of its last features adds to a finding, on the grid of the image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from models.runtimes.film import Letterbox
+
+Contributions = NDArray[np.float32]
+"""``(row, column)``, signed; above 0 speaks for the finding, below 0 against it."""
+
+
+def attribute(features: Tensor, head: Callable[[Tensor], Tensor]) -> Tensor:
+    """What each place of the features adds to a logit: gradient times feature, summed over channels (HiResCAM).
+
+    Unlike Grad-CAM (Selvaraju 2017) the gradient is not averaged over the film first, so a place counts by what it did for the
+    answer. With one linear layer behind the features, pooled by mean or maximum, the map and the bias add up to the logit
+    (Draelos and Carin 2020, arXiv 2011.08891, section 3); with more layers the map is an approximation.
+
+    Parameters
+    ----------
+    features
+        ``(n, channel, row, column)`` of the last layer that still has places.
+    head
+        The rest of the network: features to ``(n,)`` logits of one finding.
+
+    Returns
+    -------
+    Tensor
+        ``(n, row, column)``, without a gradient.
+    """
+    with torch.inference_mode(False), torch.enable_grad():
+        leaf = features.detach().clone().requires_grad_()
+        (slope,) = torch.autograd.grad(head(leaf).sum(), leaf)
+    return (slope * leaf.detach()).sum(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the square that a network saw lies in the image.
+
+    Parameters
+    ----------
+    box
+        How the part that was shown lies in the square.
+    rows, columns
+        First row and column of that part in the image.
+    """
+
+    box: Letterbox
+    rows: int = 0
+    columns: int = 0
+
+
+def lay_out(places: Tensor, place: Place, shape: tuple[int, int]) -> Contributions:
+    """Contributions of one square on the grid of the image.
+
+    Parameters
+    ----------
+    places
+        ``(row, column)`` of `attribute`, for the whole square.
+    shape
+        Rows and columns of the image; outside of the part that was shown the map is 0.
+    """
+    size = (place.box.size, place.box.size)
+    square = interpolate(places[None, None].float().cpu(), size=size, mode="bilinear", align_corners=False)
+    part = place.box.grow(square)[0]
+    laid = np.zeros(shape, dtype=np.float32)
+    rows, columns = part.shape
+    laid[place.rows : place.rows + rows, place.columns : place.columns + columns] = part
+    return laid
+
+
+def enlarge(contributions: Contributions, shape: tuple[int, int]) -> Contributions:
+    """A map of a reduced image on the grid of the image itself, bilinear."""
+    tensor = torch.from_numpy(np.ascontiguousarray(contributions))[None, None]
+    enlarged: Contributions = interpolate(tensor, size=shape, mode="bilinear", align_corners=False)[0, 0].numpy()
+    return enlarged
+
+
+def heat(contributions: Contributions) -> NDArray[np.float32]:
+    """What speaks for the finding, 0 to 1: the strongest place is 1, all that speaks against it is 0."""
+    positive = np.clip(contributions, 0, None)
+    most = float(positive.max())
+    scaled: NDArray[np.float32] = positive / np.float32(most) if most > 0 else np.zeros_like(positive)
+    return scaled.astype(np.float32)
