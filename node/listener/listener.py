@@ -3,30 +3,56 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 import threading
 import time
-import uuid
+from dataclasses import dataclass
 from typing import Final
 
-from node.association import echo
+from node.listener import doorway
 from node.listener.connection import Connection
 from node.listener.doorkeeper import Doorkeeper, Visit
 from node.listener.ledger import Ledger
 from node.listener.rescan import rescan
 from node.listener.services.table import Services
 from node.listener.session import Session
-from node.store.errors import ConfigurationError, OverreadError, Retryable
+from node.listener.shared_associations import SharedAssociations
+from node.store.errors import ConfigurationError, OverreadError
 from node.store.log import get_logger
 from node.store.ports import IntakeLog
-from node.store.settings import Peer, Settings
+from node.store.settings import Settings
 from node.store.spool import Spool
 
 log = get_logger(__name__)
 
-_WAITING: Final = 128
-"""Connections that the system holds until they are accepted."""
 _LEDGER_S: Final = 10.0
+_SHUT: Final = frozenset({errno.EINVAL, errno.EBADF})
+"""What `accept` says of a socket that was shut, here or by another process."""
+_HOLD_BACK_S: Final = 0.02
+"""Seconds for which a process with more connections than another lets that one accept first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Of one process among several that receive (`node.listener.crew`).
+
+    Parameters
+    ----------
+    bound
+        The socket that all of them accept from.
+    listener_id
+        Of all of them.
+    counts
+        What is open in all of them.
+    number
+        Of this one, from 0.
+    """
+
+    bound: socket.socket
+    listener_id: str
+    counts: SharedAssociations
+    number: int
 
 
 class Listener:
@@ -40,17 +66,22 @@ class Listener:
         The catalog's port.
     services
         What is served beside C-ECHO and C-STORE.
+    place
+        Where it is one of several processes; what is to be done once is then done by their parent.
     """
 
-    def __init__(self, settings: Settings, intake: IntakeLog, services: Services | None = None) -> None:
+    def __init__(
+        self, settings: Settings, intake: IntakeLog, services: Services | None = None, place: Place | None = None
+    ) -> None:
         self._settings = settings
         self._intake = intake
         self._services = services
-        self._id = str(uuid.uuid4())
+        self._place = place
+        self._id = "" if place is None else place.listener_id
         self.spool = Spool(settings.spool, settings.limits.disk_reserve_mb)
         self._ledger = Ledger(intake)
-        self._socket: socket.socket | None = None
-        self._doorkeeper = Doorkeeper(settings, self._ledger.tally)
+        self._socket = None if place is None else place.bound
+        self._doorkeeper = Doorkeeper(settings, self._ledger.tally, None if place is None else place.counts)
         self._stopping = threading.Event()
 
     @property
@@ -77,16 +108,24 @@ class Listener:
         Retryable
             Where it does not answer.
         """
+        if self._place is not None:
+            self._ledger.start()
+            self._open(self._place.bound)
+            return
         removed = self.spool.clean()
         if removed:
             log.info("removed files of writers that died", files=removed)
+        self._socket = doorway.bind(self._settings.host, self._settings.port)
+        self._id = doorway.listener_id(self._settings.data, self.port)
         self._intake.listener_started(self._id)
         self._ledger.start()
-        self._socket = self._bind()
-        threading.Thread(target=self._accept, args=(self._socket,), name="listener", daemon=True).start()
+        self._open(self._socket)
         threading.Thread(target=self._rescan, name="rescan", daemon=True).start()
-        self._check()
+        doorway.check_that_it_answers(self._settings, self.port)
         log.info("listening", host=self._settings.host, port=self.port, ae_title=self._settings.ae_title)
+
+    def _open(self, bound: socket.socket) -> None:
+        threading.Thread(target=self._accept, args=(bound,), name="listener", daemon=True).start()
 
     def stop(self, drain_s: float | None = None) -> None:
         """Accept no more, wait at most `drain_s` seconds for open associations, abort those left, tell the catalog the rest."""
@@ -105,41 +144,28 @@ class Listener:
         if not self._ledger.stop(_LEDGER_S):
             log.warning("the catalog did not take everything; the next start finds the rest in the spool")
 
-    def _bind(self) -> socket.socket:
-        host, port = self._settings.host, self._settings.port
-        try:
-            family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-            bound = socket.socket(family, kind)
-            try:
-                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                bound.bind(address)
-                bound.listen(_WAITING)
-            except OSError:
-                bound.close()
-                raise
-        except OSError as fault:
-            raise ConfigurationError(
-                f"cannot listen on {host}:{port} ({fault.strerror}): choose another --port or --host"
-            ) from fault
-        return bound
-
-    def _check(self) -> None:
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(self._settings.host, self._settings.host)  # noqa: S104
-        status = echo(Peer(ae_title=self._settings.ae_title, host=host, port=self.port), self._settings.ae_title)
-        if status:
-            raise Retryable(f"the listener answers its own C-ECHO with {status:04X}")
-
     def _accept(self, bound: socket.socket) -> None:
         while not self._stopping.is_set():
+            self._hold_back()
             try:
                 accepted, address = bound.accept()
             except OSError as fault:
-                if self._stopping.is_set():
+                if self._stopping.is_set() or fault.errno in _SHUT:
                     return
                 log.warning("could not accept a connection, trying again", fault=fault.strerror)
                 self._stopping.wait(0.1)  # out of descriptors, for example
                 continue
             self._serve(accepted, str(address[0]))
+
+    def _hold_back(self) -> None:
+        """Let another process accept first that has fewer connections, if it is there to."""
+        if self._place is None:
+            return
+        counts, number = self._place.counts, self._place.number
+        counts.set_load(number, self.open_connections)
+        until = time.monotonic() + _HOLD_BACK_S
+        while counts.is_heavier(number) and time.monotonic() < until:
+            time.sleep(0.001)
 
     def _serve(self, accepted: socket.socket, peer_host: str) -> None:
         try:
@@ -168,6 +194,8 @@ class Listener:
             session.run()
         finally:
             visit.end()
+            if self._place is not None:
+                self._place.counts.set_load(self._place.number, self.open_connections)
 
     def _join(self, deadline: float, *, associations_only: bool) -> None:
         while time.monotonic() < deadline:

@@ -25,7 +25,7 @@ class IntakeLog(Protocol):
     """What the listener writes. Calls may come from many threads."""
 
     def listener_started(self, listener_id: str) -> None:
-        """Close every association that an earlier listener left open."""
+        """Close what the predecessor of this listener left open: what comes before the slash of its id is the same."""
         ...
 
     def association_opened(self, association: Association) -> None: ...

@@ -39,8 +39,17 @@ class SqlIntakeLog:
         self._clock = clock
 
     def listener_started(self, listener_id: str) -> None:
-        """Close every association that an earlier listener left open."""
-        left = sa.update(associations).where(associations.c.closed_at.is_(None), associations.c.listener_id != listener_id)
+        """Close what the predecessor of this listener left open: what comes before the slash of its id is the same.
+
+        Ids of versions that had none are closed too.
+        """
+        place = listener_id.partition("/")[0]
+        predecessor = sa.or_(
+            associations.c.listener_id.startswith(f"{place}/", autoescape=True), ~associations.c.listener_id.contains("/")
+        )
+        left = sa.update(associations).where(
+            associations.c.closed_at.is_(None), associations.c.listener_id != listener_id, predecessor
+        )
         with self._database.write() as connection:
             connection.execute(left.values(closed_at=self._clock.now(), how="lost"))
 
