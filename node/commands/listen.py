@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import signal
+from typing import TYPE_CHECKING
 
 import typer
 
 from node.commands.options import ConfigOption, DataOption, settings_from
+
+if TYPE_CHECKING:
+    from node.listener.doorway import Doors
 
 app = typer.Typer()
 
@@ -32,8 +36,15 @@ def listen(
     settings = settings_from(config, data=data, ae_title=ae_title, host=host, port=port)
     configure_logging()
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)  # what matters of it is said by our own events
-    if not crew.run(settings, lambda: bool(stopped), lambda port: typer.echo(f"listening on {settings.host}:{port}")):
+    if not crew.run(settings, lambda: bool(stopped), lambda doors: _announce(settings.host, doors)):
         typer.echo(
             "overread listen: one of its processes died, the others have ended what they had begun: start it again", err=True
         )
         raise typer.Exit(1)
+
+
+def _announce(host: str, doors: Doors) -> None:
+    if doors.plain:
+        typer.echo(f"listening on {host}:{doors.port}")
+    if doors.secured:
+        typer.echo(f"listening on {host}:{doors.tls_port} over TLS")

@@ -8,7 +8,6 @@ tells the catalog.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import gc
 import os
@@ -21,8 +20,10 @@ from typing import Final, NoReturn
 
 from node.listener import clerk, doorway
 from node.listener.clerk import RemoteIntake
+from node.listener.doorway import Doors
 from node.listener.listener import Listener, Place
 from node.listener.rescan import rescan
+from node.listener.secure import ServerTls
 from node.listener.services.table import Services
 from node.listener.shared_associations import SharedAssociations
 from node.store.catalog.catalog import Catalog, open_catalog
@@ -58,15 +59,10 @@ class Crew:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._bound: socket.socket | None = None
+        self.doors = Doors()
         self._receivers: set[int] = set()
         self._clerk = 0
         self._died = False
-
-    @property
-    def port(self) -> int:
-        """The port it listens on; known after `start`."""
-        return int(self._bound.getsockname()[1]) if self._bound else 0
 
     def start(self) -> None:
         """Open the catalog, clean the spool, bind, fork; returns after a C-ECHO of our own was answered.
@@ -83,8 +79,10 @@ class Crew:
         removed = Spool(settings.spool).clean()
         if removed:
             log.info("removed files of writers that died", files=removed)
-        self._bound = doorway.bind(settings.host, settings.port)
-        listener_id = doorway.listener_id(settings.data, self.port)
+        if settings.tls:
+            ServerTls(settings.tls)  # files that cannot be used are told now, and not by each receiver
+        self.doors = Doors.open(settings)
+        listener_id = doorway.listener_id(settings.data, self.doors)
         catalog.intake.listener_started(listener_id)
         catalog.close()  # connections do not outlive a fork; each process makes its own
         count = processes(settings)
@@ -94,13 +92,13 @@ class Crew:
         gc.freeze()  # what was imported stays: it need not be looked through again, nor copied for it
         self._clerk = self._fork(lambda: self._keep_books(catalog, lines))
         for number in range(count):
-            place = Place(self._bound, listener_id, counts, number)
+            place = Place(self.doors, listener_id, counts, number)
             self._receivers.add(self._fork(functools.partial(self._receive, catalog, lines, place)))
         for ours, theirs in lines:
             ours.close()
             theirs.close()
-        doorway.check_that_it_answers(settings, self.port)
-        log.info("listening", host=settings.host, port=self.port, ae_title=settings.ae_title, receivers=count)
+        doorway.check_that_it_answers(settings, self.doors)
+        log.info("listening", host=settings.host, ae_title=settings.ae_title, receivers=count, **self.doors.ports)
 
     def tend(self) -> bool:
         """Look after the processes; False where one has died."""
@@ -109,10 +107,7 @@ class Crew:
 
     def stop(self) -> None:
         """Accept no more, let the receivers drain, then the clerk write the rest."""
-        if self._bound is not None:
-            with contextlib.suppress(OSError):
-                self._bound.shutdown(socket.SHUT_RDWR)
-            self._bound.close()
+        self.doors.shut()
         self._signal(signal.SIGTERM)
         until = time.monotonic() + self._settings.limits.drain_s + _GRACE_S
         while (self._receivers or self._clerk) and time.monotonic() < until:
@@ -149,8 +144,7 @@ class Crew:
         """The clerk: ends when every receiver has, whatever signals come."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
-        if self._bound:
-            self._bound.close()
+        self.doors.close()
         for _, theirs in lines:
             theirs.close()
         stopping = threading.Event()
@@ -204,18 +198,18 @@ def _scan(settings: Settings, catalog: Catalog, stopping: threading.Event) -> No
         log.info("the spool held instances that the catalog did not know", instances=found)
 
 
-def run(settings: Settings, stopping: Callable[[], bool], ready: Callable[[int], None]) -> bool:
+def run(settings: Settings, stopping: Callable[[], bool], ready: Callable[[Doors], None]) -> bool:
     """Run a crew until `stopping` says so; False where one of its processes died, and the others have drained for that.
 
     Parameters
     ----------
     ready
-        Called with the port when it answers.
+        Called with what it listens on when it answers.
     """
     crew = Crew(settings)
     try:
         crew.start()
-        ready(crew.port)
+        ready(crew.doors)
         while crew.tend():
             if stopping():
                 return True

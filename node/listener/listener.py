@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import socket
 import threading
@@ -13,12 +12,14 @@ from typing import Final
 from node.listener import doorway
 from node.listener.connection import Connection
 from node.listener.doorkeeper import Doorkeeper, Visit
+from node.listener.doorway import Doors
 from node.listener.ledger import Ledger
 from node.listener.rescan import rescan
+from node.listener.secure import ServerTls
 from node.listener.services.table import Services
 from node.listener.session import Session
 from node.listener.shared_associations import SharedAssociations
-from node.store.errors import ConfigurationError, OverreadError
+from node.store.errors import OverreadError
 from node.store.log import get_logger
 from node.store.ports import IntakeLog
 from node.store.settings import Settings
@@ -39,8 +40,8 @@ class Place:
 
     Parameters
     ----------
-    bound
-        The socket that all of them accept from.
+    doors
+        The sockets that all of them accept from.
     listener_id
         Of all of them.
     counts
@@ -49,7 +50,7 @@ class Place:
         Of this one, from 0.
     """
 
-    bound: socket.socket
+    doors: Doors
     listener_id: str
     counts: SharedAssociations
     number: int
@@ -80,16 +81,20 @@ class Listener:
         self._id = "" if place is None else place.listener_id
         self.spool = Spool(settings.spool, settings.limits.disk_reserve_mb)
         self._ledger = Ledger(intake)
-        self._socket = None if place is None else place.bound
+        self._tls = ServerTls(settings.tls) if settings.tls else None
+        self._doors = Doors() if place is None else place.doors
         self._doorkeeper = Doorkeeper(settings, self._ledger.tally, None if place is None else place.counts)
         self._stopping = threading.Event()
 
     @property
     def port(self) -> int:
-        """The port it listens on; known after `start`."""
-        if self._socket is None:
-            raise ConfigurationError("the listener was not started")
-        return int(self._socket.getsockname()[1])
+        """The port it listens on for plain DICOM; known after `start`."""
+        return self._doors.port
+
+    @property
+    def tls_port(self) -> int:
+        """The port it listens on for TLS; known after `start`."""
+        return self._doors.tls_port
 
     @property
     def open_connections(self) -> int:
@@ -110,32 +115,26 @@ class Listener:
         """
         if self._place is not None:
             self._ledger.start()
-            self._open(self._place.bound)
+            self._open()
             return
         removed = self.spool.clean()
         if removed:
             log.info("removed files of writers that died", files=removed)
-        self._socket = doorway.bind(self._settings.host, self._settings.port)
-        self._id = doorway.listener_id(self._settings.data, self.port)
+        self._doors = Doors.open(self._settings)
+        self._id = doorway.listener_id(self._settings.data, self._doors)
         self._intake.listener_started(self._id)
         self._ledger.start()
-        self._open(self._socket)
+        self._open()
         threading.Thread(target=self._rescan, name="rescan", daemon=True).start()
-        doorway.check_that_it_answers(self._settings, self.port)
-        log.info("listening", host=self._settings.host, port=self.port, ae_title=self._settings.ae_title)
-
-    def _open(self, bound: socket.socket) -> None:
-        threading.Thread(target=self._accept, args=(bound,), name="listener", daemon=True).start()
+        doorway.check_that_it_answers(self._settings, self._doors)
+        log.info("listening", host=self._settings.host, ae_title=self._settings.ae_title, **self._doors.ports)
 
     def stop(self, drain_s: float | None = None) -> None:
         """Accept no more, wait at most `drain_s` seconds for open associations, abort those left, tell the catalog the rest."""
         drain_s = self._settings.limits.drain_s if drain_s is None else drain_s
         self._stopping.set()
         self._doorkeeper.close()
-        if self._socket is not None:
-            with contextlib.suppress(OSError):
-                self._socket.shutdown(socket.SHUT_RDWR)
-            self._socket.close()
+        self._doors.shut()
         self._join(time.monotonic() + drain_s, associations_only=True)
         for connection in self._doorkeeper.connections():
             connection.interrupt()
@@ -144,7 +143,13 @@ class Listener:
         if not self._ledger.stop(_LEDGER_S):
             log.warning("the catalog did not take everything; the next start finds the rest in the spool")
 
-    def _accept(self, bound: socket.socket) -> None:
+    def _open(self) -> None:
+        """Accept on threads of their own: plain DICOM, TLS, or both."""
+        for bound, tls in ((self._doors.plain, None), (self._doors.secured, self._tls)):
+            if bound is not None:
+                threading.Thread(target=self._accept, args=(bound, tls), name="listener", daemon=True).start()
+
+    def _accept(self, bound: socket.socket, tls: ServerTls | None) -> None:
         while not self._stopping.is_set():
             self._hold_back()
             try:
@@ -155,7 +160,7 @@ class Listener:
                 log.warning("could not accept a connection, trying again", fault=fault.strerror)
                 self._stopping.wait(0.1)  # out of descriptors, for example
                 continue
-            self._serve(accepted, str(address[0]))
+            self._serve(accepted, str(address[0]), tls)
 
     def _hold_back(self) -> None:
         """Let another process accept first that has fewer connections, if it is there to."""
@@ -167,8 +172,9 @@ class Listener:
         while counts.is_heavier(number) and time.monotonic() < until:
             time.sleep(0.001)
 
-    def _serve(self, accepted: socket.socket, peer_host: str) -> None:
+    def _serve(self, accepted: socket.socket, peer_host: str, tls: ServerTls | None) -> None:
         try:
+            accepted = tls.wrap(accepted) if tls else accepted
             own_host = str(accepted.getsockname()[0])
             connection = Connection(accepted, self._settings.limits.idle_s)
         except OSError:
