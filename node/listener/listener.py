@@ -83,7 +83,8 @@ class Listener:
         self._ledger = Ledger(intake)
         self._tls = ServerTls(settings.tls) if settings.tls else None
         self._doors = Doors() if place is None else place.doors
-        self._doorkeeper = Doorkeeper(settings, self._ledger.tally, None if place is None else place.counts)
+        counts = None if place is None else place.counts
+        self._doorkeeper = Doorkeeper(settings, self._ledger.tally, counts, has_room=self.spool.has_room)
         self._stopping = threading.Event()
 
     @property

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import tomllib
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -103,3 +105,10 @@ def test_files_and_functions_that_the_architecture_names_exist(document: Path) -
         source = (ROOT / path).read_text(encoding="utf-8")
         for part in filter(None, name.split(".")):
             assert re.search(rf"\b(?:def|class) {part}\b|^{part}\b", source, re.MULTILINE), f"{path} has no {part}"
+
+
+def test_the_conformance_statement_is_what_the_code_says() -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "scripts/conformance.py"), "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
