@@ -30,7 +30,12 @@ REJECTIONS: Final = (
         "calling AE title, its host or its certificate not listed among the sources",
     ),
     (_PERMANENT, _SERVICE_USER, _CALLED_AE_NOT_RECOGNISED, "the source may not call that AE title"),
-    (_TRANSIENT, _PRESENTATION, _LOCAL_LIMIT, "as many associations open as are allowed, in all or of the source"),
+    (
+        _TRANSIENT,
+        _PRESENTATION,
+        _LOCAL_LIMIT,
+        "as many associations open as are allowed, in all or of the source; or no room on the disk",
+    ),
     (_TRANSIENT, _PRESENTATION, _CONGESTION, "the node is stopping"),
 )
 """Result, source and reason of every A-ASSOCIATE-RJ that is sent, and when."""

@@ -68,7 +68,7 @@ class Visit:
 
     def unheard(self, remark: str) -> None:
         """Somebody meant to request an association and could not, for what `remark` says."""
-        self._doorkeeper.rejections.note(Rejection.CONNECTION, f"{self._who} was not understood: {remark}")
+        self._doorkeeper.rejections.note(Rejection.CONNECTION, f"{self._who} was not understood, {remark}")
 
     def end(self) -> None:
         """The connection is closed; called once, whatever happened."""

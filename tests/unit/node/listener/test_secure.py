@@ -134,7 +134,7 @@ def test_a_sender_without_one_is_told_and_so_is_the_administrator(
     assert eventually(lambda: intake.tallies)
     [(kind, detail)] = intake.tallies
     assert kind == "connection refused"
-    assert "127.0.0.1 was not understood: no TLS came about, it showed no client certificate" in detail
+    assert "127.0.0.1 was not understood, it showed no client certificate: give it one" in detail
 
 
 def test_a_sender_of_another_authority_is_not_let_in(
