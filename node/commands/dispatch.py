@@ -14,10 +14,11 @@ app = typer.Typer()
 
 @app.command()
 def dispatch(config: ConfigOption = None, data: DataOption = None) -> None:
-    """Plan studies, wake workers and deliver results, until SIGTERM."""
+    """Plan studies, wake workers, deliver results, decide and report commitments, until SIGTERM."""
     import signal
 
     from models.manifest import read_library
+    from node.commitment.clerk import Clerk
     from node.delivery.courier import Courier
     from node.dispatch.dispatcher import Dispatcher
     from node.dispatch.judge import Judge
@@ -37,7 +38,7 @@ def dispatch(config: ConfigOption = None, data: DataOption = None) -> None:
     with JobQueue(settings) as queue:
         judge = Judge(catalog.worklist, catalog.signals, settings, SystemClock())
         loop = Dispatcher(catalog.worklist, catalog.intake, planner, queue, judge=judge, clock=SystemClock())
-        run_together([loop.run, Courier(settings, catalog).run], stop)
+        run_together([loop.run, Courier(settings, catalog).run, Clerk(settings, catalog.commitments).run], stop)
     catalog.close()
 
 

@@ -36,7 +36,7 @@ def listen(
     configure_logging()
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)  # what matters of it is said by our own events
     catalog = open_catalog(settings)
-    listener = Listener(settings, catalog.intake, Services(catalog.signals))
+    listener = Listener(settings, catalog.intake, Services(catalog.signals, catalog.commitments, settings))
     try:
         listener.start()
         typer.echo(f"listening on {settings.host}:{listener.port}")

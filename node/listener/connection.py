@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import struct
 import time
@@ -101,6 +102,15 @@ class Connection:
         body = memoryview(self._buffer)[:length]
         self._fill(body)
         return kind, body
+
+    def speaks_within(self, seconds: float) -> bool:
+        """Whether the peer sends anything, its end of the connection included, within that time."""
+        pending = getattr(self._socket, "pending", None)  # what a TLS socket has read ahead
+        if pending and pending():
+            return True
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return bool(poll.poll(1000 * seconds))
 
     def send(self, pdu: bytes) -> None:
         """Send a PDU.

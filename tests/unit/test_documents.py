@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from node.page.plain import event_in_full, study_in_full
 from node.routing.facts import FACTS
 from node.routing.rules import Rule
-from node.store.settings import Destination, Limits, Route, Settings
+from node.store.settings import Archive, Destination, Limits, Route, Settings
 from node.store.sources import Source
 from tests.unit.node.page.views import AN_EVENT, a_study
 
@@ -26,9 +26,9 @@ def words(document: str) -> set[str]:
     return set(re.findall(r"`([^`\n]+)`", (ROOT / document).read_text(encoding="utf-8")))
 
 
-@pytest.mark.parametrize("table", [Settings, Source, Destination, Route, Limits])
+@pytest.mark.parametrize("table", [Settings, Source, Archive, Destination, Route, Limits])
 def test_every_setting_is_documented(table: type[BaseModel]) -> None:
-    assert set(table.model_fields) - {"sources", "destinations", "routes", "limits"} <= words("docs/configuration.md")
+    assert set(table.model_fields) - {"sources", "archives", "destinations", "routes", "limits"} <= words("docs/configuration.md")
 
 
 def test_stated_defaults_are_the_defaults() -> None:

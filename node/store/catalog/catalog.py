@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import sqlalchemy as sa
 
+from node.store.catalog.commitments import SqlCommitments
 from node.store.catalog.desk import SqlJobDesk
 from node.store.catalog.engine import Database, sqlite_url
 from node.store.catalog.intake import SqlIntakeLog
@@ -57,6 +58,7 @@ class Catalog:
         self.outbox = SqlOutbox(database, clock, spool=spool)
         self.views = SqlViews(database)
         self.signals = SqlSignals(database, clock)
+        self.commitments = SqlCommitments(database, clock)
 
     def close(self) -> None:
         """Give all connections back."""
