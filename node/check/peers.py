@@ -55,6 +55,8 @@ def _destination(destination: Destination, settings: Settings, echo: Echo) -> Ch
 
 def check_own_port(settings: Settings, echo: Echo = echo_peer) -> Iterator[Checked]:
     """See whether the DICOM port is free, or who has it."""
+    if not settings.plain:
+        return
     where = f"{settings.host}:{settings.port}"
     taken = _taken(settings.host, settings.port)
     if taken is None:

@@ -1,4 +1,4 @@
-"""``overread dispatch``: complete studies into jobs, results to their destinations."""
+"""``overread dispatch``: complete studies into jobs, results to their destinations, old files away."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ app = typer.Typer()
 
 @app.command()
 def dispatch(config: ConfigOption = None, data: DataOption = None) -> None:
-    """Plan studies, wake workers, deliver results, decide and report commitments, until SIGTERM."""
+    """Plan studies, wake workers, deliver results, answer for commitments and keep room on the disk, until SIGTERM."""
     import signal
 
     from models.manifest import read_library
@@ -23,6 +23,7 @@ def dispatch(config: ConfigOption = None, data: DataOption = None) -> None:
     from node.dispatch.dispatcher import Dispatcher
     from node.dispatch.judge import Judge
     from node.dispatch.queue import JobQueue
+    from node.retention.keeper import Keeper
     from node.store.catalog.catalog import open_catalog
     from node.store.clock import SystemClock
     from node.store.log import configure_logging
@@ -38,7 +39,8 @@ def dispatch(config: ConfigOption = None, data: DataOption = None) -> None:
     with JobQueue(settings) as queue:
         judge = Judge(catalog.worklist, catalog.signals, settings, SystemClock())
         loop = Dispatcher(catalog.worklist, catalog.intake, planner, queue, judge=judge, clock=SystemClock())
-        run_together([loop.run, Courier(settings, catalog).run, Clerk(settings, catalog.commitments).run], stop)
+        keeper, clerk = Keeper(settings, catalog, SystemClock()), Clerk(settings, catalog.commitments)
+        run_together([loop.run, Courier(settings, catalog).run, keeper.run, clerk.run], stop)
     catalog.close()
 
 

@@ -21,6 +21,13 @@ _CALLING_AE_NOT_RECOGNISED: Final = 3
 _CALLED_AE_NOT_RECOGNISED: Final = 7
 _CONGESTION: Final = 1
 _LOCAL_LIMIT: Final = 2
+REJECTIONS: Final = (
+    (_PERMANENT, _SERVICE_USER, _CALLING_AE_NOT_RECOGNISED, "calling AE title or its host not listed among the sources"),
+    (_PERMANENT, _SERVICE_USER, _CALLED_AE_NOT_RECOGNISED, "the source may not call that AE title"),
+    (_TRANSIENT, _PRESENTATION, _LOCAL_LIMIT, "as many associations open as are allowed, in all or of the source"),
+    (_TRANSIENT, _PRESENTATION, _CONGESTION, "the node is stopping"),
+)
+"""Result, source and reason of every A-ASSOCIATE-RJ that is sent, and when."""
 _NAMES_S: Final = 60.0
 """Seconds for which the addresses of a host's name are taken as they were found."""
 

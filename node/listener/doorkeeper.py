@@ -58,6 +58,10 @@ class Visit:
         else:
             note(Rejection.ABORTED, f"{self._who} broke the rules ({reason}): see its log, and the network between")
 
+    def unheard(self, remark: str) -> None:
+        """Somebody meant to request an association and could not, for what `remark` says."""
+        self._doorkeeper.rejections.note(Rejection.CONNECTION, f"{self._who} was not understood: {remark}")
+
     def end(self) -> None:
         """The connection is closed; called once, whatever happened."""
         self._doorkeeper.ended(self)

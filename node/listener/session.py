@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -93,6 +94,8 @@ class Session:
             self._connection.send(self._negotiated.answer)
             how = self._serve(self._negotiated)
         except ConnectionEnded as end:
+            if end.remark:
+                self._visit.unheard(end.remark)
             if not end.silent:
                 self._log.info("connection ended", reason=str(end))
         except (ProtocolFault, NotUnderstood) as fault:
@@ -215,7 +218,7 @@ class Session:
 
     def _report(self, received: Received) -> None:
         """Tell the catalog; a repeat too, so that a row which was lost with its process comes back."""
-        arrival = received.arrival
+        arrival = dataclasses.replace(received.arrival, fresh=received.new)
         self._ledger.arrived(arrival)
         if received.new and arrival.version > 1:
             detail = f"{arrival.sop_instance_uid} came again with other content: kept as version {arrival.version}"

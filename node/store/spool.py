@@ -16,6 +16,7 @@ import errno
 import os
 import re
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ _INSTANCE: Final = re.compile(r"(?P<sop>[0-9.]+)(?:\.v(?P<version>[0-9]+))?\.dcm
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _REMEMBERED: Final = 4096
 """Directories remembered as stable; forgetting one costs an fsync."""
+REMEMBERED_S: Final = 600.0
+"""Seconds that a directory is remembered: what removes emptied ones waits longer than this."""
 _COMPARED: Final = 1 << 20
 
 Same = Callable[[Path, Path], bool]
@@ -127,7 +130,7 @@ class Spool:
         self._above = frozenset(self.root.parents)
         self._reserve_bytes = reserve_mb * 1_000_000
         self._lock = threading.Lock()
-        self._stable: OrderedDict[Path, None] = OrderedDict()
+        self._stable: OrderedDict[Path, float] = OrderedDict()  # until when it is remembered, by the monotonic clock
         self._fresh: set[Path] = set()
         self._unstable: set[Path] = set()
         self._workshop: Workshop | None = None
@@ -243,7 +246,8 @@ class Spool:
         """Sync `folder`, and above it each directory that holds an entry not known to be stable."""
         to_sync = [folder]
         with self._lock:
-            while folder in self._fresh or not (folder in self._stable or folder in self._above):
+            now = time.monotonic()
+            while folder in self._fresh or not (self._stable.get(folder, 0.0) > now or folder in self._above):
                 folder = folder.parent
                 to_sync.append(folder)
         for each in to_sync:
@@ -251,7 +255,7 @@ class Spool:
         with self._lock:
             for each in to_sync[:-1]:
                 self._fresh.discard(each)
-                self._stable[each] = None
+                self._stable[each] = now + REMEMBERED_S
                 self._stable.move_to_end(each)
             while len(self._stable) > _REMEMBERED:
                 self._stable.popitem(last=False)

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from node.store.catalog.engine import Database
 from node.store.catalog.progress import record
-from node.store.catalog.tables import asked_commitments, associations, commitment_items, commitments, instances
+from node.store.catalog.tables import asked_commitments, associations, commitment_items, commitments, instances, studies
 from node.store.clock import Clock
 from node.store.commitment import COMMITTED, Asked, CommitmentTask, Failure, Outcome, Reference
 from node.store.states import CommitmentEvent, CommitmentState, step
@@ -184,7 +184,9 @@ class SqlCommitments:
         columns = sa.select(instances.c.sop_instance_uid, instances.c.sop_class_uid, instances.c.path)
         with self._database.read() as connection:
             for start in range(0, len(sop_instance_uids), _BATCH):
-                some = columns.where(instances.c.sop_instance_uid.in_(sop_instance_uids[start : start + _BATCH]))
+                some = columns.where(
+                    instances.c.sop_instance_uid.in_(sop_instance_uids[start : start + _BATCH]), instances.c.removal_id.is_(None)
+                )
                 for row in connection.execute(some):
                     found.setdefault(row.sop_instance_uid, []).append((row.sop_class_uid, row.path))
         return found
@@ -249,9 +251,13 @@ def _held(connection: sa.Connection, task: CommitmentTask) -> sa.Row[Any] | None
 
 
 def _on_record(connection: sa.Connection, uids: Sequence[str]) -> bool:
+    """Whether all are here and not about to be removed; their studies are held, so that no removal begins meanwhile."""
     there: set[str] = set()
     for start in range(0, len(uids), _BATCH):
-        some = sa.select(instances.c.sop_instance_uid).where(instances.c.sop_instance_uid.in_(uids[start : start + _BATCH]))
+        named = instances.c.sop_instance_uid.in_(uids[start : start + _BATCH])
+        owners = sa.select(studies.c.id).where(studies.c.id.in_(sa.select(instances.c.study_id).where(named)))
+        connection.execute(owners.order_by(studies.c.id).with_for_update()).all()
+        some = sa.select(instances.c.sop_instance_uid).where(named, instances.c.removal_id.is_(None))
         there.update(connection.execute(some).scalars())
     return there == set(uids)
 

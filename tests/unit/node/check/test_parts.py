@@ -114,7 +114,9 @@ def test_catalog_not_made_made_and_broken(tmp_path: Path) -> None:
     assert "not made yet" in only(check_catalog(settings)).says
     assert not settings.data.exists()
     settings.data.mkdir()
-    assert only(check_catalog(settings)).says == "answers, 0 studies"
+    answers, retention = check_catalog(settings)
+    assert answers.says == "answers, 0 studies"
+    assert retention.part == "retention"
     broken = settings.model_copy(update={"catalog_url": "sqlite:////proc/nowhere/catalog.sqlite"})
     assert only(check_catalog(broken)).level is Level.FAULT
 

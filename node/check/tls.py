@@ -1,0 +1,114 @@
+"""Whether the certificate for TLS can be used, and for how long: by a handshake with itself, in memory."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from node.check.peers import EVERYWHERE
+from node.check.verdict import Checked, fault, note, ok
+from node.store.errors import ConfigurationError
+from node.store.settings import Settings, Tls
+from node.tls import meaning, server_context
+
+SOON: Final = timedelta(days=30)
+
+
+def check_tls(settings: Settings) -> Iterator[Checked]:
+    """Look at certificate, key and client CA as the listener will, and at who has the port."""
+    tls = settings.tls
+    if tls is None:
+        return
+    where = f"{settings.host}:{tls.port}"
+    try:
+        context = server_context(tls)
+    except ConfigurationError as wrong:
+        yield fault("tls", where, str(wrong), "correct [tls]; docs/configuration.md says what each file must hold")
+        return
+    yield _validity(tls, context)
+    yield _port(settings.host, tls)
+
+
+def _validity(tls: Tls, context: ssl.SSLContext) -> Checked:
+    try:
+        found = presented(context, tls.certificate)
+    except ssl.SSLError as untrusted:
+        said = (meaning(untrusted) or str(untrusted)).replace("its certificate", "it").partition(":")[0]
+        return fault("tls", str(tls.certificate), said, "put a new certificate and key in place; no restart is needed")
+    ends = datetime.fromtimestamp(ssl.cert_time_to_seconds(found["notAfter"]), UTC)
+    names = ", ".join(value for _, value in found.get("subjectAltName", ())) or "no name: some senders will not trust it"
+    said = f"valid until {ends:%Y-%m-%d}, for {names}"
+    if ends - datetime.now(UTC) < SOON:
+        return note("tls", str(tls.certificate), said, "renew it; no restart is needed")
+    return ok("tls", str(tls.certificate), said)
+
+
+def presented(context: ssl.SSLContext, certificate: Path) -> dict[str, Any]:
+    """The certificate that a server shows, as `ssl.SSLSocket.getpeercert` gives it.
+
+    Raises
+    ------
+    ssl.SSLError
+        Where it is not valid now, or not for servers.
+    """
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname = False
+    client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # itself alone is trusted: who signed it is for the senders to judge
+    client.load_verify_locations(certificate)
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    asking = client.wrap_bio(to_client, to_server, server_side=False)
+    context.verify_mode = ssl.CERT_NONE
+    answering = context.wrap_bio(to_server, to_client, server_side=True)
+    for _ in range(10):  # three rounds are enough
+        for side in (asking, answering):
+            try:
+                side.do_handshake()
+            except ssl.SSLWantReadError:
+                continue
+        if asking.version():
+            found = asking.getpeercert()
+            if found:
+                return dict(found)
+    raise ssl.SSLError("no handshake came about")
+
+
+def _port(host: str, tls: Tls) -> Checked:
+    where = f"{host}:{tls.port}"
+    try:
+        socket.create_server((host, tls.port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as taken:
+        if taken.errno != errno.EADDRINUSE:
+            return fault("tls", where, f"cannot be listened on: {taken.strerror}", "choose another tls.port")
+    else:
+        return ok("tls", where, "free for DICOM over TLS")
+    if tls.client_ca is not None and tls.require_client_certificate:
+        return ok("tls", where, "is listened on; by whom is not asked, for that takes a sender's certificate")
+    if _shown("127.0.0.1" if host in EVERYWHERE else host, tls.port) == _encoded(tls.certificate):
+        return ok("tls", where, "this certificate is shown there: this node runs")
+    return fault(
+        "tls",
+        where,
+        "another program has it, or one with another certificate",
+        f"find it with: ss -ltnp 'sport = :{tls.port}', or choose another tls.port",
+    )
+
+
+def _shown(host: str, port: int) -> bytes | None:
+    anybody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    anybody.check_hostname = False
+    anybody.verify_mode = ssl.CERT_NONE  # it is compared with ours, whoever shows it
+    try:
+        with socket.create_connection((host, port), 5) as connected, anybody.wrap_socket(connected) as secured:
+            return secured.getpeercert(binary_form=True)
+    except OSError:
+        return None
+
+
+def _encoded(certificate: Path) -> bytes:
+    first, end, _ = certificate.read_text(encoding="ascii", errors="replace").partition(ssl.PEM_FOOTER)
+    return ssl.PEM_cert_to_DER_cert(first[first.index(ssl.PEM_HEADER) :] + end)
