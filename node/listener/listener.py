@@ -53,7 +53,7 @@ class Listener:
         self._tls = ServerTls(settings.tls) if settings.tls else None
         self._plain: socket.socket | None = None
         self._secured: socket.socket | None = None
-        self._doorkeeper = Doorkeeper(settings, self._ledger.tally)
+        self._doorkeeper = Doorkeeper(settings, self._ledger.tally, has_room=self.spool.has_room)
         self._stopping = threading.Event()
 
     @property
