@@ -18,7 +18,7 @@ def dispatch(config: ConfigOption = None, data: DataOption = None) -> None:
     import signal
 
     from models.manifest import read_library
-    from node.commitment.clerk import Clerk
+    from node.commitment.registrar import Registrar
     from node.delivery.courier import Courier
     from node.dispatch.dispatcher import Dispatcher
     from node.dispatch.judge import Judge
@@ -39,8 +39,8 @@ def dispatch(config: ConfigOption = None, data: DataOption = None) -> None:
     with JobQueue(settings) as queue:
         judge = Judge(catalog.worklist, catalog.signals, settings, SystemClock())
         loop = Dispatcher(catalog.worklist, catalog.intake, planner, queue, judge=judge, clock=SystemClock())
-        keeper, clerk = Keeper(settings, catalog, SystemClock()), Clerk(settings, catalog.commitments)
-        run_together([loop.run, Courier(settings, catalog).run, keeper.run, clerk.run], stop)
+        keeper, registrar = Keeper(settings, catalog, SystemClock()), Registrar(settings, catalog.commitments)
+        run_together([loop.run, Courier(settings, catalog).run, keeper.run, registrar.run], stop)
     catalog.close()
 
 

@@ -30,7 +30,7 @@ class IntakeLog(Protocol):
     """What the listener writes. Calls may come from many threads."""
 
     def listener_started(self, listener_id: str) -> None:
-        """Close every association that an earlier listener left open."""
+        """Close what the predecessor of this listener left open: what comes before the slash of its id is the same."""
         ...
 
     def association_opened(self, association: Association) -> None: ...
@@ -60,8 +60,8 @@ class IntakeLog(Protocol):
         """Paths of the instances on record for a study; for the start-up scan."""
         ...
 
-    def is_own_result(self, sop_instance_uid: str) -> bool:
-        """Whether this installation made an object of that UID."""
+    def own_results(self, sop_instance_uids: Sequence[str]) -> frozenset[str]:
+        """Which of these this installation made."""
         ...
 
 
@@ -143,14 +143,14 @@ class Commitments(Protocol):
         """Keep a request; the same one again is reported again, another one of the same UID fails as a duplicate."""
         ...
 
-    def claim(self, clerk: str, lease_s: float) -> CommitmentTask | None:
+    def claim(self, registrar: str, lease_s: float) -> CommitmentTask | None:
         """Own a request that is to be decided, or to be reported over an association of ours.
 
         The latter where the one that it came over has ended, or did not bring the report.
         """
         ...
 
-    def claim_over(self, association_id: str, clerk: str, lease_s: float) -> CommitmentTask | None:
+    def claim_over(self, association_id: str, registrar: str, lease_s: float) -> CommitmentTask | None:
         """Own a report that may go over the association that its request came over."""
         ...
 

@@ -1,4 +1,4 @@
-"""The node's DIMSE side for a test: listener with its services and the clerk, over a catalog of their own, in this process."""
+"""The node's DIMSE side for a test: listener with its services and the registrar, over a catalog of their own, in this process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from pydicom import dcmwrite
 from pydicom.dataset import Dataset, FileMetaDataset
 
-from node.commitment.clerk import Clerk
+from node.commitment.registrar import Registrar
 from node.listener.listener import Listener
 from node.listener.services.table import Services
 from node.store.catalog.catalog import Catalog, open_catalog
@@ -48,20 +48,20 @@ def limits(**changes: float) -> Limits:
 
 
 @contextmanager
-def dimse_node(folder: Path, *, clerk: bool = True, **settings: Any) -> Iterator[DimseNode]:
+def dimse_node(folder: Path, *, registrar: bool = True, **settings: Any) -> Iterator[DimseNode]:
     chosen = Settings.model_validate({"data": folder / "data", "host": "127.0.0.1", "port": 0, "limits": limits(), **settings})
     catalog = open_catalog(chosen)
     listener = Listener(chosen, catalog.intake, Services(catalog.signals, catalog.commitments, chosen))
     listener.start()
     node = DimseNode(chosen, catalog, listener)
-    thread = threading.Thread(target=Clerk(chosen, catalog.commitments, poll_s=0.05).run, args=(node.stop,))
-    if clerk:
+    thread = threading.Thread(target=Registrar(chosen, catalog.commitments, poll_s=0.05).run, args=(node.stop,))
+    if registrar:
         thread.start()
     try:
         yield node
     finally:
         node.stop.set()
-        if clerk:
+        if registrar:
             thread.join(30)
         listener.stop(drain_s=0.5)
         catalog.close()

@@ -127,7 +127,7 @@ def test_a_report_on_the_association_of_its_request(tmp_path: Path, scanner: Sca
 def test_a_report_on_a_new_association_with_reasons_for_each_failure(
     tmp_path: Path, scanner: Scanner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("node.commitment.clerk.LEDGER_LAG_S", 0.5)
+    monkeypatch.setattr("node.commitment.registrar.LEDGER_LAG_S", 0.5)
     port = scanner.listen()
     with dimse_node(tmp_path, sources=[source(port=port)]) as node:
         node.send(*files(tmp_path / "f", 1, 2, 3))
@@ -190,7 +190,7 @@ def test_requests_that_are_not_right(tmp_path: Path, scanner: Scanner) -> None:
 def test_reports_of_archives_that_were_not_asked_change_nothing(tmp_path: Path) -> None:
     """Scripted archive (pynetdicom), SCP on an association of its own."""
     archives = [Archive(name="vna", ae_title="VNA", host="127.0.0.1", port=free_port())]
-    with dimse_node(tmp_path, clerk=False, archives=archives) as node:
+    with dimse_node(tmp_path, registrar=False, archives=archives) as node:
         node.catalog.commitments.asking("1.9.1", "vna")
         statuses = []
         for title, transaction, event in (("VNA", "1.9.2", 1), ("OTHER", "1.9.1", 1), ("VNA", "1.9.1", 7), ("VNA", "1.9.1", 1)):
@@ -286,7 +286,7 @@ def test_what_an_archive_never_gets_is_reported_as_failed(tmp_path: Path, scanne
 
 @pytest.mark.peer
 def test_orthanc_asks_and_gets_its_report_on_a_new_association(tmp_path: Path) -> None:
-    with dimse_node(tmp_path / "placeholder", clerk=False) as probe:
+    with dimse_node(tmp_path / "placeholder", registrar=False) as probe:
         overread_port = probe.listener.port
     with running_orthanc(tmp_path, overread_port) as orthanc:
         sources = [source("node", orthanc.port, "ORTHANC")]
@@ -320,7 +320,7 @@ def reports_of_archives(node: DimseNode) -> int:
 
 @pytest.mark.peer
 def test_orthanc_is_the_archive_that_decides_and_reports_on_an_association_of_its_own(tmp_path: Path, scanner: Scanner) -> None:
-    with dimse_node(tmp_path / "placeholder", clerk=False) as probe:
+    with dimse_node(tmp_path / "placeholder", registrar=False) as probe:
         overread_port = probe.listener.port
     scanner_port = scanner.listen()
     with running_orthanc(tmp_path, overread_port) as orthanc:

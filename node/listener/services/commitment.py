@@ -1,7 +1,7 @@
 """Storage commitment push model (PS3.4 annex J): requests made to us, and reports on requests of ours.
 
-What is decided, and when, is the business of `node.commitment.clerk`. A report goes over the association of its request where the
-requestor keeps that open and is silent; else the clerk opens one.
+What is decided, and when, is the business of `node.commitment.registrar`. A report goes over the association of its request where
+the requestor keeps that open and is silent; else the registrar opens one.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class Reports:
     commitments
         Port of the catalog.
     lease_s
-        Seconds that the requestor has to answer one; after these the clerk brings it.
+        Seconds that the requestor has to answer one; after these the registrar brings it.
     """
 
     def __init__(self, commitments: Commitments, lease_s: float) -> None:
@@ -133,6 +133,6 @@ class Reports:
         return Report(task, report_elements(event_type), content)
 
     def answered(self, report: Report, response: Command) -> None:
-        """The requestor answered a report; what it did not take the clerk brings again."""
+        """The requestor answered a report; what it did not take the registrar brings again."""
         if response.number(command_set.STATUS) == 0:
             self._commitments.reported(report.task)

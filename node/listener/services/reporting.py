@@ -61,7 +61,7 @@ class Reporting:
                 if not self._reports.expected(self._association_id):
                     return
                 report = self._reports.next(self._association_id, self._syntax)
-            except Exception as fault:  # noqa: BLE001 - a catalog that is away must not end the association; the clerk brings the report
+            except Exception as fault:  # noqa: BLE001 - a catalog that is away must not end the association; the registrar brings the report
                 log.warning("no report over this association", association_id=self._association_id, reason=tell(fault))
                 return
             if report is not None:

@@ -97,7 +97,7 @@ class SqlCommitments:
             changed |= {"state": step(before.state, CommitmentEvent.ASK_AGAIN), "due_at": now, "attempt": 0, "ended_at": None}
         connection.execute(sa.update(commitments).where(commitments.c.id == before.id).values(changed))
 
-    def claim(self, clerk: str, lease_s: float) -> CommitmentTask | None:
+    def claim(self, registrar: str, lease_s: float) -> CommitmentTask | None:
         """Own a request that is to be decided, or to be reported over an association of ours.
 
         The latter where the one that it came over has ended, or did not bring the report.
@@ -105,16 +105,16 @@ class SqlCommitments:
         open_now = sa.select(associations.c.association_id).where(associations.c.closed_at.is_(None))
         over = sa.or_(commitments.c.association_id.not_in(open_now), commitments.c.attempt > 0)
         free = sa.or_(commitments.c.state.not_in(_REPORTS), over)
-        return self._claim(clerk, lease_s, free)
+        return self._claim(registrar, lease_s, free)
 
-    def claim_over(self, association_id: str, clerk: str, lease_s: float) -> CommitmentTask | None:
+    def claim_over(self, association_id: str, registrar: str, lease_s: float) -> CommitmentTask | None:
         """Own a report that may go over the association that its request came over."""
         mine = sa.and_(
             commitments.c.association_id == association_id,
             commitments.c.state == CommitmentState.DECIDED,
             commitments.c.attempt == 0,  # once: a peer that did not answer there is called
         )
-        return self._claim(clerk, lease_s, mine)
+        return self._claim(registrar, lease_s, mine)
 
     def unreported(self, association_id: str) -> bool:
         """Whether a request that came over an association waits for its report."""
@@ -125,7 +125,7 @@ class SqlCommitments:
         with self._database.read() as connection:
             return connection.execute(mine.limit(1)).first() is not None
 
-    def _claim(self, clerk: str, lease_s: float, which: sa.ColumnElement[bool]) -> CommitmentTask | None:
+    def _claim(self, registrar: str, lease_s: float, which: sa.ColumnElement[bool]) -> CommitmentTask | None:
         now = self._clock.now()
         expired = sa.and_(commitments.c.state.in_(_LEASED), commitments.c.lease_until < now)
         due = sa.and_(commitments.c.state.in_(_DUE), commitments.c.due_at <= now)
@@ -140,7 +140,7 @@ class SqlCommitments:
             state = step(row.state, CommitmentEvent.LEASE_EXPIRED) if row.state in _LEASED else row.state
             owned = {
                 "state": step(state, CommitmentEvent.CLAIM),
-                "clerk": clerk,
+                "registrar": registrar,
                 "attempt": row.attempt + 1,
                 "fence": row.fence + 1,
                 "lease_until": now + timedelta(seconds=lease_s),
@@ -239,7 +239,7 @@ class SqlCommitments:
 
     @staticmethod
     def _change(connection: sa.Connection, row: sa.Row[Any], event: CommitmentEvent, **values: Any) -> None:
-        values |= {"state": step(row.state, event), "clerk": None, "lease_until": None}
+        values |= {"state": step(row.state, event), "registrar": None, "lease_until": None}
         connection.execute(sa.update(commitments).where(commitments.c.id == row.id).values(values))
 
 

@@ -311,7 +311,7 @@ commitments = sa.Table(
     sa.Column("duplicate", sa.Boolean, nullable=False),  # of a transaction UID that stood for something else
     sa.Column("attempt", sa.Integer, nullable=False),
     sa.Column("fence", sa.Integer, nullable=False),
-    sa.Column("clerk", sa.String(128)),
+    sa.Column("registrar", sa.String(128)),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("asked_uid", UID, nullable=False),  # of our own request to the archive; empty where none was made
     sa.Column("created_at", Moment, nullable=False),

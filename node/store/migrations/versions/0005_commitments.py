@@ -24,7 +24,7 @@ def upgrade() -> None:
         sa.Column("duplicate", sa.Boolean(), nullable=False),
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("fence", sa.Integer(), nullable=False),
-        sa.Column("clerk", sa.String(length=128), nullable=True),
+        sa.Column("registrar", sa.String(length=128), nullable=True),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("asked_uid", sa.String(length=64), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),

@@ -132,7 +132,7 @@ def ask_to_commit(attic: Attic, policy: str, failure: int | None, transaction: s
     commitments.request(transaction, policy=policy, references=[named], **whom)
     if failure is None:
         return False
-    task = commitments.claim("clerk", LEASE_S)
+    task = commitments.claim("registrar", LEASE_S)
     assert task
     assert task.transaction_uid == transaction
     return commitments.decide(task, {named.sop_instance_uid: failure}, keep=policy == "node")
@@ -157,7 +157,7 @@ def test_what_somebody_else_has_committed_goes_and_cannot_be_committed_here_afte
     attic.days_pass(1000)
     attic.sweep()
     assert attic.files("in") == []
-    attic.catalog.commitments.claim("clerk", LEASE_S)  # the report of the first, if any
+    attic.catalog.commitments.claim("registrar", LEASE_S)  # the report of the first, if any
     assert not ask_to_commit(attic, "node", 0, "1.10")
     assert attic.catalog.commitments.here([f"{STUDY}.4.1"]) == {}
 

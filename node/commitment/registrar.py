@@ -28,7 +28,7 @@ from node.store.states import CommitmentState
 
 log = get_logger(__name__)
 
-CLERKS: Final = 4
+THREADS: Final = 4
 """Threads, so that a peer that is down does not hold up the others."""
 LEDGER_LAG_S: Final = 30.0
 """Seconds for which an instance that is not on record may still be on its way there."""
@@ -41,7 +41,7 @@ _PASSING: Final = frozenset({Failure.PROCESSING_FAILURE, Failure.NO_SUCH_INSTANC
 """Failures of an archive that may pass: what it has not yet may be on its way."""
 
 
-class Clerk:
+class Registrar:
     """Works on requests to commit until told to stop.
 
     Parameters
@@ -57,13 +57,14 @@ class Clerk:
         self._commitments = commitments
         self._clock = clock or SystemClock()
         self._poll_s = poll_s
-        self._name = f"clerk-{uuid.uuid4()}"
+        self._name = f"registrar-{uuid.uuid4()}"
         self._waits = Waits.of(settings.limits)
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set; what is on the wire then is left to its lease."""
         threads = [
-            threading.Thread(target=self._serve, args=(stop,), name=f"clerk-{number}", daemon=True) for number in range(CLERKS)
+            threading.Thread(target=self._serve, args=(stop,), name=f"registrar-{number}", daemon=True)
+            for number in range(THREADS)
         ]
         for thread in threads:
             thread.start()
