@@ -35,4 +35,5 @@ class Authority:
         made = Files(self.folder / f"{file}.pem", self.folder / f"{file}.key")
         made.certificate.write_bytes(b"".join(pem.bytes() for pem in issued.cert_chain_pems))
         issued.private_key_pem.write_to_path(str(made.key))
+        made.key.chmod(0o600)
         return made

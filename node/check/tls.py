@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +20,10 @@ SOON: Final = timedelta(days=30)
 
 
 def check_tls(settings: Settings) -> Iterator[Checked]:
-    """Look at certificate, key and client CA as the listener will, and at who has the port."""
+    """Look at certificate, key and client CA as the listener will, at who has the port, and at what destinations are shown."""
+    for destination in settings.destinations:
+        if destination.certificate and destination.key:
+            yield from _shown_to(destination.name, destination.certificate, destination.key)
     tls = settings.tls
     if tls is None:
         return
@@ -30,22 +33,38 @@ def check_tls(settings: Settings) -> Iterator[Checked]:
     except ConfigurationError as wrong:
         yield fault("tls", where, str(wrong), "correct [tls]; docs/configuration.md says what each file must hold")
         return
-    yield _validity(tls, context)
+    yield from _openness(tls.key)
+    yield _validity(tls.certificate, lambda: presented(context, tls.certificate))
     yield _port(settings.host, tls)
 
 
-def _validity(tls: Tls, context: ssl.SSLContext) -> Checked:
+def _shown_to(name: str, certificate: Path, key: Path) -> Iterator[Checked]:
     try:
-        found = presented(context, tls.certificate)
+        as_server = server_context(Tls(certificate=certificate, key=key))
+    except ConfigurationError as wrong:
+        yield fault("tls", name, str(wrong), "correct certificate and key of the destination")
+        return
+    yield from _openness(key)
+    yield _validity(certificate, lambda: presented_by_client(as_server, certificate, key))
+
+
+def _openness(key: Path) -> Iterator[Checked]:
+    if key.stat().st_mode & 0o077:
+        yield note("tls", str(key), "can be read by others than this user", f"chmod 600 {key}")
+
+
+def _validity(certificate: Path, look: Callable[[], dict[str, Any]]) -> Checked:
+    try:
+        found = look()
     except ssl.SSLError as untrusted:
         said = (meaning(untrusted) or str(untrusted)).replace("its certificate", "it").partition(":")[0]
-        return fault("tls", str(tls.certificate), said, "put a new certificate and key in place; no restart is needed")
+        return fault("tls", str(certificate), said, "put a new certificate and key in place; no restart is needed")
     ends = datetime.fromtimestamp(ssl.cert_time_to_seconds(found["notAfter"]), UTC)
-    names = ", ".join(value for _, value in found.get("subjectAltName", ())) or "no name: some senders will not trust it"
+    names = ", ".join(value for _, value in found.get("subjectAltName", ())) or "no name: some peers will not trust it"
     said = f"valid until {ends:%Y-%m-%d}, for {names}"
     if ends - datetime.now(UTC) < SOON:
-        return note("tls", str(tls.certificate), said, "renew it; no restart is needed")
-    return ok("tls", str(tls.certificate), said)
+        return note("tls", str(certificate), said, "renew it; no restart is needed")
+    return ok("tls", str(certificate), said)
 
 
 def presented(context: ssl.SSLContext, certificate: Path) -> dict[str, Any]:
@@ -58,22 +77,49 @@ def presented(context: ssl.SSLContext, certificate: Path) -> dict[str, Any]:
     """
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client.check_hostname = False
-    client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # itself alone is trusted: who signed it is for the senders to judge
-    client.load_verify_locations(certificate)
+    _trust(client, certificate)
+    context.verify_mode = ssl.CERT_NONE
+    return _meet(client, context)[0]
+
+
+def presented_by_client(context: ssl.SSLContext, certificate: Path, key: Path) -> dict[str, Any]:
+    """The certificate that a client shows to a server of `context`.
+
+    Raises
+    ------
+    ssl.SSLError
+        Where it is not valid now, or not for clients.
+    """
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname = False
+    client.verify_mode = ssl.CERT_NONE
+    client.load_cert_chain(certificate, key)
+    _trust(context, certificate)
+    context.verify_mode = ssl.CERT_REQUIRED
+    return _meet(client, context)[1]
+
+
+def _trust(context: ssl.SSLContext, certificate: Path) -> None:
+    """Trust this certificate itself: whether its authority is trusted is for the peers to judge."""
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.load_verify_locations(certificate)
+
+
+def _meet(client: ssl.SSLContext, server: ssl.SSLContext) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A handshake in memory; what each side saw of the other."""
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     asking = client.wrap_bio(to_client, to_server, server_side=False)
-    context.verify_mode = ssl.CERT_NONE
-    answering = context.wrap_bio(to_server, to_client, server_side=True)
+    answering = server.wrap_bio(to_server, to_client, server_side=True)
+    left = [asking, answering]
     for _ in range(10):  # three rounds are enough
-        for side in (asking, answering):
+        for side in list(left):
             try:
                 side.do_handshake()
             except ssl.SSLWantReadError:
                 continue
-        if asking.version():
-            found = asking.getpeercert()
-            if found:
-                return dict(found)
+            left.remove(side)
+        if not left:
+            return dict(asking.getpeercert() or {}), dict(answering.getpeercert() or {})
     raise ssl.SSLError("no handshake came about")
 
 

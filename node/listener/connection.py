@@ -12,7 +12,7 @@ from typing import Final
 from node import upper_layer
 from node.listener.negotiation import LONGEST_PDU
 from node.listener.patience import Patience
-from node.listener.secure import HandshakeFailed, say_goodbye, shake_hands, shut_down
+from node.listener.secure import HandshakeFailed, names_shown, say_goodbye, shake_hands, shut_down
 from node.store.errors import Retryable
 
 _LONGEST_REQUEST: Final = 1 << 20
@@ -116,6 +116,11 @@ class Connection:
         body = memoryview(self._buffer)[:length]
         self._fill(body)
         return kind, body
+
+    @property
+    def certificate_names(self) -> frozenset[str]:
+        """Names that the peer's certificate is for; none without TLS, and where it showed none."""
+        return names_shown(self._socket)
 
     def send(self, pdu: bytes) -> None:
         """Send a PDU.

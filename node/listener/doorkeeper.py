@@ -8,13 +8,14 @@ from typing import Final
 
 from pydicom.uid import UID
 
-from node.listener.admission import STOPPING, Admission, Admitted, Caller
+from node.listener.admission import STOPPING, Admission, Admitted
 from node.listener.connection import Connection
 from node.listener.negotiation import Negotiated
 from node.listener.open_associations import OpenAssociations
 from node.listener.rejections import Rejections, Tally
 from node.store.events import Rejection
 from node.store.settings import Settings
+from node.store.sources import Caller
 
 _UNASSOCIATED: Final = 100
 """Connections that may be open without an association, such as probes; the oldest of them makes room for the next."""
@@ -41,7 +42,14 @@ class Visit:
 
     def request(self, negotiated: Negotiated) -> bytes | None:
         """Ask for the association to begin; the A-ASSOCIATE-RJ to send where it may not, None where it may."""
-        caller = Caller(negotiated.calling_ae, negotiated.called_ae, self.host, self._own_host, negotiated.echo_only)
+        caller = Caller(
+            negotiated.calling_ae,
+            negotiated.called_ae,
+            self.host,
+            self._own_host,
+            echo_only=negotiated.echo_only,
+            certificate_names=self.connection.certificate_names,
+        )
         self._who = f"{caller.calling_ae} ({self.host})"
         decision = self._doorkeeper.admit(self, caller)
         if not isinstance(decision, Admitted):

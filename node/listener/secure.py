@@ -9,7 +9,7 @@ import ssl
 import threading
 import time
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from node import upper_layer
 from node.store.errors import ConfigurationError
@@ -131,6 +131,16 @@ def _let_read(secured: ssl.SSLSocket) -> None:
         until = time.monotonic() + _LINGER_S
         while time.monotonic() < until and socket.socket.recv(secured, 65536):
             pass
+
+
+def names_shown(either: socket.socket) -> frozenset[str]:
+    """Names of the certificate that the peer showed and that was verified: its alternative names, else its common name."""
+    shown: dict[str, Any] | None = either.getpeercert() if isinstance(either, ssl.SSLSocket) else None
+    if not shown:
+        return frozenset()
+    names = {str(value) for kind, value in shown.get("subjectAltName", ()) if kind in {"DNS", "IP Address"}}
+    common = {str(value) for part in shown.get("subject", ()) for key, value in part if key == "commonName"}
+    return frozenset(names or common)
 
 
 def shut_down(either: socket.socket) -> None:

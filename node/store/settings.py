@@ -217,6 +217,8 @@ class Settings(_Table):
             raise ValueError(f"two destinations are named {min(twice)}")
         if self.accept == "listed" and not self.sources:
             raise ValueError('accept = "listed" needs sources: with none, nobody could send')
+        if any(source.certificate for source in self.sources) and (self.tls is None or self.tls.client_ca is None):
+            raise ValueError("certificate of a source needs [tls] with client_ca: no sender shows one otherwise")
         for route in self.routes:
             for name in route.destinations or ():
                 if name not in names:

@@ -48,6 +48,23 @@ def test_one_that_has_expired_is_a_fault(authority: Authority, tmp_path: Path) -
     assert (certificate.level, certificate.says) == (Level.FAULT, "it has expired")
 
 
+def test_a_key_that_others_can_read_is_worth_a_note(authority: Authority, tmp_path: Path) -> None:
+    files = authority.issue("localhost", file="open")
+    files.key.chmod(0o644)
+    key, *_ = check_tls(settings(files, tmp_path))
+    assert (key.level, key.subject) == (Level.NOTE, str(files.key))
+    assert key.to_do == f"chmod 600 {files.key}"
+
+
+@pytest.mark.parametrize(("days", "level"), [(90, Level.OK), (5, Level.NOTE), (-1, Level.FAULT)])
+def test_what_destinations_are_shown_is_looked_at_too(authority: Authority, days: int, level: Level) -> None:
+    own = authority.issue("ai.hospital.example", file=f"own{days}", valid_days=days)
+    pacs = {"name": "pacs", "ae_title": "PACS", "host": "pacs", "port": 104, "tls": True, "ca": authority.ca}
+    shown = {"certificate": own.certificate, "key": own.key}
+    [found] = check_tls(Settings.model_validate({"destinations": [{**pacs, **shown}]}))
+    assert found.level is level, found.says
+
+
 def test_a_key_of_another_is_a_fault(authority: Authority, tmp_path: Path) -> None:
     mixed = Files(authority.issue("localhost", file="a").certificate, authority.issue("localhost", file="b").key)
     [wrong] = check_tls(settings(mixed, tmp_path))

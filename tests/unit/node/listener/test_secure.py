@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from node import upper_layer
-from node.association import Association, AssociationLost, echo
+from node.association import Association, AssociationLost, AssociationRejected, echo
 from node.doubles.intake import MemoryIntake
 from node.doubles.peer import Requestor
 from node.listener.listener import Listener
@@ -145,6 +145,24 @@ def test_a_sender_of_another_authority_is_not_let_in(
         echo(peer_of(mutual, ca=authority.ca, certificate=stranger.certificate, key=stranger.key), "CT_1")
     assert eventually(lambda: intake.tallies)
     assert "tls.client_ca" in next(iter(intake.tallies))[1]
+
+
+def test_an_ae_title_may_be_bound_to_a_certificate(
+    start: Start, authority: Authority, files: Files, sender: Files, intake: MemoryIntake
+) -> None:
+    source = {"ae_title": "CT_1", "certificate": "ct-1.hospital.example"}
+    listener = start({**table(files, client_ca=authority.ca), "accept": "listed", "sources": [source]})
+    own = {"ca": authority.ca, "certificate": sender.certificate, "key": sender.key}
+    assert echo(peer_of(listener, **own), "CT_1") == 0
+    other = authority.issue("mr-1.hospital.example", file="mr")
+    with pytest.raises(AssociationRejected, match="does not know our AE title"):
+        echo(peer_of(listener, **{**own, "certificate": other.certificate, "key": other.key}), "CT_1")
+    with pytest.raises(AssociationRejected):
+        echo(Peer(ae_title="OVERREAD", host="127.0.0.1", port=listener.port), "CT_1")
+    assert eventually(lambda: len(intake.tallies) == 2)
+    said = sorted(detail for _, detail in intake.tallies)
+    assert "must show a certificate for ct-1.hospital.example, it showed none" in said[0]
+    assert "it showed one for mr-1.hospital.example" in said[1]
 
 
 def test_a_certificate_may_be_left_out_where_it_is_not_required(start: Start, files: Files, authority: Authority) -> None:

@@ -46,6 +46,7 @@ def test_the_defaults_need_no_file() -> None:
         ('[[destinations]]\nname="a"\nae_title="A"\nhost="h"\nport=1\nca="ca.pem"', "ca needs tls = true"),
         ('[[destinations]]\nname="a"\nae_title="A"\nhost="h"\nport=1\ntls=true\nkey="k"', "certificate and key belong together"),
         ('[[destinations]]\nname="a"\nae_title="A"\nhost="h"\nport=1\ntls=true\nverify_host=false', "needs ca: anybody has"),
+        ('[[sources]]\nae_title="A"\ncertificate="ct-1"', "certificate of a source needs [tls] with client_ca"),
         ('[tls]\ncertificate="c.pem"', "tls.key: Field required"),
         ('[tls]\ncertificat="c.pem"\nkey="k.pem"', "unknown key tls.certificat, did you mean certificate?"),
         ("quiet_s = -1", "quiet_s: Input should be greater than 0"),
