@@ -104,7 +104,7 @@ def test_results_that_are_gone_are_not_sent_to_new_destinations(story: Story) ->
     (due,) = story.complete()
     story.catalog.worklist.open_revision(due, [story.plan(due, chosen("ct-tissue", "pacs", "viewer"), series=1)])
     assert [delivery.destination for delivery in story.study().deliveries] == ["pacs"]
-    assert story.catalog.intake.is_own_result("2.25.1.1"), "they are still known when they come back"
+    assert story.catalog.intake.own_results(["2.25.1.1"]) == {"2.25.1.1"}, "they are still known when they come back"
 
 
 @pytest.mark.parametrize("what", list(Removed))
