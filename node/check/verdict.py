@@ -22,7 +22,7 @@ class Checked:
     ----------
     part
         ``configuration``, ``destination``, ``decoder``, ``weights``, ``disk``, ``catalog``, ``retention``, ``queue``, ``port``,
-        ``sources`` or ``page``.
+        ``tls``, ``sources`` or ``page``.
     subject
         What it was: a destination's name, a transfer syntax, a model.
     says

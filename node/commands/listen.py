@@ -39,7 +39,10 @@ def listen(
     listener = Listener(settings, catalog.intake, Services(catalog.signals))
     try:
         listener.start()
-        typer.echo(f"listening on {settings.host}:{listener.port}")
+        if settings.plain:
+            typer.echo(f"listening on {settings.host}:{listener.port}")
+        if settings.tls:
+            typer.echo(f"listening on {settings.host}:{listener.tls_port} over TLS")
         while not stopping.wait(0.5):
             pass  # in pieces: a signal that the kernel gives to another thread is handled only when this one wakes
     finally:

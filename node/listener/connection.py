@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import struct
 import time
 from typing import Final
@@ -11,10 +12,14 @@ from typing import Final
 from node import upper_layer
 from node.listener.negotiation import LONGEST_PDU
 from node.listener.patience import Patience
+from node.listener.secure import HandshakeFailed, names_shown, say_goodbye, shake_hands, shut_down
 from node.store.errors import Retryable
 
 _LONGEST_REQUEST: Final = 1 << 20
 """Bytes of an A-ASSOCIATE-RQ; 128 contexts of 45 transfer syntaxes take a quarter of it."""
+
+_TLS: Final = b"\x16\x03"
+"""How a TLS connection begins (RFC 8446 section 5.1)."""
 
 _LONGEST_RECEIVED: Final = 4 * LONGEST_PDU
 """Bytes of a PDU that are taken from peers which do not keep to what was agreed."""
@@ -26,11 +31,18 @@ INVALID_PARAMETER: Final = 6
 
 
 class ConnectionEnded(Retryable):
-    """The peer went away, or took too long; `silent` where it never requested an association, as probes do."""
+    """The peer went away, or took too long; `silent` where it never requested an association, as probes do.
 
-    def __init__(self, reason: str, *, silent: bool = False) -> None:
+    Parameters
+    ----------
+    remark
+        What a person should know of a silent end: somebody meant to speak to us, and could not.
+    """
+
+    def __init__(self, reason: str, *, silent: bool = False, remark: str = "") -> None:
         super().__init__(reason)
         self.silent = silent
+        self.remark = remark
 
 
 class ProtocolFault(Retryable):
@@ -71,11 +83,14 @@ class Connection:
             Where none comes.
         """
         until = time.monotonic() + timeout_s
+        if isinstance(self._socket, ssl.SSLSocket):
+            self._secure(self._socket, timeout_s)
         head = bytearray(6)
-        self._fill(memoryview(head), within_s=timeout_s)
+        self._fill(memoryview(head), within_s=until - time.monotonic())
         kind, _, length = struct.unpack(">BBL", head)
         if kind != upper_layer.A_ASSOCIATE_RQ or length > _LONGEST_REQUEST:
-            raise ConnectionEnded("not an association request", silent=True)
+            said = "it speaks TLS to the port for plain DICOM: let it call the port of [tls]" if head[:2] == _TLS else ""
+            raise ConnectionEnded("not an association request", silent=True, remark=said)
         body = bytearray(length)
         self._fill(memoryview(body), within_s=until - time.monotonic())
         self._socket.settimeout(self._idle_s)
@@ -102,6 +117,11 @@ class Connection:
         self._fill(body)
         return kind, body
 
+    @property
+    def certificate_names(self) -> frozenset[str]:
+        """Names that the peer's certificate is for; none without TLS, and where it showed none."""
+        return names_shown(self._socket)
+
     def send(self, pdu: bytes) -> None:
         """Send a PDU.
 
@@ -126,15 +146,14 @@ class Connection:
 
         Closed from here, its descriptor could be another connection's before that thread notices.
         """
-        with contextlib.suppress(OSError):
-            self._socket.sendall(upper_layer.ABORT)
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
+        if not isinstance(self._socket, ssl.SSLSocket):  # which two threads must not write and read at once
+            with contextlib.suppress(OSError):
+                self._socket.sendall(upper_layer.ABORT)
+        shut_down(self._socket)
 
     def drop(self) -> None:
         """End from another thread a connection that has no association, without a word."""
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
+        shut_down(self._socket)
 
     def wait_for_end(self, timeout_s: float) -> None:
         """Let the peer close first, as the requestor does after a release; then close."""
@@ -145,9 +164,16 @@ class Connection:
 
     def close(self) -> None:
         """Close at once; only the thread that serves the connection does."""
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
+        say_goodbye(self._socket)
+        shut_down(self._socket)
         self._socket.close()
+
+    @staticmethod
+    def _secure(secured: ssl.SSLSocket, timeout_s: float) -> None:
+        try:
+            shake_hands(secured, timeout_s)
+        except HandshakeFailed as failed:
+            raise ConnectionEnded("no TLS came about", silent=True, remark=failed.reason) from failed
 
     def _fill(self, view: memoryview, *, within_s: float | None = None) -> None:
         """Fill `view`: within `within_s` seconds in all, or else for as long as the peer gets on (`Patience`).

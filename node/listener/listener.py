@@ -14,6 +14,7 @@ from node.listener.connection import Connection
 from node.listener.doorkeeper import Doorkeeper, Visit
 from node.listener.ledger import Ledger
 from node.listener.rescan import rescan
+from node.listener.secure import ServerTls
 from node.listener.services.table import Services
 from node.listener.session import Session
 from node.store.errors import ConfigurationError, OverreadError, Retryable
@@ -49,16 +50,21 @@ class Listener:
         self._id = str(uuid.uuid4())
         self.spool = Spool(settings.spool, settings.limits.disk_reserve_mb)
         self._ledger = Ledger(intake)
-        self._socket: socket.socket | None = None
-        self._doorkeeper = Doorkeeper(settings, self._ledger.tally)
+        self._tls = ServerTls(settings.tls) if settings.tls else None
+        self._plain: socket.socket | None = None
+        self._secured: socket.socket | None = None
+        self._doorkeeper = Doorkeeper(settings, self._ledger.tally, has_room=self.spool.has_room)
         self._stopping = threading.Event()
 
     @property
     def port(self) -> int:
-        """The port it listens on; known after `start`."""
-        if self._socket is None:
-            raise ConfigurationError("the listener was not started")
-        return int(self._socket.getsockname()[1])
+        """The port it listens on for plain DICOM; known after `start`."""
+        return _port(self._plain)
+
+    @property
+    def tls_port(self) -> int:
+        """The port it listens on for TLS; known after `start`."""
+        return _port(self._secured)
 
     @property
     def open_connections(self) -> int:
@@ -82,21 +88,22 @@ class Listener:
             log.info("removed files of writers that died", files=removed)
         self._intake.listener_started(self._id)
         self._ledger.start()
-        self._socket = self._bind()
-        threading.Thread(target=self._accept, args=(self._socket,), name="listener", daemon=True).start()
+        self._open()
         threading.Thread(target=self._rescan, name="rescan", daemon=True).start()
         self._check()
-        log.info("listening", host=self._settings.host, port=self.port, ae_title=self._settings.ae_title)
+        ports = {"port": _port(self._plain)} if self._plain else {}
+        ports |= {"tls_port": _port(self._secured)} if self._secured else {}
+        log.info("listening", host=self._settings.host, ae_title=self._settings.ae_title, **ports)
 
     def stop(self, drain_s: float | None = None) -> None:
         """Accept no more, wait at most `drain_s` seconds for open associations, abort those left, tell the catalog the rest."""
         drain_s = self._settings.limits.drain_s if drain_s is None else drain_s
         self._stopping.set()
         self._doorkeeper.close()
-        if self._socket is not None:
+        for bound in filter(None, (self._plain, self._secured)):
             with contextlib.suppress(OSError):
-                self._socket.shutdown(socket.SHUT_RDWR)
-            self._socket.close()
+                bound.shutdown(socket.SHUT_RDWR)
+            bound.close()
         self._join(time.monotonic() + drain_s, associations_only=True)
         for connection in self._doorkeeper.connections():
             connection.interrupt()
@@ -105,8 +112,18 @@ class Listener:
         if not self._ledger.stop(_LEDGER_S):
             log.warning("the catalog did not take everything; the next start finds the rest in the spool")
 
-    def _bind(self) -> socket.socket:
-        host, port = self._settings.host, self._settings.port
+    def _open(self) -> None:
+        """Bind, and accept on threads of their own: plain DICOM, TLS, or both."""
+        if self._settings.plain:
+            self._plain = self._bind(self._settings.port)
+        if self._settings.tls and self._tls:
+            self._secured = self._bind(self._settings.tls.port)
+        for bound, tls in ((self._plain, None), (self._secured, self._tls)):
+            if bound is not None:
+                threading.Thread(target=self._accept, args=(bound, tls), name="listener", daemon=True).start()
+
+    def _bind(self, port: int) -> socket.socket:
+        host = self._settings.host
         try:
             family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
             bound = socket.socket(family, kind)
@@ -124,12 +141,14 @@ class Listener:
         return bound
 
     def _check(self) -> None:
+        if self._plain is None:
+            return  # our own C-ECHO would need a certificate of a sender; that the files can be used is known by now
         host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(self._settings.host, self._settings.host)  # noqa: S104
         status = echo(Peer(ae_title=self._settings.ae_title, host=host, port=self.port), self._settings.ae_title)
         if status:
             raise Retryable(f"the listener answers its own C-ECHO with {status:04X}")
 
-    def _accept(self, bound: socket.socket) -> None:
+    def _accept(self, bound: socket.socket, tls: ServerTls | None) -> None:
         while not self._stopping.is_set():
             try:
                 accepted, address = bound.accept()
@@ -139,10 +158,11 @@ class Listener:
                 log.warning("could not accept a connection, trying again", fault=fault.strerror)
                 self._stopping.wait(0.1)  # out of descriptors, for example
                 continue
-            self._serve(accepted, str(address[0]))
+            self._serve(accepted, str(address[0]), tls)
 
-    def _serve(self, accepted: socket.socket, peer_host: str) -> None:
+    def _serve(self, accepted: socket.socket, peer_host: str, tls: ServerTls | None) -> None:
         try:
+            accepted = tls.wrap(accepted) if tls else accepted
             own_host = str(accepted.getsockname()[0])
             connection = Connection(accepted, self._settings.limits.idle_s)
         except OSError:
@@ -183,3 +203,9 @@ class Listener:
             return
         if found:
             log.info("the spool held instances that the catalog did not know", instances=found)
+
+
+def _port(bound: socket.socket | None) -> int:
+    if bound is None:
+        raise ConfigurationError("the listener was not started, or does not listen there")
+    return int(bound.getsockname()[1])

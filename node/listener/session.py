@@ -18,7 +18,7 @@ from node.listener.ledger import Ledger
 from node.listener.negotiation import Negotiated, negotiate
 from node.listener.services.exchange import LONGEST_DATA_SET
 from node.listener.services.table import SERVED, Services
-from node.store.errors import NotUnderstood, OverreadError
+from node.store.errors import NotUnderstood, OverreadError, StorageFull
 from node.store.log import get_logger
 from node.store.records import Association
 from node.store.spool import Spool
@@ -91,6 +91,8 @@ class Session:
             self._connection.send(self._negotiated.answer)
             how = self._serve(self._negotiated)
         except ConnectionEnded as end:
+            if end.remark:
+                self._visit.unheard(end.remark)
             if not end.silent:
                 self._log.info("connection ended", reason=str(end))
         except (ProtocolFault, NotUnderstood) as fault:
@@ -189,7 +191,10 @@ class Session:
             # a UID that is none may hold anything, so it is not repeated
             uid = "" if isinstance(fault, status.InvalidInstanceUid) else incoming.sop_instance_uid
             self._log.warning("object refused", status=f"{code:04X}", sop_instance_uid=uid, reason=str(fault))
-            self._ledger.event("refused", f"{uid or 'an object'} of {self._sender.calling_ae}: {fault} (status {code:04X})")
+            if isinstance(fault, StorageFull):  # counted: a study has hundreds of images, and each meets the same disk
+                self._ledger.tally("disk full", f"{self._sender.calling_ae}: {fault} (status {code:04X})", 1)
+            else:
+                self._ledger.event("refused", f"{uid or 'an object'} of {self._sender.calling_ae}: {fault} (status {code:04X})")
             return code, str(fault)
         self._stored += 1
         self._report(received)

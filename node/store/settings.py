@@ -42,8 +42,31 @@ class Peer(_Table):
     ae_title: str
     host: str
     port: Port
+    tls: bool = False
+    """Whether it is called over TLS (PS3.15 section B.12)."""
+    ca: Path | None = None
+    """Certificates (PEM) of the CAs that its own may be signed by; None: those that this system trusts."""
+    certificate: Path | None = None
+    """Our client certificate (PEM, with its chain), where it demands one."""
+    key: Path | None = None
+    """The private key of `certificate` (PEM, without password)."""
+    tls_name: str | None = None
+    """Name that its certificate must be for; `host` where absent."""
+    verify_host: bool = True
+    """Whether its certificate must be for that name; if not, any that a CA of `ca` has signed is taken."""
 
     _title = field_validator("ae_title")(check_ae_title)
+
+    @model_validator(mode="after")
+    def tls_fits(self) -> Self:
+        named = [name for name in ("ca", "certificate", "key", "tls_name") if getattr(self, name) is not None]
+        if not self.tls and (named or not self.verify_host):
+            raise ValueError(f"{named[0] if named else 'verify_host'} needs tls = true")
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key belong together")
+        if not self.verify_host and self.ca is None:
+            raise ValueError("verify_host = false needs ca: anybody has a certificate that some public CA has signed")
+        return self
 
     def __str__(self) -> str:
         return f"{self.ae_title}@{self.host}:{self.port}"
@@ -64,6 +87,23 @@ class Destination(Peer):
     def wanted(self) -> tuple[ResultKind, ...]:
         """The kinds of object that it gets."""
         return PROFILES[self.profile] if self.kinds is None else self.kinds
+
+
+class Tls(_Table):
+    """The port where associations are accepted over TLS."""
+
+    port: Annotated[int, Field(ge=0, le=65535)] = 2762
+    """Port to listen on; 0 lets the system choose."""
+    certificate: Path
+    """Our certificate (PEM), with its chain."""
+    key: Path
+    """Its private key (PEM, without password)."""
+    client_ca: Path | None = None
+    """Certificates (PEM) of the CAs that senders' certificates are signed by; None: senders show none."""
+    require_client_certificate: bool = True
+    """With `client_ca`: whether senders must show a certificate."""
+    only: bool = False
+    """Whether nothing is accepted without TLS."""
 
 
 class Route(_Table):
@@ -159,6 +199,8 @@ class Settings(_Table):
     """Folders of models beside the shipped library."""
     accept: Literal["any", "listed"] = "any"
     """Whose associations are accepted: anybody's, or those of `sources` only."""
+    tls: Tls | None = None
+    """Where associations are accepted over TLS; None: nowhere."""
     sources: tuple[Source, ...] = ()
     destinations: tuple[Destination, ...] = ()
     routes: tuple[Route, ...] = ()
@@ -175,6 +217,8 @@ class Settings(_Table):
             raise ValueError(f"two destinations are named {min(twice)}")
         if self.accept == "listed" and not self.sources:
             raise ValueError('accept = "listed" needs sources: with none, nobody could send')
+        if any(source.certificate for source in self.sources) and (self.tls is None or self.tls.client_ca is None):
+            raise ValueError("certificate of a source needs [tls] with client_ca: no sender shows one otherwise")
         for route in self.routes:
             for name in route.destinations or ():
                 if name not in names:
@@ -194,6 +238,16 @@ class Settings(_Table):
         return self
 
     @property
+    def plain(self) -> bool:
+        """Whether associations are accepted without TLS."""
+        return self.tls is None or not self.tls.only
+
+    @property
+    def sure_port(self) -> int:
+        """A port that is listened on whatever else is: the plain one, else that for TLS."""
+        return self.port if self.tls is None or self.plain else self.tls.port
+
+    @property
     def spool(self) -> Path:
         """Root of the spool."""
         return self.data / "spool"
@@ -211,8 +265,13 @@ class Settings(_Table):
 T = TypeVar("T", bound=BaseModel)
 
 
-def parse_peer(text: str) -> Peer:
+def parse_peer(text: str, **more: object) -> Peer:
     """Read ``AET@HOST:PORT``.
+
+    Parameters
+    ----------
+    more
+        Further fields, such as ``tls``.
 
     Raises
     ------
@@ -222,7 +281,9 @@ def parse_peer(text: str) -> Peer:
     match = _PEER.fullmatch(text)
     if not match or match["name"]:
         raise ConfigurationError(f"{text!r} is not AET@HOST:PORT, e.g. ORTHANC@10.0.0.5:4242")
-    return _validated(Peer, {"ae_title": match["aet"], "host": match["host"].strip("[]"), "port": int(match["port"])}, text)
+    return _validated(
+        Peer, {"ae_title": match["aet"], "host": match["host"].strip("[]"), "port": int(match["port"]), **more}, text
+    )
 
 
 def parse_destination(text: str) -> Destination:
