@@ -96,7 +96,7 @@ def histogram(pixels: NDArray[np.float32]) -> NDArray[np.float64]:
     for nudge in (-1e-9, 1e-9):
         bins = np.clip(np.floor(place + nudge), 0, BINS - 1).astype(np.intp)
         counts += np.bincount(bins, weights=pixels_of, minlength=BINS)
-    return counts / counts.sum()
+    return np.asarray(counts / counts.sum())
 
 
 def field_of(image: Image, view: str) -> tuple[NDArray[np.float32], bool]:

@@ -42,7 +42,7 @@ def standard_view(dataset: Dataset) -> str:
 
 
 def _items(dataset: Dataset | None, keyword: str) -> list[Dataset]:
-    found = []
+    found: list[Dataset] = []
     while (one := item(dataset, keyword, len(found))) is not None:
         found.append(one)
     return found
