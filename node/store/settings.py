@@ -137,6 +137,8 @@ class Limits(_Table):
     """Seconds that a new connection has until its association request is there (the ARTIM timer of PS3.8 section 9.1.5)."""
     idle_s: Positive = 60.0
     """Seconds without progress of the peer after which an association is aborted."""
+    receivers: Annotated[int, Field(ge=1, le=64)] | None = None
+    """Processes that receive. None: one a processor, at most four."""
     drain_s: Positive = 20.0
     """Seconds that SIGTERM waits for open associations and running jobs."""
     disk_reserve_mb: Annotated[int, Field(ge=0)] = 500
