@@ -96,7 +96,7 @@ class Session:
         except ConnectionEnded as end:
             if end.remark:
                 self._visit.unheard(end.remark)
-            if not end.silent:
+            if self._recorded:  # of those that sent nothing there is nothing to tell, however often they come
                 self._log.info("connection ended", reason=str(end))
         except (ProtocolFault, NotUnderstood) as fault:
             reason = fault.reason if isinstance(fault, ProtocolFault) else INVALID_PARAMETER
