@@ -154,7 +154,9 @@ def _without_originals(series_uid: str, images: Sequence[StoredInstance]) -> Sta
     if here:
         reason += "; to have new ones read, send the whole series again"
     described = series[0].arrival.modality + ", removed"
-    return StackPlan(f"{series_uid}#removed", series_uid, described, here, "", {"slices": len(here)}, (_refused(reason),))
+    return StackPlan(
+        f"{series_uid}#removed", series_uid, described, here, "", {"slices": len(here)}, (_refused(reason),), stands=True
+    )
 
 
 def _digest(stack: Stack) -> str:
