@@ -14,6 +14,7 @@ from node.listener.connection import Connection
 from node.listener.doorkeeper import Doorkeeper, Visit
 from node.listener.ledger import Ledger
 from node.listener.rescan import rescan
+from node.listener.services.table import Services
 from node.listener.session import Session
 from node.store.errors import ConfigurationError, OverreadError, Retryable
 from node.store.log import get_logger
@@ -29,7 +30,7 @@ _LEDGER_S: Final = 10.0
 
 
 class Listener:
-    """Accepts C-ECHO and C-STORE until stopped.
+    """Accepts C-ECHO, C-STORE and what its services serve, until stopped.
 
     Parameters
     ----------
@@ -37,11 +38,14 @@ class Listener:
         Uses ``host``, ``port`` (0: the system chooses), ``ae_title``, ``spool``, ``accept``, ``sources`` and ``limits``.
     intake
         The catalog's port.
+    services
+        What is served beside C-ECHO and C-STORE.
     """
 
-    def __init__(self, settings: Settings, intake: IntakeLog) -> None:
+    def __init__(self, settings: Settings, intake: IntakeLog, services: Services | None = None) -> None:
         self._settings = settings
         self._intake = intake
+        self._services = services
         self._id = str(uuid.uuid4())
         self.spool = Spool(settings.spool, settings.limits.disk_reserve_mb)
         self._ledger = Ledger(intake)
@@ -151,6 +155,7 @@ class Listener:
             ledger=self._ledger,
             listener_id=self._id,
             negotiation_s=self._settings.limits.negotiation_s,
+            services=self._services,
         )
         try:
             threading.Thread(target=self._run, args=(session, visit), name="association", daemon=True).start()

@@ -25,6 +25,8 @@ from pynetdicom.service_class import ServiceClass, StorageServiceClass
 from pynetdicom.sop_class import uid_to_service_class
 
 from node.listener.incoming import VERIFICATION
+from node.listener.services.exchange import UNCOMPRESSED
+from node.listener.services.table import SERVED
 from node.store.errors import NotUnderstood
 from node.store.provenance import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from node.upper_layer import APPLICATION_CONTEXT
@@ -151,7 +153,9 @@ def _result(proposed: Any) -> Any:
     result.abstract_syntax = proposed.abstract_syntax
     syntaxes = [str(syntax) for syntax in proposed.transfer_syntax]
     sop_class_uid = str(proposed.abstract_syntax or "")
-    if sop_class_uid != VERIFICATION and not is_storage(sop_class_uid):
+    if sop_class_uid in SERVED:
+        syntaxes = [syntax for syntax in UNCOMPRESSED if syntax in syntaxes]
+    if sop_class_uid not in {VERIFICATION, *SERVED} and not is_storage(sop_class_uid):
         result.result = ABSTRACT_SYNTAX_NOT_SUPPORTED
     else:
         result.result = ACCEPTED if syntaxes else TRANSFER_SYNTAXES_NOT_SUPPORTED

@@ -15,6 +15,8 @@ from node.listener.doorkeeper import Visit
 from node.listener.incoming import Incoming, Received, Sender
 from node.listener.ledger import Ledger
 from node.listener.negotiation import Negotiated, negotiate
+from node.listener.services.exchange import LONGEST_DATA_SET
+from node.listener.services.table import SERVED, Services
 from node.store.errors import NotUnderstood, OverreadError
 from node.store.log import get_logger
 from node.store.records import Association
@@ -29,11 +31,12 @@ _CANCEL: Final = 0x0FFF
 
 @dataclass(slots=True)
 class _Message:
-    """A message that is being received: its command, and where its data set goes."""
+    """A message that is being received: its command, and where its data set goes; `gathered` where a service takes it."""
 
     context_id: int
     command: Command
     incoming: Incoming | None
+    gathered: bytearray | None = None
 
 
 class Session:
@@ -45,6 +48,8 @@ class Session:
         The connection; asked when the association is requested, and told of faults.
     negotiation_s
         Seconds that the connection has until its association request is there.
+    services
+        What is served beside C-ECHO and C-STORE; None: nothing.
     """
 
     def __init__(
@@ -55,6 +60,7 @@ class Session:
         ledger: Ledger,
         listener_id: str,
         negotiation_s: float,
+        services: Services | None = None,
     ) -> None:
         self._visit = visit
         self._connection = visit.connection
@@ -63,6 +69,7 @@ class Session:
         self._ledger = ledger
         self._listener_id = listener_id
         self._negotiation_s = negotiation_s
+        self._services = services
         self._id = str(uuid.uuid4())
         self._log = log.bind(association_id=self._id, peer=visit.host)
         self._message: _Message | None = None
@@ -126,6 +133,8 @@ class Session:
             raise ProtocolFault("a data set without its command")
         if self._message.incoming is not None:
             self._message.incoming.write(fragment)
+        elif self._message.gathered is not None and len(self._message.gathered) <= LONGEST_DATA_SET:
+            self._message.gathered += fragment
         if last:
             message, self._message = self._message, None
             self._answer(message)
@@ -138,7 +147,8 @@ class Session:
         if command.field == command_set.C_STORE_RQ:
             self._record()
             incoming = Incoming(self._spool, command, context.sop_class_uid, context.transfer_syntax_uid, self._sender)
-        message = _Message(context_id, command, incoming)
+        gathered = bytearray() if context.sop_class_uid in SERVED else None
+        message = _Message(context_id, command, incoming, gathered)
         if command.has_data_set:
             self._message = message
         else:
@@ -153,8 +163,20 @@ class Session:
             raise ProtocolFault("a response to a request that we did not make")
         elif field == command_set.C_ECHO_RQ:
             self._respond(message, status.SUCCESS, "")
-        elif field != _CANCEL:
-            self._respond(message, status.UNRECOGNISED_OPERATION, "only C-ECHO and C-STORE are served here")
+        elif field != _CANCEL and not self._serve_beside(message):
+            self._respond(message, status.UNRECOGNISED_OPERATION, "this operation is not served here")
+
+    def _serve_beside(self, message: _Message) -> bool:
+        """Respond by one of the services; False where none has this command."""
+        if self._services is None or message.gathered is None:
+            return False
+        context = self._negotiated.contexts[message.context_id]
+        content = bytes(message.gathered) if len(message.gathered) <= LONGEST_DATA_SET else None
+        served = context.sop_class_uid, context.transfer_syntax_uid
+        response = self._services.serve(served, message.command, content, self._sender)
+        if response is not None:
+            self._send_command(message.context_id, response)
+        return response is not None
 
     def _finish(self, incoming: Incoming) -> tuple[int, str]:
         """Keep the object; return the status and the comment of the response."""
@@ -181,9 +203,11 @@ class Session:
             self._ledger.event("new version", detail, arrival.study_uid)
 
     def _respond(self, message: _Message, code: int, comment: str) -> None:
-        encoded = command_set.response(message.command, code, comment)
+        self._send_command(message.context_id, command_set.response(message.command, code, comment))
+
+    def _send_command(self, context_id: int, encoded: bytes) -> None:
         control = upper_layer.COMMAND | upper_layer.LAST
-        self._connection.send(upper_layer.data_header(message.context_id, control, len(encoded)) + encoded)
+        self._connection.send(upper_layer.data_header(context_id, control, len(encoded)) + encoded)
 
     def _record(self) -> None:
         """Tell the catalog of an association that stores; those that only echo are none of its business."""
