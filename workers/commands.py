@@ -8,6 +8,9 @@ from typing import Annotated
 
 import typer
 
+from node.store.errors import ConfigurationError
+from node.store.profiles import PROFILES
+
 app = typer.Typer()
 run_app = typer.Typer()
 
@@ -39,6 +42,7 @@ def run(
     data: Path | None = typer.Option(None, "--data", help="Data folder, for weights already fetched."),
     config: Path | None = typer.Option(None, "--config", help="overread.toml."),
     mirror: Path | None = typer.Option(None, "--mirror", help="Folder laid out as HOST/PATH to take weights from."),
+    profile: str = typer.Option("standard", "--profile", help=f"Which kinds of object are written: {', '.join(PROFILES)}."),
 ) -> None:
     """Read DICOM files with one model, no network needed."""
     from rich.console import Console
@@ -49,9 +53,11 @@ def run(
     from workers.run import read_files
 
     settings = load_settings(config, {"data": data, "mirror": mirror})
+    if profile not in PROFILES:
+        raise ConfigurationError(f"no profile is named {profile}; there are: {', '.join(PROFILES)}")
     console = Console()
     readings = []
-    for reading in read_files(model, paths, out, settings):
+    for reading in read_files(model, paths, out, settings, profile):
         readings.append(reading)
         why = f" ({reading.reason})" if reading.reason else ""
         console.print(f"[bold]{reading.study_uid}[/] {escape(f'{reading.stack}: {reading.outcome}{why}')}", soft_wrap=True)

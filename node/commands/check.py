@@ -51,7 +51,7 @@ def _look(config: Path | None, data: Path | None) -> Iterable[Checked]:
             "configuration", str(config or "overread.toml"), str(wrong), "correct it; docs/configuration.md lists all keys"
         )
         return
-    yield ok("configuration", str(config or "defaults"), f"AE title {settings.ae_title}, port {settings.port}")
+    yield ok("configuration", str(config or "defaults"), f"AE title {settings.ae_title}, port {settings.sure_port}")
     for part in _parts():
         yield from part(settings)
 
@@ -63,6 +63,7 @@ def _parts() -> tuple[Callable[[Settings], Iterable[Checked]], ...]:
     from node.check.peers import check_destinations, check_own_port
     from node.check.reading import check_models, check_rules
     from node.check.services import check_catalog, check_page, check_queue
+    from node.check.tls import check_tls
 
     return (
         check_rules,
@@ -73,6 +74,7 @@ def _parts() -> tuple[Callable[[Settings], Iterable[Checked]], ...]:
         check_catalog,
         check_queue,
         check_own_port,
+        check_tls,
         check_door,
         check_page,
     )

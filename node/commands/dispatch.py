@@ -1,4 +1,4 @@
-"""``overread dispatch``: complete studies into jobs, results to their destinations."""
+"""``overread dispatch``: complete studies into jobs, results to their destinations, old files away."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ app = typer.Typer()
 
 @app.command()
 def dispatch(config: ConfigOption = None, data: DataOption = None) -> None:
-    """Plan studies, wake workers and deliver results, until SIGTERM."""
+    """Plan studies, wake workers, deliver results and keep room on the disk, until SIGTERM."""
     import signal
 
     from models.manifest import read_library
@@ -22,6 +22,7 @@ def dispatch(config: ConfigOption = None, data: DataOption = None) -> None:
     from node.dispatch.dispatcher import Dispatcher
     from node.dispatch.judge import Judge
     from node.dispatch.queue import JobQueue
+    from node.retention.keeper import Keeper
     from node.store.catalog.catalog import open_catalog
     from node.store.clock import SystemClock
     from node.store.log import configure_logging
@@ -37,7 +38,8 @@ def dispatch(config: ConfigOption = None, data: DataOption = None) -> None:
     with JobQueue(settings) as queue:
         judge = Judge(catalog.worklist, catalog.signals, settings, SystemClock())
         loop = Dispatcher(catalog.worklist, catalog.intake, planner, queue, judge=judge, clock=SystemClock())
-        run_together([loop.run, Courier(settings, catalog).run], stop)
+        keeper = Keeper(settings, catalog, SystemClock())
+        run_together([loop.run, Courier(settings, catalog).run, keeper.run], stop)
     catalog.close()
 
 

@@ -10,7 +10,7 @@ from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from node.page.words import answer_in_brief, answer_in_words, deliveries_in_words
+from node.page.words import answer_in_brief, answer_in_words, deliveries_in_words, removed_in_words
 from node.store.events import NodeEvent
 from node.store.records import StudyView
 from node.store.states import JobState, StudyState
@@ -64,6 +64,7 @@ def show_study(view: StudyView, console: Console | None = None) -> None:
         ),
         ("Arrived", f"{moment(view.first_arrival_at)} to {moment(view.last_arrival_at)}"),
         ("Complete because", _completeness(view)),
+        *(("Removed", words) for words in removed_in_words(view)),
     ):
         facts.add_row(f"[dim]{name}[/]", value)
     console.print(Group(facts, *_parts(view)))

@@ -8,10 +8,12 @@ import os
 import socket
 import time
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, TypeVar
 
 from node.store.errors import ConfigurationError
-from node.store.settings import Settings, dump_settings
+from node.store.settings import Destination, Settings, Tls, dump_settings
+
+Table = TypeVar("Table", Tls, Destination)
 
 _FREE_WITHIN_S: Final = 4.0
 """Seconds to wait for an address: the parts of a node that was killed may need a moment to go."""
@@ -84,6 +86,17 @@ def accepts(host: str, port: int) -> bool:
     return True
 
 
+def _settled(settings: Settings) -> Tls | None:
+    """The table for TLS with a definite port and absolute files."""
+    tls = settings.tls
+    return None if tls is None else _absolute(tls).model_copy(update={"port": free_port(settings.host, tls.port, "tls.port")})
+
+
+def _absolute(table: Table) -> Table:
+    """A table whose files are named from the root: `overread check` reads the settings elsewhere."""
+    return table.model_copy(update={name: value.resolve() for name, value in table if isinstance(value, Path)})
+
+
 def settle(settings: Settings) -> tuple[Settings, Path]:
     """Settings for the parts (absolute folders, a definite port) and the file that they are told by.
 
@@ -101,7 +114,9 @@ def settle(settings: Settings) -> tuple[Settings, Path]:
             "data": settings.data.resolve(),
             "mirror": settings.mirror.resolve() if settings.mirror else None,
             "model_folders": tuple(folder.resolve() for folder in settings.model_folders),
-            "port": free_port(settings.host, settings.port, "--port"),
+            "port": free_port(settings.host, settings.port, "--port") if settings.plain else settings.port,
+            "tls": _settled(settings),
+            "destinations": tuple(_absolute(destination) for destination in settings.destinations),
             "http": f"{http_host}:{http_port}",
         }
     )

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from pydicom.uid import UID
 
-from node.listener.admission import STOPPING, Admission, Admitted, Caller
+from node.listener.admission import STOPPING, Admission, Admitted, Rejected, unsupported
 from node.listener.connection import Connection
 from node.listener.negotiation import Negotiated
 from node.listener.open_associations import OpenAssociations
 from node.listener.rejections import Rejections, Tally
 from node.store.events import Rejection
 from node.store.settings import Settings
+from node.store.sources import Caller
 
 _UNASSOCIATED: Final = 100
 """Connections that may be open without an association, such as probes; the oldest of them makes room for the next."""
@@ -41,8 +42,17 @@ class Visit:
 
     def request(self, negotiated: Negotiated) -> bytes | None:
         """Ask for the association to begin; the A-ASSOCIATE-RJ to send where it may not, None where it may."""
-        caller = Caller(negotiated.calling_ae, negotiated.called_ae, self.host, self._own_host, negotiated.echo_only)
+        caller = Caller(
+            negotiated.calling_ae,
+            negotiated.called_ae,
+            self.host,
+            self._own_host,
+            echo_only=negotiated.echo_only,
+            certificate_names=self.connection.certificate_names,
+        )
         self._who = f"{caller.calling_ae} ({self.host})"
+        if negotiated.unsupported is not None:
+            return self._doorkeeper.reject(unsupported(negotiated.unsupported, self._who))
         decision = self._doorkeeper.admit(self, caller)
         if not isinstance(decision, Admitted):
             return decision
@@ -57,6 +67,10 @@ class Visit:
             note(Rejection.ASSOCIATION, f"{self._who} asked in a way that cannot be read ({reason}): see what sends there")
         else:
             note(Rejection.ABORTED, f"{self._who} broke the rules ({reason}): see its log, and the network between")
+
+    def unheard(self, remark: str) -> None:
+        """Somebody meant to request an association and could not, for what `remark` says."""
+        self._doorkeeper.rejections.note(Rejection.CONNECTION, f"{self._who} was not understood, {remark}")
 
     def end(self) -> None:
         """The connection is closed; called once, whatever happened."""
@@ -74,11 +88,19 @@ class Doorkeeper:
         Takes to the catalog what was turned away.
     counts
         Open associations; of this process alone where none is given.
+    has_room
+        Whether the disk has room for more.
     """
 
-    def __init__(self, settings: Settings, tally: Tally, counts: OpenAssociations | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        tally: Tally,
+        counts: OpenAssociations | None = None,
+        has_room: Callable[[], bool] = lambda: True,
+    ) -> None:
         self.rejections = Rejections(tally)
-        self._admission = Admission(settings, counts)
+        self._admission = Admission(settings, counts, has_room)
         self._lock = threading.Lock()
         self._visits: dict[Visit, None] = {}
         self._waiting: dict[Visit, None] = {}
@@ -103,12 +125,16 @@ class Doorkeeper:
             closed = self._closed
         decision = STOPPING if closed else self._admission.enter(caller)
         if not isinstance(decision, Admitted):
-            self.rejections.note(Rejection.ASSOCIATION, decision.reason)
-            return decision.pdu
+            return self.reject(decision)
         with self._lock:
             visit.admitted = decision
             self._waiting.pop(visit, None)
         return decision
+
+    def reject(self, rejected: Rejected) -> bytes:
+        """Tell of a rejection; the A-ASSOCIATE-RJ to send."""
+        self.rejections.note(Rejection.ASSOCIATION, rejected.reason)
+        return rejected.pdu
 
     def ended(self, visit: Visit) -> None:
         with self._lock:

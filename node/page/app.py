@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from node.page.health import PageCatalog, look_after
 from node.page.metrics import render
 from node.page.token import same_token
-from node.page.words import answer_in_brief, deliveries_in_words, figures, why_unread
+from node.page.words import answer_in_brief, deliveries_in_words, figures, kept_in_words, removed_in_words, why_unread
 from node.store.log import get_logger
 from node.store.records import StudyView
 from node.store.settings import Settings
@@ -97,6 +97,7 @@ def _serve_pages(app: FastAPI, catalog: PageCatalog, settings: Settings, guard: 
             later=start + STUDIES_A_PAGE if len(found) > STUDIES_A_PAGE else None,
             earlier=max(start - STUDIES_A_PAGE, 0) if start else None,
             waiting=catalog.outbox.waiting(),
+            kept=catalog.views.kept(),
             events=() if start else catalog.views.node_events(datetime.now(UTC) - EVENTS_WITHIN, EVENTS_IN_BRIEF),
             faults=look_after(catalog, settings).faults,
             moving=any(view.state is not StudyState.FINISHED for view in found),
@@ -172,6 +173,8 @@ def _templates() -> Environment:
         "answer": answer_in_brief,
         "figures": figures,
         "percent": percent,
+        "removed": removed_in_words,
+        "kept": kept_in_words,
     }
     return environment
 

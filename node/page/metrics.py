@@ -12,6 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.registry import Collector
 
 from node.page.health import PageCatalog
+from node.store.records import KeptView
 from node.store.settings import Settings
 from node.store.states import DeliveryState, JobState, StudyState
 
@@ -46,6 +47,7 @@ class NodeCollector(Collector):
         for destination in {one.name: None for one in self._settings.destinations} | dict.fromkeys(waiting):
             outbox.add_metric([destination], waiting.get(destination, 0))
         yield outbox
+        yield from _removed(self._catalog.views.kept())
         rejections = CounterMetricFamily(
             "overread_rejections", "Associations, contexts and connections turned away.", labels=["kind"]
         )
@@ -56,6 +58,14 @@ class NodeCollector(Collector):
         yield GaugeMetricFamily("overread_disk_free_bytes", "Free space where images and results are kept.", free)
         reserve = self._settings.limits.disk_reserve_mb * 1_000_000
         yield GaugeMetricFamily("overread_disk_reserve_bytes", "Free space below which images are refused.", reserve)
+
+
+def _removed(kept: KeptView) -> Iterator[Metric]:
+    yield CounterMetricFamily("overread_removed_files", "Files that retention has removed.", kept.removed_files)
+    yield CounterMetricFamily("overread_removed_bytes", "Their size.", kept.removed_bytes)
+    if kept.oldest_at is not None:
+        at = kept.oldest_at.timestamp()
+        yield GaugeMetricFamily("overread_oldest_original_seconds", "Last image of the oldest study whose images are here.", at)
 
 
 def render(catalog: PageCatalog, settings: Settings) -> bytes:

@@ -30,6 +30,8 @@ def study_in_brief(view: StudyView) -> Plain:
         "last_arrival_at": _moment(view.last_arrival_at),
         "evidence": view.evidence,
         "incomplete": view.incomplete,
+        "originals_removed_at": _moment(view.originals_removed_at) if view.originals_removed_at else None,
+        "results_removed_at": _moment(view.results_removed_at) if view.results_removed_at else None,
         "jobs": [job_in_full(job) for job in view.jobs],
         "deliveries": [delivery_in_full(delivery) for delivery in view.deliveries],
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from node.store.records import JobView, Outcome, StudyView
+from node.store.records import JobView, KeptView, Outcome, StudyView
 from node.store.states import DeliveryState, JobState
 from node.store.summary import finding_in_words, number, summary_in_words
 
@@ -32,6 +32,19 @@ def answer_in_brief(job: JobView) -> str:
     for one in job.summary.get("measurements", []):  # the first figure of a structure is its volume or area
         sizes.setdefault(str(one.get("name", "")), f"{number(one.get('value'))} {one.get('unit', '')}".strip())
     return "; ".join([*parts, *(f"{name} {size}" for name, size in sizes.items())]) or "nothing found"
+
+
+def removed_in_words(view: StudyView) -> list[str]:
+    """What retention has removed of a study, and when: a line for each kind of file."""
+    removed = (("received images", view.originals_removed_at), ("result objects", view.results_removed_at))
+    return [f"{what}, {at.astimezone():%Y-%m-%d %H:%M}: files only, all that is said here stands" for what, at in removed if at]
+
+
+def kept_in_words(kept: KeptView) -> str:
+    """What retention has removed in all, and how old the oldest is that is here."""
+    removed = f"{kept.removed_files} files of {kept.removed_studies} studies, {kept.removed_bytes / 1e9:.1f} GB"
+    oldest = f"; the oldest images here are of {kept.oldest_at.astimezone():%Y-%m-%d}" if kept.oldest_at else ""
+    return f"Removed so far: {removed}{oldest}"
 
 
 def why_unread(view: StudyView) -> str:

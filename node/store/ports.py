@@ -12,7 +12,11 @@ from node.store.records import (
     Association,
     Claim,
     DueStudy,
+    KeptView,
     OutboxItem,
+    Removable,
+    Removal,
+    Removed,
     ResultSet,
     StackPlan,
     StoredInstance,
@@ -25,7 +29,7 @@ class IntakeLog(Protocol):
     """What the listener writes. Calls may come from many threads."""
 
     def listener_started(self, listener_id: str) -> None:
-        """Close every association that an earlier listener left open."""
+        """Close what the predecessor of this listener left open: what comes before the slash of its id is the same."""
         ...
 
     def association_opened(self, association: Association) -> None: ...
@@ -36,6 +40,8 @@ class IntakeLog(Protocol):
 
     def arrived(self, arrivals: Sequence[Arrival]) -> None:
         """Record instances that are in the spool, in one transaction; those already known by path are left as they are.
+
+        An instance that comes again after its file was removed is a new one.
 
         A new instance that is no result of our own sets its study to receiving.
         """
@@ -53,8 +59,8 @@ class IntakeLog(Protocol):
         """Paths of the instances on record for a study; for the start-up scan."""
         ...
 
-    def is_own_result(self, sop_instance_uid: str) -> bool:
-        """Whether this installation made an object of that UID."""
+    def own_results(self, sop_instance_uids: Sequence[str]) -> frozenset[str]:
+        """Which of these this installation made."""
         ...
 
 
@@ -74,7 +80,7 @@ class Worklist(Protocol):
         ...
 
     def instances(self, study_id: int) -> Sequence[StoredInstance]:
-        """The newest version of each instance that is not a result of our own."""
+        """The newest version of each instance that is not a result of our own; of those that were removed, the row alone."""
         ...
 
     def open_revision(self, due: DueStudy, stacks: Sequence[StackPlan]) -> int:
@@ -170,8 +176,40 @@ class Outbox(Protocol):
         ...
 
 
+class Removals(Protocol):
+    """Retention's port: rows stay, files go."""
+
+    def removable(self, what: Removed, settled_before: datetime, failed_before: datetime, limit: int) -> Sequence[Removable]:
+        """Studies of which no reason keeps these files, oldest first.
+
+        Parameters
+        ----------
+        settled_before
+            Their last image, answer and delivery are older than this.
+        failed_before
+            Those with a failed job or delivery are as old as this.
+        """
+        ...
+
+    def begin(self, removable: Removable, why: str, settled_before: datetime, failed_before: datetime) -> Removal | None:
+        """Count these files as gone from now on; None where something has come to need one of them, or others came."""
+        ...
+
+    def finish(self, removal: Removal) -> None:
+        """All its files are gone: write that down, and make their places free for the same instances to come again."""
+        ...
+
+    def unfinished(self) -> Sequence[Removal]:
+        """Removals that a process which died has left half done."""
+        ...
+
+
 class Views(Protocol):
     """What the page and the command line read."""
+
+    def kept(self) -> KeptView:
+        """What retention has removed so far, and the oldest study of which originals are here."""
+        ...
 
     def studies(self, limit: int = 100, offset: int = 0) -> Sequence[StudyView]:
         """Newest first, with jobs and deliveries, without decisions and events."""

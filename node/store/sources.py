@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Annotated, Final, TypeVar
@@ -27,7 +28,32 @@ class Unlisted(StrEnum):
 
     CALLING_AE = "calling AE title"
     HOST = "host"
+    CERTIFICATE = "certificate"
     CALLED_AE = "called AE title"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who requests an association.
+
+    Parameters
+    ----------
+    host
+        Address that it calls from.
+    own_host
+        Address of ours that it called.
+    echo_only
+        Whether it proposes nothing but Verification.
+    certificate_names
+        Names that the certificate is for which it showed; none without TLS, and where it showed none.
+    """
+
+    calling_ae: str
+    called_ae: str
+    host: str
+    own_host: str = ""
+    echo_only: bool = False
+    certificate_names: frozenset[str] = frozenset()
 
 
 class Source(BaseModel):
@@ -41,6 +67,8 @@ class Source(BaseModel):
     """AE titles that it may call us by, with wildcards; empty: any."""
     hosts: tuple[str, ...] = ()
     """Addresses, networks (10.1.0.0/16) and names of the hosts that it calls from; empty: any."""
+    certificate: str | None = None
+    """Name that its client certificate must be for, with wildcards; None: it may call without TLS, or with any."""
     associations: Annotated[int, Field(ge=1)] | None = None
     """Associations that it may have open at once; `Limits.associations_per_source` where absent."""
     quiet_s: Annotated[float, Field(gt=0)] | None = None
@@ -66,43 +94,45 @@ class Source(BaseModel):
                 raise ValueError(f"{host!r} is no address (10.1.2.3), network (10.1.0.0/16) or host name")
         return value
 
-    def objection(self, calling_ae: str, called_ae: str, host: str, resolve: Resolve) -> Unlisted | None:
+    def objection(self, caller: Caller, resolve: Resolve) -> Unlisted | None:
         """The first thing about a caller that does not fit this source; None where all does.
 
         Parameters
         ----------
-        host
-            Address of the caller.
         resolve
             Asked only where `hosts` has names.
         """
-        if not title_fits(self.ae_title, calling_ae):
+        if not title_fits(self.ae_title, caller.calling_ae):
             return Unlisted.CALLING_AE
-        if self.hosts and not self._has(host, resolve):
+        if self.hosts and not self._has(caller.host, resolve):
             return Unlisted.HOST
-        if self.called_ae and not any(title_fits(pattern, called_ae) for pattern in self.called_ae):
+        if self.certificate and not any(title_fits(self.certificate, name) for name in caller.certificate_names):
+            return Unlisted.CERTIFICATE
+        if self.called_ae and not any(title_fits(pattern, caller.called_ae) for pattern in self.called_ae):
             return Unlisted.CALLED_AE
         return None
+
+    @property
+    def host_names(self) -> tuple[str, ...]:
+        """Those of `hosts` that are names, not addresses or networks."""
+        return tuple(host for host in self.hosts if _network(host) is None)
 
     def _has(self, host: str, resolve: Resolve) -> bool:
         address = address_of(host)
         if address is None:
             return False
-        networks = [(_network(one), one) for one in self.hosts]
-        if any(network is not None and address in network for network, _ in networks):
+        if any(address in network for network in map(_network, self.hosts) if network is not None):
             return True
-        return any(address in resolve(name) for network, name in networks if network is None)
+        return any(address in resolve(name) for name in self.host_names)
 
 
-def find_source(
-    sources: Sequence[Source], calling_ae: str, called_ae: str, host: str, resolve: Resolve
-) -> Source | tuple[Unlisted, tuple[Source, ...]]:
+def find_source(sources: Sequence[Source], caller: Caller, resolve: Resolve) -> Source | tuple[Unlisted, tuple[Source, ...]]:
     """The first source that fits a caller; where none does, what is not listed, and the sources that come nearest."""
-    objections = [(source, source.objection(calling_ae, called_ae, host, resolve)) for source in sources]
+    objections = [(source, source.objection(caller, resolve)) for source in sources]
     for source, objection in objections:
         if objection is None:
             return source
-    for unlisted in (Unlisted.CALLED_AE, Unlisted.HOST):
+    for unlisted in (Unlisted.CALLED_AE, Unlisted.CERTIFICATE, Unlisted.HOST):
         near = tuple(source for source, objection in objections if objection is unlisted)
         if near:
             return unlisted, near

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
@@ -11,13 +11,17 @@ from models.image import Image
 from models.manifest import Manifest
 from models.prediction import Prediction
 from node.store.records import Facts
+from workers.encode.capture import captures
 from workers.encode.case import Case
 from workers.encode.files import file_bytes
-from workers.encode.grid import grid_of
+from workers.encode.grid import frames_of, grid_of
 from workers.encode.identity import Kind, ResultIdentity
+from workers.encode.key_slices import key_slices
+from workers.encode.keys import key_images
 from workers.encode.measure import Measure, measures
 from workers.encode.measurements import findings_report, measurement_report
 from workers.encode.patient import leniently, patient_and_study
+from workers.encode.presentation import presentation
 from workers.encode.report import not_found, remarks, text_report
 from workers.encode.seg import segmentations
 from workers.encode.segments import Outlines, outlines
@@ -31,7 +35,7 @@ class EncodedObject:
     Parameters
     ----------
     kind
-        ``seg``, ``measurements`` or ``report``; a set may hold two of kind ``measurements`` (regions, findings).
+        `workers.encode.identity.Kind`; a set may hold two of kind ``measurements`` (regions, findings) and several captures.
     content
         A whole DICOM file (PS3.10).
     """
@@ -61,11 +65,13 @@ def encode(
     *,
     frames: Sequence[tuple[int, int]] | None = None,
     measured: Measured | None = None,
+    extras: Collection[str] = (),
 ) -> tuple[EncodedObject, ...]:
     """Make every result object of one answer; the same arguments give the same bytes, in any process, at any time.
 
-    Where structures were outlined: a SEG and a measurement report (TID 1500). Where findings were rated: a measurement report of
-    findings. Always: the readable report. Nothing outlined gives no SEG; the report then says what was looked for.
+    Where structures were outlined: a SEG, a measurement report (TID 1500) and, where asked for, pictures and a selection of key
+    images. Where findings were rated: a measurement report of findings and, where asked for, pictures. Always: the readable
+    report. Nothing outlined gives no SEG; the report then says what was looked for.
 
     Parameters
     ----------
@@ -76,6 +82,9 @@ def encode(
         the positions.
     measured
         What `measure` said of this very prediction, where that is known already.
+    extras
+        Kinds that are made only where some destination takes them: ``capture``, ``keys``, ``presentation``. Others are of
+        no effect here.
 
     Raises
     ------
@@ -95,6 +104,17 @@ def encode(
         if prediction.ratings:
             documents.append((Kind.MEASUREMENTS, findings_report(prediction.ratings, case)))
         documents.append((Kind.REPORT, text_report(prediction, found, taken, [seg.dataset for seg in segs], case)))
+        slices = segs[0].grid.frames if segs else frames_of(sources, frames)
+        if Kind.CAPTURE in extras:
+            documents.extend(
+                (Kind.CAPTURE, one) for one in captures(prediction, found, taken, image=image, frames=slices, case=case)
+            )
+        if Kind.KEYS in extras and found and found.found:
+            chosen = dict.fromkeys(slices[index].sop_instance_uid for index in key_slices(found))
+            documents.append((Kind.KEYS, key_images([one for one in sources if one.SOPInstanceUID in chosen], case)))
+        state = presentation(found, slices, case) if Kind.PRESENTATION in extras and found and found.found else None
+        if state is not None:
+            documents.append((Kind.PRESENTATION, state))
         outlined = [_encoded(Kind.SEG, seg.dataset, seg.content()) for seg in segs]
         return (*outlined, *(_encoded(kind, dataset, file_bytes(dataset)) for kind, dataset in documents))
 

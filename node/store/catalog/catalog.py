@@ -13,6 +13,7 @@ from node.store.catalog.engine import Database, sqlite_url
 from node.store.catalog.intake import SqlIntakeLog
 from node.store.catalog.migrate import migrate
 from node.store.catalog.outbox import SqlOutbox
+from node.store.catalog.removals import SqlRemovals
 from node.store.catalog.signals import SqlSignals
 from node.store.catalog.tables import installation
 from node.store.catalog.views import SqlViews
@@ -43,7 +44,7 @@ class Catalog:
         self.installation = _installation(database)
         """UUID of this installation, made when its catalog was."""
         spool = settings.spool.resolve()
-        kinds = {destination.name: frozenset[str](destination.kinds) for destination in settings.destinations}
+        kinds = {destination.name: frozenset[str](destination.wanted) for destination in settings.destinations}
         attempts = settings.limits.job_attempts
         self.intake = SqlIntakeLog(database, clock)
         self.worklist = SqlWorklist(
@@ -55,6 +56,7 @@ class Catalog:
         )
         self.desk = SqlJobDesk(database, clock, spool=spool, installation=self.installation, kinds=kinds, job_attempts=attempts)
         self.outbox = SqlOutbox(database, clock, spool=spool)
+        self.removals = SqlRemovals(database, clock)
         self.views = SqlViews(database)
         self.signals = SqlSignals(database, clock)
 

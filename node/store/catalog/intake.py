@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 from itertools import groupby
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 
 from node.store.catalog.engine import Database
 from node.store.catalog.progress import lock_study, record
-from node.store.catalog.tables import associations, events, instances, result_objects, studies
+from node.store.catalog.removals import free_places
+from node.store.catalog.tables import associations, events, instances, removals, result_objects, studies
 from node.store.clock import Clock
 from node.store.records import Arrival, Association
 from node.store.states import StudyEvent, StudyState, step
@@ -39,8 +40,17 @@ class SqlIntakeLog:
         self._clock = clock
 
     def listener_started(self, listener_id: str) -> None:
-        """Close every association that an earlier listener left open."""
-        left = sa.update(associations).where(associations.c.closed_at.is_(None), associations.c.listener_id != listener_id)
+        """Close what the predecessor of this listener left open: what comes before the slash of its id is the same.
+
+        Ids of versions that had none are closed too.
+        """
+        place = listener_id.partition("/")[0]
+        predecessor = sa.or_(
+            associations.c.listener_id.startswith(f"{place}/", autoescape=True), ~associations.c.listener_id.contains("/")
+        )
+        left = sa.update(associations).where(
+            associations.c.closed_at.is_(None), associations.c.listener_id != listener_id, predecessor
+        )
         with self._database.write() as connection:
             connection.execute(left.values(closed_at=self._clock.now(), how="lost"))
 
@@ -97,11 +107,14 @@ class SqlIntakeLog:
         with self._database.read() as connection:
             return frozenset(connection.execute(paths).scalars())
 
-    def is_own_result(self, sop_instance_uid: str) -> bool:
-        """Whether this installation made an object of that UID."""
-        made = sa.select(result_objects.c.id).where(result_objects.c.sop_instance_uid == sop_instance_uid)
+    def own_results(self, sop_instance_uids: Sequence[str]) -> frozenset[str]:
+        """Which of these this installation made."""
+        made: set[str] = set()
         with self._database.read() as connection:
-            return connection.execute(made).first() is not None
+            for start in range(0, len(sop_instance_uids), _BATCH):
+                some = result_objects.c.sop_instance_uid.in_(sop_instance_uids[start : start + _BATCH])
+                made.update(connection.execute(sa.select(result_objects.c.sop_instance_uid).where(some)).scalars())
+        return frozenset(made)
 
     def _study_arrived(self, connection: sa.Connection, study_uid: str, arrivals: list[Arrival]) -> None:
         images = [arrival for arrival in arrivals if not arrival.own_result]
@@ -120,11 +133,12 @@ class SqlIntakeLog:
         connection.execute(self._database.insert_new(studies).values(row))
         study_id = connection.execute(sa.select(studies.c.id).where(studies.c.uid == study_uid)).scalar_one()
         study = lock_study(connection, study_id)
-        known = self._known(connection, [arrival.path for arrival in arrivals])
-        new = [arrival for arrival in arrivals if arrival.path not in known]
+        new = self._new(connection, study, arrivals)
         if not new:
             return
         connection.execute(sa.insert(instances), [_row(study_id, arrival) for arrival in new])
+        if study.originals_removed_at is not None:
+            connection.execute(sa.update(studies).where(studies.c.id == study_id).values(originals_removed_at=None))
         new_images = [arrival for arrival in new if not arrival.own_result]
         if not new_images:
             return
@@ -142,13 +156,39 @@ class SqlIntakeLog:
             changed |= {"receiving_since": self._clock.now(), "evidence": ""}
         connection.execute(sa.update(studies).where(studies.c.id == study_id).values(changed))
 
-    @staticmethod
-    def _known(connection: sa.Connection, paths: list[str]) -> set[str]:
-        known: set[str] = set()
+    def _new(self, connection: sa.Connection, study: sa.Row[Any], arrivals: list[Arrival]) -> list[Arrival]:
+        """Those that are not known. Where the row under a path is of a file that retention removes, a fresh file is a new one."""
+        known: dict[str, int | None] = {}
+        paths = [arrival.path for arrival in arrivals]
         for start in range(0, len(paths), _BATCH):
-            some = sa.select(instances.c.path).where(instances.c.path.in_(paths[start : start + _BATCH]))
-            known.update(connection.execute(some).scalars())
-        return known
+            some = sa.select(instances.c.path, instances.c.removal_id).where(instances.c.path.in_(paths[start : start + _BATCH]))
+            known.update({row.path: row.removal_id for row in connection.execute(some)})
+        again = {arrival.path for arrival in arrivals if arrival.fresh and known.get(arrival.path) is not None}
+        for removal_id in {known[path] for path in again}:
+            if removal_id is not None:
+                free_places(connection, removal_id, sorted(again))
+        gone = _gone(connection, study)
+        new = [
+            arrival
+            for arrival in arrivals
+            if arrival.path in again
+            # the same bytes were there when it came, and may have been removed before this is written
+            or (arrival.path not in known and (arrival.fresh or arrival.sop_instance_uid not in gone))
+        ]
+        came_again = sum(arrival.sop_instance_uid in gone for arrival in new)
+        if came_again:
+            detail = f"{came_again} images came again after retention had removed them"
+            record(connection, self._clock.now(), "came again", detail, study.uid)
+        return new
+
+
+def _gone(connection: sa.Connection, study: sa.Row[Any]) -> frozenset[str]:
+    """SOP Instance UIDs of which a file was removed; asked for only where the study says that there may be some."""
+    removed = sa.select(instances.c.sop_instance_uid).where(instances.c.study_id == study.id, instances.c.removal_id.is_not(None))
+    any_removal = sa.select(removals.c.id).where(removals.c.study_id == study.id).limit(1)
+    if connection.execute(any_removal).first() is None:
+        return frozenset()
+    return frozenset(connection.execute(removed).scalars())
 
 
 def _row(study_id: int, arrival: Arrival) -> dict[str, object]:

@@ -142,7 +142,8 @@ class RevisionWriter:
 
     def _deliver_again(self, study_id: int, job_id: int, decision: Decision) -> None:
         """A kept job's results go also to destinations that a route has named since; those that have them keep them."""
-        objects = self._connection.execute(sa.select(result_objects).where(result_objects.c.job_id == job_id)).all()
+        here = sa.select(result_objects).where(result_objects.c.job_id == job_id, result_objects.c.removal_id.is_(None))
+        objects = self._connection.execute(here).all()  # what retention removed cannot be sent any more
         add_deliveries(
             self._connection,
             self._now,

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from node.store.signals import SignalKind
 from node.store.states import DeliveryState, JobState, StudyState
 
-SCHEMA: Final = "0003"
+SCHEMA: Final = "0004"
 """Newest revision in `node.store.migrations`."""
 
 
@@ -103,6 +103,21 @@ studies = sa.Table(
     ),  # images, versions included: tells a plan made before one from one made after
     sa.Column("evidence", sa.Text, nullable=False),
     sa.Column("receiving_since", Moment),  # when the first image of the revision to come was recorded
+    sa.Column("originals_removed_at", Moment),  # when the last of its received files was removed; none is here then
+    sa.Index("ix_studies_originals_removed_at_last_arrival_at", "originals_removed_at", "last_arrival_at"),
+)
+
+removals = sa.Table(
+    "removals",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("study_id", sa.ForeignKey("studies.id"), nullable=False, index=True),
+    sa.Column("what", sa.String(16), nullable=False),
+    sa.Column("why", sa.String(16), nullable=False),
+    sa.Column("started_at", Moment, nullable=False),
+    sa.Column("ended_at", Moment, index=True),  # none: files of it may still be there
+    sa.Column("objects", sa.Integer, nullable=False),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
 )
 
 instances = sa.Table(
@@ -125,6 +140,8 @@ instances = sa.Table(
     sa.Column(
         "association_id", sa.String(64), index=True
     ),  # no foreign key: an image is recorded whatever became of the association
+    sa.Column("removal_id", sa.Integer, index=True),  # by which its file was or is being removed; the row stays
+    sa.Column("sha256", sa.String(64)),  # of transfer syntax and data set, taken when it was removed
 )
 
 revisions = sa.Table(
@@ -221,6 +238,7 @@ result_objects = sa.Table(
     sa.Column("path", sa.String(512), nullable=False),
     sa.Column("sha256", sa.String(64), nullable=False),
     sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sa.Column("removal_id", sa.Integer, index=True),  # by which its file was or is being removed; the row stays
 )
 
 deliveries = sa.Table(

@@ -20,13 +20,14 @@ from node.store.catalog.tables import (
     events,
     instances,
     jobs,
+    removals,
     result_objects,
     revisions,
     stacks,
     studies,
 )
 from node.store.events import NodeEvent, Rejection
-from node.store.records import Decision, DecisionView, DeliveryView, JobView, Outcome, ResultObject, StudyView
+from node.store.records import Decision, DecisionView, DeliveryView, JobView, KeptView, Outcome, Removed, ResultObject, StudyView
 from node.store.states import DeliveryState, JobState, StudyState
 
 T = TypeVar("T")
@@ -71,6 +72,21 @@ class SqlViews:
                 counted[table.name] = {state.value: found.get(state, 0) for state in terms}
         return counted
 
+    def kept(self) -> KeptView:
+        """What retention has removed so far, and the oldest study of which originals are here."""
+        originals = removals.c.what == Removed.ORIGINALS.value
+        removed = sa.select(
+            sa.func.count(removals.c.study_id.distinct()).filter(originals).label("studies"),
+            sa.func.coalesce(sa.func.sum(removals.c.objects), 0).label("files"),
+            sa.func.coalesce(sa.func.sum(removals.c.size_bytes), 0).label("size_bytes"),
+            sa.func.max(removals.c.ended_at).label("last_at"),
+        ).where(removals.c.ended_at.is_not(None))
+        oldest = sa.select(sa.func.min(studies.c.last_arrival_at)).where(studies.c.originals_removed_at.is_(None))
+        with self._database.read() as connection:
+            row = connection.execute(removed).one()
+            oldest_at = connection.execute(oldest).scalar_one()
+        return KeptView(row.studies, int(row.files), int(row.size_bytes), row.last_at, oldest_at)
+
     def node_events(self, since: datetime, limit: int = 100) -> Sequence[NodeEvent]:
         """Events of no study that came since then, those that came last first."""
         last_at = sa.func.coalesce(events.c.last_at, events.c.at, type_=Moment)
@@ -94,6 +110,16 @@ class SqlViews:
         return {kind.value: found.get(kind.value, 0) for kind in Rejection}
 
 
+def _removed_at(connection: sa.Connection, ids: list[int]) -> dict[tuple[int, str], datetime]:
+    """When files of a study were last removed, by study and what they were."""
+    latest = (
+        sa.select(removals.c.study_id, removals.c.what, sa.func.max(removals.c.ended_at).label("at"))
+        .where(removals.c.study_id.in_(ids), removals.c.ended_at.is_not(None))
+        .group_by(removals.c.study_id, removals.c.what)
+    )
+    return {(row.study_id, row.what): row.at for row in connection.execute(latest)}
+
+
 def _views(
     connection: sa.Connection,
     rows: Sequence[sa.Row[Any]],
@@ -104,6 +130,7 @@ def _views(
     jobs_by_study = _jobs(connection, ids)
     deliveries_by_study = _deliveries(connection, ids)
     counts = _counts(connection, ids)
+    removed_at = _removed_at(connection, ids)
     incomplete = _incomplete(connection, ids)
     return [
         StudyView(
@@ -121,6 +148,8 @@ def _views(
             deliveries=tuple(deliveries_by_study[row.id]),
             decisions=decided,
             events=happened,
+            originals_removed_at=removed_at.get((row.id, Removed.ORIGINALS)),
+            results_removed_at=removed_at.get((row.id, Removed.RESULTS)),
             incomplete=(row.id, row.revision) in incomplete,
         )
         for row in rows

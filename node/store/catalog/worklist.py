@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from node.store.catalog.engine import Database
 from node.store.catalog.progress import expire_lease, lock_job
 from node.store.catalog.revision import RevisionWriter
-from node.store.catalog.tables import associations, instances, jobs, studies
+from node.store.catalog.tables import associations, instances, jobs, removals, studies
 from node.store.clock import Clock
 from node.store.records import Arrival, DueStudy, StackPlan, StoredInstance
 from node.store.signals import Arrived, Receiving
@@ -107,23 +107,19 @@ class SqlWorklist:
             connection.execute(sa.update(studies).where(same).values(evidence=evidence))
 
     def instances(self, study_id: int) -> Sequence[StoredInstance]:
-        """The newest version of each instance that is not a result of our own."""
-        later = instances.alias("later")
-        superseded = sa.select(later.c.id).where(
-            later.c.study_id == instances.c.study_id,
-            later.c.series_uid == instances.c.series_uid,
-            later.c.sop_instance_uid == instances.c.sop_instance_uid,
-            later.c.version > instances.c.version,
-            later.c.own_result.is_(False),
-        )
-        newest = (
-            sa.select(instances, studies.c.uid.label("study_uid"))
+        """The newest version of each instance that is not a result of our own; of those that were removed, the row alone."""
+        received = (
+            sa.select(instances, studies.c.uid.label("study_uid"), removals.c.started_at.label("removed_at"))
             .join(studies, instances.c.study_id == studies.c.id)
-            .where(instances.c.study_id == study_id, instances.c.own_result.is_(False), ~superseded.exists())
-            .order_by(instances.c.id)
+            .outerjoin(removals, instances.c.removal_id == removals.c.id)
+            .where(instances.c.study_id == study_id, instances.c.own_result.is_(False))
+            .order_by(instances.c.removal_id.is_(None), instances.c.version, instances.c.id)
         )
         with self._database.read() as connection:
-            return [_stored(row) for row in connection.execute(newest)]
+            rows = connection.execute(received).all()
+        # What is here comes after what was removed, and later versions after earlier ones: the last one counts.
+        newest = {(row.series_uid, row.sop_instance_uid): row for row in rows}
+        return [_stored(row) for row in sorted(newest.values(), key=lambda row: row.id)]
 
     def open_revision(self, due: DueStudy, stacks: Sequence[StackPlan]) -> int:
         """Write revision, stacks, decisions and jobs in one transaction; return its number, 0 where an image came since."""
@@ -180,4 +176,4 @@ def _stored(row: sa.Row[Any]) -> StoredInstance:
         own_result=row.own_result,
         association_id=row.association_id,
     )
-    return StoredInstance(row.id, arrival)
+    return StoredInstance(row.id, arrival, row.removed_at)

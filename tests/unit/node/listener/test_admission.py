@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from node.listener.admission import Admission, Admitted, Caller, Rejected
+from node.listener.admission import Admission, Admitted, Rejected
 from node.store.settings import Settings
+from node.store.sources import Caller
 
 LISTED = {
     "accept": "listed",

@@ -166,6 +166,8 @@ def test_metrics_count_by_state_and_hold_no_uid(page: Client) -> None:
     assert 'overread_outbox{destination="pacs"} 3.0' in text
     assert 'overread_outbox{destination="gone"} 1.0' in text
     assert "overread_disk_free_bytes" in text
+    assert "overread_removed_files_total 412.0" in text
+    assert "overread_oldest_original_seconds" in text
     assert "process_resident_memory_bytes" in text
     assert "1.2.840" not in text
 

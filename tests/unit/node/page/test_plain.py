@@ -20,6 +20,8 @@ def test_keys_are_the_documented_ones() -> None:
         "last_arrival_at",
         "evidence",
         "incomplete",
+        "originals_removed_at",
+        "results_removed_at",
         "jobs",
         "deliveries",
         "decisions",

@@ -2,10 +2,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from node.page.words import answer_in_brief, answer_in_words, deliveries_in_words, figures, why_unread
+from node.page.words import answer_in_brief, answer_in_words, deliveries_in_words, figures, removed_in_words, why_unread
 from node.store.records import Decision, Outcome
 from node.store.states import JobState
-from tests.unit.node.page.views import FINDING, LUNG, a_job, a_study
+from tests.unit.node.page.views import AT, FINDING, LUNG, a_job, a_study
+
+
+def test_what_was_removed_is_said_with_its_date() -> None:
+    assert removed_in_words(a_study()) == []
+    (said,) = removed_in_words(a_study(originals_removed_at=AT))
+    assert said.startswith("received images, 2026-03-04")
 
 
 def test_published_job_says_what_it_found() -> None:

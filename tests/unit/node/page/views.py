@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from node.store.events import NodeEvent
-from node.store.records import Decision, DecisionView, DeliveryView, JobView, Outcome, ResultObject, StudyView
+from node.store.records import Decision, DecisionView, DeliveryView, JobView, KeptView, Outcome, ResultObject, StudyView
 from node.store.signals import SignalKind, SignalView
 from node.store.states import DeliveryState, JobState, StudyState
 
@@ -92,6 +92,9 @@ class MemoryCatalog:
         if self.broken:
             raise OSError("disk I/O error")
         return {"studies": {"finished": len(self.held)}, "jobs": {"published": 1, "refused": 2}, "deliveries": {"failed": 1}}
+
+    def kept(self) -> KeptView:
+        return KeptView(2, 412, 3_210_000_000, AT, AT)
 
     def node_events(self, since: datetime, limit: int = 100) -> Sequence[NodeEvent]:
         return self.events[:limit]

@@ -5,7 +5,7 @@ import ipaddress
 import pytest
 from pydantic import ValidationError
 
-from node.store.sources import Address, Source, Unlisted, address_of, find_source, first_said, title_fits
+from node.store.sources import Address, Caller, Source, Unlisted, address_of, find_source, first_said, title_fits
 
 NAMES = {"ct.hospital": frozenset({ipaddress.ip_address("10.0.0.7")})}
 
@@ -34,21 +34,21 @@ CT = Source(ae_title="CT_*", hosts=("10.1.0.0/16", "ct.hospital"), called_ae=("O
     ],
 )
 def test_what_does_not_fit_is_named(calling: str, called: str, host: str, objection: Unlisted | None) -> None:
-    assert CT.objection(calling, called, host, resolve) is objection
+    assert CT.objection(Caller(calling, called, host), resolve) is objection
 
 
 def test_names_are_looked_up_only_where_no_address_fits() -> None:
-    assert CT.objection("CT_1", "OVERREAD", "10.1.0.1", unasked) is None
-    assert Source(ae_title="*").objection("X", "Y", "10.1.0.1", unasked) is None
+    assert CT.objection(Caller("CT_1", "OVERREAD", "10.1.0.1"), unasked) is None
+    assert Source(ae_title="*").objection(Caller("X", "Y", "10.1.0.1"), unasked) is None
 
 
 def test_the_first_source_that_fits_counts() -> None:
     narrow, wide = Source(ae_title="CT_1", hosts=("10.0.0.1",)), Source(ae_title="CT_*")
-    assert find_source((narrow, wide), "CT_1", "A", "10.0.0.1", resolve) is narrow
-    assert find_source((narrow, wide), "CT_1", "A", "10.0.0.2", resolve) is wide
-    assert find_source((narrow,), "CT_1", "A", "10.0.0.2", resolve) == (Unlisted.HOST, (narrow,))
-    assert find_source((narrow,), "MR", "A", "10.0.0.1", resolve) == (Unlisted.CALLING_AE, ())
-    assert find_source((), "MR", "A", "10.0.0.1", resolve) == (Unlisted.CALLING_AE, ())
+    assert find_source((narrow, wide), Caller("CT_1", "A", "10.0.0.1"), resolve) is narrow
+    assert find_source((narrow, wide), Caller("CT_1", "A", "10.0.0.2"), resolve) is wide
+    assert find_source((narrow,), Caller("CT_1", "A", "10.0.0.2"), resolve) == (Unlisted.HOST, (narrow,))
+    assert find_source((narrow,), Caller("MR", "A", "10.0.0.1"), resolve) == (Unlisted.CALLING_AE, ())
+    assert find_source((), Caller("MR", "A", "10.0.0.1"), resolve) == (Unlisted.CALLING_AE, ())
 
 
 @pytest.mark.parametrize(
@@ -101,3 +101,17 @@ def test_quiet_periods_follow_the_first_title_that_fits() -> None:
     )
     said = [first_said(sources, title, lambda source: source.quiet_s) for title in ("CT_1", "CT_2", "MR")]
     assert said == [5, 60, None]
+
+
+@pytest.mark.parametrize(
+    ("shown", "objection"),
+    [
+        ({"ct-1.hospital.example"}, None),
+        ({"other.example", "ct-7.hospital.example"}, None),
+        ({"mr-1.hospital.example"}, Unlisted.CERTIFICATE),
+        (set(), Unlisted.CERTIFICATE),
+    ],
+)
+def test_a_source_may_be_bound_to_its_certificate(shown: set[str], objection: Unlisted | None) -> None:
+    source = Source(ae_title="CT_1", certificate="ct-?.hospital.example")
+    assert source.objection(Caller("CT_1", "X", "10.0.0.1", certificate_names=frozenset(shown)), resolve) is objection

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
+import sqlalchemy as sa
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
@@ -12,6 +14,7 @@ from node.store.catalog.catalog import open_catalog
 from node.store.catalog.engine import Database, sqlite_url
 from node.store.catalog.migrate import MIGRATIONS, migrate
 from node.store.catalog.tables import SCHEMA, metadata
+from node.store.catalog.views import SqlViews
 from node.store.clock import FakeClock
 from node.store.settings import Settings
 
@@ -58,3 +61,20 @@ def test_a_catalog_of_the_first_schema_keeps_its_studies(tmp_path: Path) -> None
     assert view is not None
     assert not view.incomplete
     catalog.close()
+
+
+def test_events_of_an_earlier_version_are_kept_and_shown(tmp_path: Path) -> None:
+    database = Database(sqlite_url(tmp_path))
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+    with database.write() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        old = {"at": "2026-01-02 03:04:05.000000", "kind": "refused", "detail": "an object of CT_1"}
+        connection.execute(sa.text("INSERT INTO events (at, kind, detail) VALUES (:at, :kind, :detail)"), old)
+    migrate(database)
+    [event] = SqlViews(database).node_events(datetime(2026, 1, 1, tzinfo=UTC))
+    assert (event.kind, event.detail, event.count) == ("refused", "an object of CT_1", 1)
+    assert event.first_at == event.last_at == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    database.close()
