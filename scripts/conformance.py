@@ -31,6 +31,9 @@ COMMANDS = {
 }
 """DIMSE services of the SOP classes that may stand in `SERVED` (PS3.4)."""
 
+COMMITMENT = "1.2.840.10008.1.20.1"
+"""Asked for as well as served."""
+
 NO_STATUS = ("LONGEST", "AFFECTED", "REQUESTED")
 """Whole numbers of `exchange` that are not statuses."""
 
@@ -110,7 +113,7 @@ def overview() -> str:
     rows.append(
         (f"all {len(set(storage_classes()) - set(results))} other Storage SOP classes of section 3.2.1", "yes (1)", "yes")
     )
-    rows += [(name(uid), "no", "yes") for uid in sorted(SERVED)]
+    rows += [(name(uid), "yes" if uid == COMMITMENT else "no", "yes") for uid in sorted(SERVED)]
     rows += [(name(uid), "yes", "no") for uid in requested_classes()]
     return table("SOP class", "SCU", "SCP", rows=rows)
 
