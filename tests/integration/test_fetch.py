@@ -9,9 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from node.commands.fetch import app
 from node.dispatch.judge import Judge
 from node.query.asker import Asker
 from node.query.fetch import Fetcher
@@ -23,6 +21,7 @@ from node.store.settings import Archive, dump_settings
 from node.store.sources import Source
 from node.store_scu import StoreScu
 from tests.integration.dimse_node import DimseNode, dimse_node, files
+from tests.integration.node_under_test import OVERREAD
 from tests.integration.orthanc_peer import answers, free_port, running_orthanc, until
 
 
@@ -136,8 +135,9 @@ def test_the_command_and_keys_that_are_not_safe(tmp_path: Path, overread_port: i
             dump_settings(node.settings, settings)
 
             def run(*arguments: str) -> tuple[int, str]:
-                outcome = CliRunner().invoke(app, ["--config", str(settings), "--from", "orthanc", *arguments])
-                return outcome.exit_code, outcome.output + str(outcome.exception or "")
+                command = [*OVERREAD, "fetch", "--config", str(settings), "--from", "orthanc", *arguments]
+                done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+                return done.returncode, done.stdout + done.stderr
 
             code, said = run("--accession", "A1")
             assert (code, here(node)) == (0, 1), said
