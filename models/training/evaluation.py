@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from types import MappingProxyType
+from typing import Any, Final, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,11 @@ from models.training.tables import Row, read_grey, read_rows, split_rows
 from node.store.errors import ConfigurationError, Refused
 
 Advance = Callable[[], None]
+
+Where = Mapping[str, str]
+"""Values that rows must have, by column."""
+
+NO_CONDITION: Final[Where] = MappingProxyType({})
 
 _GROUPS = ("view", "source", "licence")
 """Columns by which figures are also given group by group."""
@@ -44,7 +50,9 @@ def film_image(grey: NDArray[np.float32], modality: str = "CR", view: str = "") 
     return Image(grey[np.newaxis].astype(np.float32), None, None, SpacingKind.NONE, header)
 
 
-def evaluate(manifest: Manifest, model: Model, folder: Path, split: str, advance: Advance = lambda: None) -> dict[str, Any]:
+def evaluate(
+    manifest: Manifest, model: Model, folder: Path, split: str, advance: Advance = lambda: None, where: Where = NO_CONDITION
+) -> dict[str, Any]:
     """Run `model` on every row of a split and return its figures.
 
     Parameters
@@ -55,6 +63,8 @@ def evaluate(manifest: Manifest, model: Model, folder: Path, split: str, advance
         With an ``index.csv``: column ``mask`` for a model with structures, ``label`` for one with findings.
     advance
         Called after each image.
+    where
+        Only rows with these values in these columns are read, e.g. ``{"source": "montgomery"}``: a figure across hospitals.
 
     Returns
     -------
@@ -68,7 +78,7 @@ def evaluate(manifest: Manifest, model: Model, folder: Path, split: str, advance
         Where the folder has no labels that fit the model, or the model refuses every image.
     """
     labels = "mask" if manifest.structures else "label"
-    rows = split_rows(read_rows(folder, labels), split)
+    rows = chosen_rows(folder, split, where, labels)
     refusals: Counter[str] = Counter()
     figures = _outline_figures if manifest.structures else _finding_figures
 
@@ -89,12 +99,30 @@ def evaluate(manifest: Manifest, model: Model, folder: Path, split: str, advance
         "version": manifest.version,
         "dataset": folder.name,
         "split": split,
+        **({"where": dict(where)} if where else {}),
         "n": len(answers),
         "refused": sum(refusals.values()),
         "refusals": dict(sorted(refusals.items())),
         **headline,
         "per_label": per_label,
     }
+
+
+def chosen_rows(folder: Path, split: str, where: Where = NO_CONDITION, *columns: str) -> list[Row]:
+    """Rows of a split that meet a condition.
+
+    Raises
+    ------
+    ConfigurationError
+        Where the folder lacks a column, or no row is left.
+    """
+    rows = split_rows(read_rows(folder, *columns, *where), split)
+    chosen = [row for row in rows if all(row[column] == value for column, value in where.items())]
+    if not chosen:
+        said = " and ".join(f"{column}={value}" for column, value in where.items())
+        found = "; ".join(f"{column}: {', '.join(sorted({row[column] for row in rows}))}" for column in where)
+        raise ConfigurationError(f"no row of split {split} has {said}; there are {found}")
+    return chosen
 
 
 Answers = Sequence[tuple[Row, Prediction]]

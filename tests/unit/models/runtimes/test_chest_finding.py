@@ -5,8 +5,8 @@ import pytest
 
 from models.manifest import library_folder, read_manifest
 from models.runtime import Model, load_model
+from models.runtimes.chest_finding import ChestFinding
 from models.runtimes.chest_views import Shown
-from models.runtimes.cxr_pneumonia import CxrPneumonia
 from node.store.errors import ConfigurationError, Refused
 from tests.unit.models.phantom import chest, image
 
@@ -58,7 +58,7 @@ def test_what_it_was_not_made_for_is_refused(model: Model, film: np.ndarray, hea
 
 
 def test_a_part_of_the_film_can_be_shown_alone(model: Model) -> None:
-    assert isinstance(model, CxrPneumonia)
+    assert isinstance(model, ChestFinding)
     border = model.showing(Shown.BORDER)
     film = chest()
     changed = film.copy()
