@@ -63,6 +63,8 @@ class Manifest(_Table):
     intended_use: str
     warning: str = "Not a medical device. For research and evaluation; every result must be verified by a physician."
     research_only: bool = False
+    on_request: bool = False
+    """Reads only under a route that names it: it says again, finer or coarser, what another model says of the same images."""
     runtime: str
     """``package.module:Class`` of the code that runs it (inside `models.runtimes`)."""
     input: Input
@@ -85,6 +87,13 @@ class Manifest(_Table):
         if not keys:
             raise ValueError("a model must have structures or findings")
         return self
+
+    @property
+    def unasked(self) -> str:
+        """Why the model does not read what no route names it for; ``""`` where it does."""
+        if self.research_only:
+            return "for research only: read only under a route that names it"
+        return "on request: read only under a route that names it" if self.on_request else ""
 
     @property
     def fingerprint(self) -> str:

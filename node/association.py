@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import struct
 from collections.abc import Sequence
 from typing import BinaryIO, Final, Self
@@ -12,6 +13,7 @@ from node import command_set, upper_layer
 from node.command_set import Command
 from node.store.errors import NotUnderstood, OverreadError, Permanent, Retryable
 from node.store.settings import Peer
+from node.tls import client_context, meaning
 from node.upper_layer import Context
 
 VERIFICATION: Final = "1.2.840.10008.1.1"
@@ -71,6 +73,8 @@ class Association:
                 f"{peer} cannot be reached ({reason}): is it running, are host and port right?"
             ) from unreachable
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if peer.tls:
+            self._socket = _secure(self._socket, peer)
         try:
             self._negotiate(calling_ae)
         except OverreadError:
@@ -227,9 +231,12 @@ class Association:
         try:
             self._socket.sendall(pdu)
         except OSError as gone:
+            said = self._refusal(gone)
             self._open = False
             self._socket.close()
-            raise AssociationLost(f"{self.peer} closed the connection while we were sending ({gone.strerror or gone})") from gone
+            raise AssociationLost(
+                said or f"{self.peer} closed the connection while we were sending ({gone.strerror or gone})"
+            ) from gone
 
     def _receive(self) -> tuple[int, bytes]:
         header = self._read(6)
@@ -250,15 +257,50 @@ class Association:
             try:
                 piece = self._socket.recv(min(65536, length - len(received)))
             except OSError as gone:
+                said = self._refusal(gone)
                 self._open = False
                 self._socket.close()
-                raise AssociationLost(f"{self.peer} gave no answer ({gone.strerror or gone})") from gone
+                raise AssociationLost(said or f"{self.peer} gave no answer ({gone.strerror or gone})") from gone
             if not piece:
+                said = self._refusal(None)
                 self._open = False
                 self._socket.close()
-                raise AssociationLost(f"{self.peer} closed the connection before it answered")
+                raise AssociationLost(said or f"{self.peer} closed the connection before it answered")
             received += piece
         return bytes(received)
+
+    def _refusal(self, gone: OSError | None) -> str:
+        """Why a peer with TLS ended the connection; empty for other ends.
+
+        In TLS 1.3 it judges our certificate after our handshake is done, and some peers close without a word then.
+        """
+        if not isinstance(self._socket, ssl.SSLSocket):
+            return ""
+        said = meaning(gone) if gone else None
+        if said is None and gone is not None and not isinstance(gone, TimeoutError):
+            try:  # what it said may lie behind what we could not send
+                self._socket.settimeout(1.0)
+                self._socket.recv(1)
+            except (OSError, ValueError) as alert:
+                said = meaning(alert) if isinstance(alert, OSError) else None
+        if said is None and not self._open and not isinstance(gone, TimeoutError):
+            said = "it closed right after the handshake: it may demand a client certificate, or another than ours"
+        return f"{self.peer} refused the connection: {said}" if said else ""
+
+
+def _secure(connected: socket.socket, peer: Peer) -> ssl.SSLSocket:
+    """The connection over TLS, once the peer's certificate is trusted (PS3.15 section B.12)."""
+    name = peer.tls_name or peer.host
+    try:
+        return client_context(peer).wrap_socket(connected, server_hostname=name)
+    except OverreadError:
+        connected.close()
+        raise
+    except (OSError, ValueError) as failed:  # ValueError: the name is none that a certificate can be for
+        connected.close()
+        said = meaning(failed, name) if isinstance(failed, OSError) else None
+        reason = said or getattr(failed, "strerror", None) or str(failed)
+        raise AssociationLost(f"no TLS with {peer}: {reason}") from failed
 
 
 def echo(peer: Peer, calling_ae: str, timeout_s: float = 5.0) -> int:

@@ -17,11 +17,17 @@ C_STORE_RQ: Final = 0x0001
 C_STORE_RSP: Final = 0x8001
 C_ECHO_RQ: Final = 0x0030
 C_ECHO_RSP: Final = 0x8030
+N_EVENT_REPORT_RQ: Final = 0x0100
+N_EVENT_REPORT_RSP: Final = 0x8100
+N_SET_RQ: Final = 0x0120
+N_ACTION_RQ: Final = 0x0130
+N_CREATE_RQ: Final = 0x0140
 
 NO_DATA_SET: Final = 0x0101
 
 GROUP_LENGTH: Final = 0x00000000
 AFFECTED_SOP_CLASS_UID: Final = 0x00000002
+REQUESTED_SOP_CLASS_UID: Final = 0x00000003
 COMMAND_FIELD: Final = 0x00000100
 MESSAGE_ID: Final = 0x00000110
 MESSAGE_ID_RESPONDED_TO: Final = 0x00000120
@@ -29,7 +35,11 @@ PRIORITY: Final = 0x00000700
 DATA_SET_TYPE: Final = 0x00000800
 STATUS: Final = 0x00000900
 ERROR_COMMENT: Final = 0x00000902
+ERROR_ID: Final = 0x00000903
 AFFECTED_SOP_INSTANCE_UID: Final = 0x00001000
+REQUESTED_SOP_INSTANCE_UID: Final = 0x00001001
+EVENT_TYPE_ID: Final = 0x00001002
+ACTION_TYPE_ID: Final = 0x00001008
 
 LONGEST: Final = 65536
 """Bytes; a command set is a few hundred, so that more is an attempt to fill the memory."""
@@ -103,13 +113,16 @@ def encode(elements: Mapping[int, bytes | str | int]) -> bytes:
     return struct.pack("<HHLL", 0, 0, 4, len(body)) + body
 
 
-def response(request: Command, status: int, comment: str = "") -> bytes:
+def response(request: Command, status: int, comment: str = "", beside: Mapping[int, bytes | str | int] | None = None) -> bytes:
     """The response to `request`, without a data set; C-STORE-RSP for example (PS3.7 section 9.3.1.2).
 
     Parameters
     ----------
     comment
         Error Comment (0000,0902), LO: cut to 64 characters; without patient data.
+    beside
+        Further elements. The SOP class and instance that a request names come back as affected, as they do where it calls them
+        requested (N-SET, N-ACTION: PS3.7 section 10.1).
     """
     elements: dict[int, bytes | str | int] = {
         COMMAND_FIELD: 0x8000 | (request.field or 0),
@@ -117,9 +130,13 @@ def response(request: Command, status: int, comment: str = "") -> bytes:
         DATA_SET_TYPE: NO_DATA_SET,
         STATUS: status,
     }
-    for tag in (AFFECTED_SOP_CLASS_UID, AFFECTED_SOP_INSTANCE_UID):
-        if tag in request.elements:
-            elements[tag] = request.elements[tag]
+    for tag, requested in (
+        (AFFECTED_SOP_CLASS_UID, REQUESTED_SOP_CLASS_UID),
+        (AFFECTED_SOP_INSTANCE_UID, REQUESTED_SOP_INSTANCE_UID),
+    ):
+        if tag in request.elements or requested in request.elements:
+            elements[tag] = request.elements.get(tag, request.elements.get(requested, b""))
+    elements.update(beside or {})
     if comment:
         elements[ERROR_COMMENT] = comment[:64].replace("\\", "/")
     return encode(elements)

@@ -19,7 +19,7 @@ from node.upper_layer import MOST_CONTEXTS, Context
 
 SUCCESS: Final = 0x0000
 
-_MEANINGS: Final = {
+MEANINGS: Final = {
     0x0000: "stored",
     0x0110: "the peer failed while processing it",
     0x0111: "the peer says it has an object of this UID already",
@@ -79,8 +79,8 @@ class Letter:
 
 def describe(status: int) -> str:
     """A storage status in words."""
-    if status in _MEANINGS:
-        return _MEANINGS[status]
+    if status in MEANINGS:
+        return MEANINGS[status]
     if 0xA700 <= status <= 0xA7FF:
         return "the peer is out of resources: look at its disk"
     if 0xA900 <= status <= 0xA9FF:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 
+from node.dispatch.judge import Judge
 from node.store.catalog.catalog import Catalog
 from node.store.clock import FakeClock
 from node.store.records import (
@@ -19,6 +20,7 @@ from node.store.records import (
     StackPlan,
     StoredInstance,
 )
+from node.store.settings import Settings
 
 STUDY = "1.2.826.0.1.3680043.8.498.1"
 QUIET_S = 10.0
@@ -44,7 +46,8 @@ def results(*kinds: str, of: str = "1") -> ResultSet:
 class Story:
     """One catalog and the clock that it reads."""
 
-    def __init__(self, catalog: Catalog, clock: FakeClock) -> None:
+    def __init__(self, catalog: Catalog, clock: FakeClock, settings: Settings | None = None) -> None:
+        self.settings = settings or Settings(quiet_s=QUIET_S)
         self.catalog = catalog
         self.clock = clock
 
@@ -76,7 +79,7 @@ class Story:
         self.catalog.intake.association_opened(Association(name, listener, "SCANNER", "OVERREAD", "10.0.0.9", self.clock.now()))
 
     def complete(self) -> list[DueStudy]:
-        return list(self.catalog.worklist.complete(QUIET_S))
+        return list(Judge(self.catalog.worklist, self.catalog.signals, self.settings, self.clock).due())
 
     def plan(self, due: DueStudy, *decisions: Decision, series: int | None = None, key: str | None = None) -> StackPlan:
         """One stack of all images (of a series)."""

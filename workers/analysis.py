@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -15,7 +15,7 @@ from node.store.errors import Permanent
 from node.store.records import Claim, Facts, ResultObject, ResultSet
 from node.store.settings import Settings
 from node.store.spool import Spool
-from workers.encode.encode import EncodedObject, encode, summary
+from workers.encode.encode import EncodedObject, encode, measure, summary
 from workers.encode.identity import ResultIdentity
 from workers.series.stack import load_stack
 
@@ -32,10 +32,16 @@ class Analyst:
         Where weights are kept and whether they may be fetched; which device to use.
     library
         Models by name; the shipped ones and those of ``settings.model_folders`` by default.
+    kinds
+        Of object that somebody takes; by default what the destinations of the settings take.
     """
 
-    def __init__(self, settings: Settings, library: Mapping[str, Manifest] | None = None) -> None:
+    def __init__(
+        self, settings: Settings, library: Mapping[str, Manifest] | None = None, kinds: Collection[str] | None = None
+    ) -> None:
         self._settings = settings
+        wanted = {kind for destination in settings.destinations for kind in destination.wanted}
+        self._extras = wanted if kinds is None else kinds
         self._library = read_library(*settings.model_folders) if library is None else library
         self._loaded: dict[str, Model] = {}
 
@@ -87,8 +93,18 @@ class Analyst:
         stack = load_stack(paths, facts.get("frame_numbers"))
         prediction = self._model(manifest).predict(stack.image)
         prediction = replace(prediction, notes=tuple(dict.fromkeys((*facts.get("notes", ()), *stack.notes, *prediction.notes))))
-        objects = encode(prediction, stack.image, stack.sources, manifest, identity, frames=stack.frames)
-        return objects, summary(prediction, stack.image, stack.sources, manifest)
+        measured = measure(prediction, stack.image, manifest)
+        objects = encode(
+            prediction,
+            stack.image,
+            stack.sources,
+            manifest,
+            identity,
+            frames=stack.frames,
+            measured=measured,
+            extras=self._extras,
+        )
+        return objects, summary(prediction, measured, stack.sources, manifest)
 
     def _manifest(self, claim: Claim) -> Manifest:
         manifest = self._library.get(claim.model)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
+
+from node.store.errors import ConfigurationError
+from node.store.profiles import PROFILES
 
 app = typer.Typer()
 run_app = typer.Typer()
@@ -40,32 +42,28 @@ def run(
     data: Path | None = typer.Option(None, "--data", help="Data folder, for weights already fetched."),
     config: Path | None = typer.Option(None, "--config", help="overread.toml."),
     mirror: Path | None = typer.Option(None, "--mirror", help="Folder laid out as HOST/PATH to take weights from."),
+    profile: str = typer.Option("standard", "--profile", help=f"Which kinds of object are written: {', '.join(PROFILES)}."),
 ) -> None:
     """Read DICOM files with one model, no network needed."""
     from rich.console import Console
     from rich.markup import escape
 
     from node.store.settings import load_settings
+    from node.store.summary import summary_in_words
     from workers.run import read_files
 
     settings = load_settings(config, {"data": data, "mirror": mirror})
+    if profile not in PROFILES:
+        raise ConfigurationError(f"no profile is named {profile}; there are: {', '.join(PROFILES)}")
     console = Console()
     readings = []
-    for reading in read_files(model, paths, out, settings):
+    for reading in read_files(model, paths, out, settings, profile):
         readings.append(reading)
         why = f" ({reading.reason})" if reading.reason else ""
         console.print(f"[bold]{reading.study_uid}[/] {escape(f'{reading.stack}: {reading.outcome}{why}')}", soft_wrap=True)
-        for line in _say(reading.summary):
+        for line in summary_in_words(reading.summary):
             console.print(f"  {escape(line)}")
         for file in reading.files:
             console.print(f"  {escape(str(file))}", style="dim", soft_wrap=True)
     if not any(reading.outcome == "read" for reading in readings) or any(reading.outcome == "failed" for reading in readings):
         raise typer.Exit(1)
-
-
-def _say(summary: dict[str, Any]) -> Iterator[str]:
-    for finding in summary.get("findings", ()):
-        yield f"{finding['name']}: {finding['verdict']}, probability {finding['probability']:.2f}"
-    for measurement in summary.get("measurements", ()):
-        yield f"{measurement['name']}: {measurement['quantity']} {measurement['value']:.4g} {measurement['unit']}"
-    yield from summary.get("notes", ())

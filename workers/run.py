@@ -5,13 +5,14 @@ from __future__ import annotations
 import filecmp
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from node.store.errors import ConfigurationError, NotUnderstood, OverreadError, Refused
+from node.store.profiles import PROFILES, Profile
 from node.store.records import Arrival, Outcome, StackPlan, StoredInstance
 from node.store.settings import Route, Settings
 from node.store.spool import check_uid
@@ -45,7 +46,9 @@ class Reading:
     files: tuple[Path, ...]
 
 
-def read_files(model: str, paths: Sequence[Path], out: Path, settings: Settings) -> Iterator[Reading]:
+def read_files(
+    model: str, paths: Sequence[Path], out: Path, settings: Settings, profile: Profile = "standard"
+) -> Iterator[Reading]:
     """Read every stack of the DICOM files below `paths` with one model; objects go to ``out/<Study Instance UID>/``.
 
     Raises
@@ -67,7 +70,7 @@ def read_files(model: str, paths: Sequence[Path], out: Path, settings: Settings)
         raise ConfigurationError(f"no DICOM file below {', '.join(map(str, paths))}")
     route = Route(name="overread run", models=(model,))
     planner = Planner(settings.model_copy(update={"routes": (route,), "destinations": ()}), library)
-    analyst = Analyst(settings, library)
+    analyst = Analyst(settings, library, PROFILES[profile])
     for instances in batches:
         installation = str(uuid.uuid4())  # a run is its own installation: its results never share UIDs with another run's
         by_id = {instance.instance_id: Path(instance.arrival.path) for instance in instances}
@@ -75,12 +78,27 @@ def read_files(model: str, paths: Sequence[Path], out: Path, settings: Settings)
         for stack in planner(instances):
             files = [by_id[instance_id] for instance_id in stack.instance_ids]
             yield _read_stack(
-                analyst, library[model], stack, files, folder=out / study_uid, study_uid=study_uid, installation=installation
+                analyst,
+                library[model],
+                stack,
+                files,
+                kinds=PROFILES[profile],
+                folder=out / study_uid,
+                study_uid=study_uid,
+                installation=installation,
             )
 
 
 def _read_stack(
-    analyst: Analyst, manifest: Manifest, stack: StackPlan, files: list[Path], *, folder: Path, study_uid: str, installation: str
+    analyst: Analyst,
+    manifest: Manifest,
+    stack: StackPlan,
+    files: list[Path],
+    *,
+    kinds: Collection[str],
+    folder: Path,
+    study_uid: str,
+    installation: str,
 ) -> Reading:
     from workers.encode.identity import ResultIdentity
     from workers.nameless import COPIES, NOTE
@@ -113,7 +131,7 @@ def _read_stack(
         return Reading(study_uid, name, "failed", str(error), {}, ())
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for made in objects:
+    for made in (one for one in objects if one.kind in kinds):
         path = folder / f"{made.kind}-{made.sop_instance_uid}.dcm"
         path.write_bytes(made.content)
         written.append(path)

@@ -1,4 +1,4 @@
-"""SqueezeNet 1.0 (Iandola 2016) with the names of the published ImageNet weights, and a head of our own."""
+"""SqueezeNet 1.0 (Iandola et al. 2016, arXiv:1602.07360) with the names of the published ImageNet weights, and heads."""
 
 from __future__ import annotations
 
@@ -89,6 +89,32 @@ def load_imagenet(network: SqueezeNet, path: Path) -> None:
         network.load_state_dict(tensors)
     except RuntimeError as unfit:
         raise ConfigurationError(f"{path.name} does not hold the weights of SqueezeNet 1.0: {unfit}") from unfit
+
+
+class SqueezeNetClassifier(nn.Module):
+    """SqueezeNet 1.0 with the head of its paper: 1,248,424 parameters for ImageNet.
+
+    Parameters
+    ----------
+    channels_in
+        1 or 3; a grey image is shown as three equal channels.
+    outputs
+        Number of logits.
+    """
+
+    def __init__(self, channels_in: int, outputs: int) -> None:
+        super().__init__()
+        if channels_in not in {1, 3}:
+            raise ValueError(f"pictures of 1 or 3 channels are read, not of {channels_in}")
+        self.features = SqueezeNet()
+        self.dropout = nn.Dropout(0.5)
+        self.conv_final = nn.Conv2d(FEATURES, outputs, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """``(n, channels_in, row, column)``, 0 to 1, red first, to logits ``(n, outputs)``."""
+        features = self.features(images.flip(1))  # the published weights want blue first
+        logits: Tensor = self.conv_final(self.dropout(features)).mean((2, 3))
+        return logits
 
 
 class FilmClassifier(nn.Module):

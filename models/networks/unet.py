@@ -1,4 +1,7 @@
-"""A small two-dimensional U-Net: an encoder that halves, a decoder that doubles, and skips between them."""
+"""A small two-dimensional U-Net after Ronneberger et al. 2015 (arXiv:1505.04597).
+
+An encoder that halves, a decoder that doubles, and skips between them.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ def _block(channels_in: int, channels_out: int) -> nn.Sequential:
 
 
 class UNet(nn.Module):
-    """Logits of `outputs` structures for each pixel of a grey image.
+    """Logits of `outputs` structures for each pixel of an image.
 
     The image's 2 x 2 neighbourhoods become channels first and the logits are doubled bilinearly at the end, which costs a
     quarter of the time and, for structures as large as lungs, nothing that can be measured.
@@ -36,11 +39,14 @@ class UNet(nn.Module):
         Number of structures.
     widths
         Channels of each level.
+    channels_in
+        Of the image.
     """
 
-    def __init__(self, outputs: int, widths: tuple[int, ...] = WIDTHS) -> None:
+    def __init__(self, outputs: int, widths: tuple[int, ...] = WIDTHS, channels_in: int = 1) -> None:
         super().__init__()
-        self.encoder = nn.ModuleList(_block(before, after) for before, after in zip((4, *widths), widths, strict=False))
+        before = (4 * channels_in, *widths)
+        self.encoder = nn.ModuleList(_block(upper, lower) for upper, lower in zip(before, widths, strict=False))
         self.decoder = nn.ModuleList(_block(lower + upper, lower) for lower, upper in pairwise(widths))
         self.head = nn.Conv2d(widths[0], outputs, 1)
         self.multiple = 2 ** len(widths)
@@ -51,7 +57,7 @@ class UNet(nn.Module):
         Parameters
         ----------
         images
-            ``(n, 1, row, column)`` floats, both sides multiples of `multiple`.
+            ``(n, channels_in, row, column)`` floats, both sides multiples of `multiple`.
 
         Returns
         -------
@@ -77,3 +83,8 @@ class UNet(nn.Module):
             features = self.decoder[depth](torch.cat([levels[depth], doubled], dim=1))
         logits: Tensor = interpolate(self.head(features), scale_factor=2, mode="bilinear", align_corners=False)
         return logits
+
+
+def unet(channels_in: int, outputs: int, width: int = WIDTHS[0]) -> UNet:
+    """`UNet` with `width` channels at its finest level and the other levels in proportion."""
+    return UNet(outputs, tuple(round(level * width / WIDTHS[0]) for level in WIDTHS), channels_in)

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from models.image import Header, Image
+from models.image import Image
 from models.manifest import Manifest
 from models.prediction import Prediction, Segmentation
 from models.runtimes.brain_mr_network import (
@@ -24,6 +24,7 @@ from models.runtimes.brain_mr_network import (
     smoothly_stretched,
     stretched,
 )
+from models.runtimes.head import check_head
 from models.runtimes.patient_frame import patient_frame
 from node.store.errors import ConfigurationError, Refused
 
@@ -33,8 +34,6 @@ Box = tuple[slice, slice, slice]
 STRUCTURE: Final = "brain"
 LOCATOR: Final = "bbox_model.pt"
 OUTLINER: Final = "model.pt"
-HEAD_WORDS: Final = frozenset({"", "HEAD", "BRAIN", "SKULL", "CRANIUM", "HEADNECK", "IAC", "PITUITARY", "ORBIT", "WHOLEBODY"})
-"""Body Part Examined (PS3.16 annex L) of what may show a brain."""
 MARGIN: Final = 0.1
 """Share of the brain's extent that is added on each side before it is outlined."""
 FILLED_SHARE: Final = 0.02
@@ -84,7 +83,11 @@ class BrainMr:
         Refused
             For what is not a volume of an MR of a head of a weighting that the networks know, or where they find no brain.
         """
-        affine = check_mr(image, self._limits)
+        # T1 is what the networks were trained on, PD was seen to work
+        limits = self._limits
+        affine = check_head(
+            image, fewest_slices=limits.fewest_slices, longest_echo_ms=limits.longest_echo_ms, read="T1 and PD are"
+        )
         shape = (image.array.shape[0], image.array.shape[1], image.array.shape[2])
         frame = patient_frame(affine, shape, directions="RAS")
         turned = np.ascontiguousarray(frame.turn(image.array.astype(np.float32, copy=False)))
@@ -125,44 +128,6 @@ class BrainMr:
                 f"the two networks disagree ({rough_ml:.0f} and {fine_ml:.0f} ml): not a head of a weighting that they know",
                 "no-brain",
             )
-
-
-def check_mr(image: Image, limits: Limits) -> NDArray[np.float64]:
-    """Return the affine of an image that may be the volume of a head.
-
-    Raises
-    ------
-    Refused
-        With the reason.
-    """
-    header = image.header
-    if header.modality != "MR":
-        raise Refused(f"reads MR, this is {header.modality or 'of no stated modality'}", "not-mr")
-    if "LOCALIZER" in (value.upper() for value in header.image_type):
-        raise Refused("this is a localizer (Image Type)", "localizer")
-    if image.affine is None or image.array.ndim != 3:
-        raise Refused("the images have no place in the patient, or are not grey", "no-geometry")
-    if image.array.shape[0] < limits.fewest_slices:
-        raise Refused(
-            f"a head in at least {limits.fewest_slices} slices is needed, these are {image.array.shape[0]}", "too-few-slices"
-        )
-    part = header.body_part_examined.upper().replace("_", "").replace(" ", "")
-    if part not in HEAD_WORDS:
-        raise Refused("Body Part Examined (0018,0015) is no head", "not-a-head")
-    _check_weighting(header, limits)
-    if not np.isfinite(image.array).all():
-        raise Refused("the image holds values that are no numbers", "not-a-number")
-    return image.affine
-
-
-def _check_weighting(header: Header, limits: Limits) -> None:
-    """T1 is what the networks were trained on, PD was seen to work; a long echo means T2, FLAIR or diffusion."""
-    echo_ms = header.echo_time_ms
-    if echo_ms is not None and echo_ms > limits.longest_echo_ms:
-        raise Refused(
-            f"echo time {echo_ms:.0f} ms means T2, FLAIR or diffusion; T1 and PD are read, up to {limits.longest_echo_ms:.0f} ms",
-            "not-t1",
-        )
 
 
 def _limits(manifest: Manifest) -> Limits:

@@ -32,8 +32,8 @@ def check_disk(settings: Settings, mounts: Path = Path("/proc/mounts")) -> Itera
         yield fault(
             "disk",
             str(folder),
-            f"{free_mb} MB free, {reserve_mb} MB are kept in reserve: images are refused with A700",
-            "make room, or lower limits.disk_reserve_mb",
+            f"{free_mb} MB free, {reserve_mb} MB are kept in reserve: associations are rejected, images answered with A700",
+            "make room, set [retention], or lower limits.disk_reserve_mb; intake goes on by itself then",
         )
     elif free_mb < 4 * reserve_mb:
         yield note("disk", str(folder), f"{free_mb} MB free, images are refused below {reserve_mb} MB", "make room soon")

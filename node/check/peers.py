@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+from node.association import AssociationRejected, AssociationRejectedForNow
 from node.check.verdict import Checked, fault, note, ok
 from node.store.errors import OverreadError
 from node.store.settings import Destination, Peer, Settings
@@ -55,6 +56,8 @@ def _destination(destination: Destination, settings: Settings, echo: Echo) -> Ch
 
 def check_own_port(settings: Settings, echo: Echo = echo_peer) -> Iterator[Checked]:
     """See whether the DICOM port is free, or who has it."""
+    if not settings.plain:
+        return
     where = f"{settings.host}:{settings.port}"
     taken = _taken(settings.host, settings.port)
     if taken is None:
@@ -69,6 +72,9 @@ def check_own_port(settings: Settings, echo: Echo = echo_peer) -> Iterator[Check
     ours = Peer(ae_title=settings.ae_title, host=host, port=settings.port)
     try:
         answered = echo(ours, settings.ae_title, TIMEOUT_S) == 0
+    except (AssociationRejected, AssociationRejectedForNow) as rejected:
+        yield note("port", where, f"a DICOM node answers there, and takes no association now: {rejected}", "look again later")
+        return
     except OverreadError:
         answered = False
     if answered:

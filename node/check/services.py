@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 
+from node.check.retention import say_retention
 from node.check.verdict import Checked, fault, note, ok
 from node.store.errors import OverreadError
 from node.store.settings import Settings
@@ -28,6 +29,7 @@ def check_catalog(settings: Settings) -> Iterator[Checked]:
     try:
         studies = sum(catalog.views.counts().get("studies", {}).values())
         yield ok("catalog", "PostgreSQL" if settings.catalog_url else str(settings.data), f"answers, {studies} studies")
+        yield say_retention(settings.retention, catalog.views.kept())
         for name, count in catalog.outbox.waiting().items():
             if settings.destination(name) is None:
                 yield fault(

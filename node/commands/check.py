@@ -51,7 +51,7 @@ def _look(config: Path | None, data: Path | None) -> Iterable[Checked]:
             "configuration", str(config or "overread.toml"), str(wrong), "correct it; docs/configuration.md lists all keys"
         )
         return
-    yield ok("configuration", str(config or "defaults"), f"AE title {settings.ae_title}, port {settings.port}")
+    yield ok("configuration", str(config or "defaults"), f"AE title {settings.ae_title}, port {settings.sure_port}")
     for part in _parts():
         yield from part(settings)
 
@@ -59,9 +59,11 @@ def _look(config: Path | None, data: Path | None) -> Iterable[Checked]:
 def _parts() -> tuple[Callable[[Settings], Iterable[Checked]], ...]:
     from node.check.decoders import check_decoders
     from node.check.disk import check_disk
+    from node.check.door import check_door
     from node.check.peers import check_destinations, check_own_port
     from node.check.reading import check_models, check_rules
     from node.check.services import check_catalog, check_page, check_queue
+    from node.check.tls import check_tls
 
     return (
         check_rules,
@@ -72,6 +74,8 @@ def _parts() -> tuple[Callable[[Settings], Iterable[Checked]], ...]:
         check_catalog,
         check_queue,
         check_own_port,
+        check_tls,
+        check_door,
         check_page,
     )
 

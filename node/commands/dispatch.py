@@ -1,4 +1,4 @@
-"""``overread dispatch``: complete studies into jobs, results to their destinations."""
+"""``overread dispatch``: complete studies into jobs, results to their destinations, old files away."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ app = typer.Typer()
 
 @app.command()
 def dispatch(config: ConfigOption = None, data: DataOption = None) -> None:
-    """Plan studies, wake workers and deliver results, until SIGTERM."""
+    """Plan studies, wake workers, deliver results and keep room on the disk, until SIGTERM."""
     import signal
 
     from models.manifest import read_library
     from node.delivery.courier import Courier
     from node.dispatch.dispatcher import Dispatcher
+    from node.dispatch.judge import Judge
     from node.dispatch.queue import JobQueue
+    from node.retention.keeper import Keeper
     from node.store.catalog.catalog import open_catalog
     from node.store.clock import SystemClock
     from node.store.log import configure_logging
@@ -34,8 +36,10 @@ def dispatch(config: ConfigOption = None, data: DataOption = None) -> None:
         signal.signal(number, lambda *_: stop.set())
     catalog = open_catalog(settings)
     with JobQueue(settings) as queue:
-        loop = Dispatcher(catalog.worklist, catalog.intake, planner, queue, quiet_s=settings.quiet_s, clock=SystemClock())
-        run_together([loop.run, Courier(settings, catalog).run], stop)
+        judge = Judge(catalog.worklist, catalog.signals, settings, SystemClock())
+        loop = Dispatcher(catalog.worklist, catalog.intake, planner, queue, judge=judge, clock=SystemClock())
+        keeper = Keeper(settings, catalog, SystemClock())
+        run_together([loop.run, Courier(settings, catalog).run, keeper.run], stop)
     catalog.close()
 
 

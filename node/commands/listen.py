@@ -20,7 +20,7 @@ def listen(
     host: str | None = typer.Option(None, "--host", help="Address to listen on."),
     port: int | None = typer.Option(None, "--port", help="Port to listen on; 0 lets the system choose."),
 ) -> None:
-    """Receive images by C-STORE into the spool, until Ctrl-C or SIGTERM."""
+    """Receive images by C-STORE into the spool, and what is said about them, until Ctrl-C or SIGTERM."""
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
@@ -28,6 +28,7 @@ def listen(
     import logging
 
     from node.listener.listener import Listener
+    from node.listener.services.table import Services
     from node.store.catalog.catalog import open_catalog
     from node.store.log import configure_logging
 
@@ -35,10 +36,13 @@ def listen(
     configure_logging()
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)  # what matters of it is said by our own events
     catalog = open_catalog(settings)
-    listener = Listener(settings, catalog.intake)
+    listener = Listener(settings, catalog.intake, Services(catalog.signals))
     try:
         listener.start()
-        typer.echo(f"listening on {settings.host}:{listener.port}")
+        if settings.plain:
+            typer.echo(f"listening on {settings.host}:{listener.port}")
+        if settings.tls:
+            typer.echo(f"listening on {settings.host}:{listener.tls_port} over TLS")
         while not stopping.wait(0.5):
             pass  # in pieces: a signal that the kernel gives to another thread is handled only when this one wakes
     finally:

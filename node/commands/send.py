@@ -21,6 +21,11 @@ def send(
     paths: list[Path] = typer.Argument(help="Files and folders, then the receiver.", metavar="PATH... AET@HOST:PORT"),
     ae_title: str = typer.Option("OVERREAD", "--ae-title", help="AE title to call with."),
     timeout_s: float = typer.Option(60.0, "--timeout", help="Seconds to wait for each step of the receiver."),
+    tls: bool = typer.Option(False, "--tls", help="Call over TLS; implied by the options below."),
+    ca: Path | None = typer.Option(None, "--ca", help="CA certificates (PEM) to trust.", show_default="the system's"),
+    certificate: Path | None = typer.Option(None, "--certificate", help="Our client certificate (PEM)."),
+    key: Path | None = typer.Option(None, "--key", help="Its private key (PEM)."),
+    tls_name: str | None = typer.Option(None, "--tls-name", help="Name in the receiver's certificate.", show_default="HOST"),
     quiet: bool = typer.Option(False, "--quiet", "-q", help="Show only what was not stored, and warnings."),
 ) -> None:
     """Send DICOM files as they are; says what became of each, exit status 1 if any was not stored."""
@@ -34,7 +39,9 @@ def send(
 
     if len(paths) < 2:
         raise ConfigurationError("name the files or folders to send, then the receiver as AET@HOST:PORT")
-    peer = parse_peer(str(paths[-1]))
+    files_of_tls = {"ca": ca, "certificate": certificate, "key": key, "tls_name": tls_name}
+    given = {name: value for name, value in files_of_tls.items() if value is not None}
+    peer = parse_peer(str(paths[-1]), **({"tls": True, **given} if tls or given else {}))
     console = Console()
     files, skipped = _collect(paths[:-1])
     for path in skipped:

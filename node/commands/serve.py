@@ -97,12 +97,12 @@ def _tend(supervisor: Supervisor, settings: Settings, told: Path, stopped: list[
 
     _start_first(supervisor, settings, told)
     deadline = time.monotonic() + _READY_WITHIN_S
-    while not stopped and not accepts(settings.host, settings.port):
+    while not stopped and not accepts(settings.host, settings.sure_port):
         supervisor.tend()
         if _misconfigured(supervisor):
             return 2
         if time.monotonic() > deadline:
-            sys.stderr.write(f"overread: nothing accepts on port {settings.port}; what the listener said is above\n")
+            sys.stderr.write(f"overread: nothing accepts on port {settings.sure_port}; what the listener said is above\n")
             return 1
         time.sleep(0.05)
     if not stopped:
@@ -124,6 +124,11 @@ def _misconfigured(supervisor: Supervisor) -> bool:
     return name is not None
 
 
+def _ports(settings: Settings) -> str:
+    plain = [f"port {settings.port}"] if settings.plain else []
+    return " and ".join([*plain, *([f"port {settings.tls.port} over TLS"] if settings.tls else [])])
+
+
 def _announce(settings: Settings) -> None:
     from rich.console import Console
     from rich.markup import escape
@@ -132,7 +137,7 @@ def _announce(settings: Settings) -> None:
     destinations = "\n".join(f"  {escape(f'{one.name}  {one}')}" for one in settings.destinations)
     Console().print(
         Panel(
-            f"[bold]{escape(settings.ae_title)}[/bold] accepts images on {escape(settings.host)} port {settings.port}\n"
+            f"[bold]{escape(settings.ae_title)}[/bold] accepts images on {escape(settings.host)} {_ports(settings)}\n"
             f"page   http://{escape(settings.http)}/  [dim]token in {escape(str(settings.data / 'page-token'))}[/dim]\n"
             + (f"results go to\n{destinations}" if destinations else "results go nowhere yet: add --to NAME=AET@HOST:PORT")
             + "\n[dim]Ctrl-C stops it[/dim]",

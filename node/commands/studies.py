@@ -13,6 +13,7 @@ from node.commands.options import ConfigOption, DataOption, JsonOption, settings
 
 if TYPE_CHECKING:
     from node.store.catalog.catalog import Catalog
+    from node.store.events import NodeEvent
     from node.store.records import StudyView
 
 studies = typer.Typer()
@@ -27,17 +28,20 @@ def list_studies(
     limit: Annotated[int, typer.Option("--limit", min=1, help="How many, newest first.")] = 100,
 ) -> None:
     """Show the studies, newest first: state, answers, deliveries."""
-    with _catalog(config, data) as catalog:
+    with open_views(config, data) as catalog:
         found = catalog.views.studies(limit=limit)
         unread = {} if as_json else _unread(catalog, found)
+        happened = () if as_json else _happened(catalog)
     if as_json:
         from node.page.plain import study_in_brief
 
-        _print_json([study_in_brief(view) for view in found])
+        print_json([study_in_brief(view) for view in found])
         return
-    from node.commands.tables import show_studies
+    from node.commands.tables import show_events, show_studies
 
     show_studies(found, unread)
+    if happened:
+        show_events(happened, more="`overread events` shows all")
 
 
 @study.command("study")
@@ -51,7 +55,7 @@ def show_one(
     """Show one study: jobs, deliveries, decisions with their reasons, events."""
     from node.store.errors import Permanent
 
-    with _catalog(config, data) as catalog:
+    with open_views(config, data) as catalog:
         view = catalog.views.study(study_uid)
         if view is None:
             ending = [one.study_uid for one in catalog.views.studies(limit=1000) if one.study_uid.endswith(study_uid)]
@@ -63,7 +67,7 @@ def show_one(
     if as_json:
         from node.page.plain import study_in_full
 
-        _print_json(study_in_full(view))
+        print_json(study_in_full(view))
         return
     from node.commands.tables import show_study
 
@@ -82,8 +86,15 @@ def _unread(catalog: Catalog, found: Sequence[StudyView]) -> dict[str, str]:
     return {view.study_uid: why_unread(view) for view in views if view}
 
 
+def _happened(catalog: Catalog) -> Sequence[NodeEvent]:
+    """What a person should see though it belongs to no study: the newest of the last day."""
+    from datetime import UTC, datetime, timedelta
+
+    return catalog.views.node_events(datetime.now(UTC) - timedelta(days=1), limit=5)
+
+
 @contextmanager
-def _catalog(config: Path | None, data: Path | None) -> Iterator[Catalog]:
+def open_views(config: Path | None, data: Path | None) -> Iterator[Catalog]:
     """The catalog; a data folder that was named must exist, or a slip of the pen would look like a node without studies."""
     from node.store.catalog.catalog import open_catalog
     from node.store.errors import ConfigurationError
@@ -98,7 +109,8 @@ def _catalog(config: Path | None, data: Path | None) -> Iterator[Catalog]:
         catalog.close()
 
 
-def _print_json(value: object) -> None:
+def print_json(value: object) -> None:
+    """Print one JSON document."""
     import json
 
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False))

@@ -10,9 +10,10 @@ from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from node.page.words import answer_in_brief, answer_in_words, deliveries_in_words
+from node.page.words import answer_in_brief, answer_in_words, deliveries_in_words, removed_in_words
+from node.store.events import NodeEvent
 from node.store.records import StudyView
-from node.store.states import JobState
+from node.store.states import JobState, StudyState
 
 COLOURS = {
     "receiving": "yellow",
@@ -62,10 +63,25 @@ def show_study(view: StudyView, console: Console | None = None) -> None:
             f"{view.instances} in {view.series} series, {escape(', '.join(view.modalities))}, from {escape(view.calling_ae)}",
         ),
         ("Arrived", f"{moment(view.first_arrival_at)} to {moment(view.last_arrival_at)}"),
-        ("Complete because", escape(view.evidence) or "[dim]not complete yet[/]"),
+        ("Complete because", _completeness(view)),
+        *(("Removed", words) for words in removed_in_words(view)),
     ):
         facts.add_row(f"[dim]{name}[/]", value)
     console.print(Group(facts, *_parts(view)))
+
+
+def show_events(found: Sequence[NodeEvent], console: Console | None = None, *, more: str = "") -> None:
+    """Print events of no study; `more` says where there are more of them."""
+    console = console or Console()
+    if not found:
+        console.print("Nothing happened that concerns no study.")
+        return
+    table = _table("Last at", "Times", "Event", "Detail", title="Events of the node")
+    for event in found:
+        table.add_row(moment(event.last_at), str(event.count), escape(event.kind), escape(event.detail))
+    console.print(table)
+    if more:
+        console.print(f"[dim]{escape(more)}[/]")
 
 
 def _parts(view: StudyView) -> list[RenderableType]:
@@ -89,10 +105,22 @@ def _parts(view: StudyView) -> list[RenderableType]:
             str(sent.attempt),
             escape(sent.reason or ("stored" if sent.state == "sent" else "")) + again,
         )
+    said = _table("At", "Signal", "Of", "Status", "Instances named", "Here", title="Signals")
+    for signal in view.signals:
+        who = (moment(signal.at), str(signal.kind), escape(signal.source), escape(signal.status))
+        said.add_row(*who, str(signal.named), str(signal.arrived))
     events = _table("At", "Event", "Detail", title="Events")
     for at, kind, detail in view.events:
         events.add_row(moment(at), escape(kind), escape(detail))
-    return [table for table in (jobs, decisions, deliveries, events) if table.row_count]
+    return [table for table in (jobs, decisions, deliveries, said, events) if table.row_count]
+
+
+def _completeness(view: StudyView) -> str:
+    if view.state is StudyState.RECEIVING:
+        return f"[dim]not complete yet[/] {escape(view.evidence)}".strip()
+    return (
+        f"[red]incomplete[/] {escape(view.evidence.removeprefix('incomplete, '))}" if view.incomplete else escape(view.evidence)
+    )
 
 
 def _answers(view: StudyView) -> list[str]:

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from node.demo.cases import Case, Study
 from node.demo.play import Played
-from node.page.words import finding_in_words, measurements_in_words
+from node.store.summary import finding_in_words, measurements_in_words
 
 
 class Bars:

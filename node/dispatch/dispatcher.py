@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
@@ -32,6 +33,12 @@ class Planner(Protocol):
     """Splits the images of a study into stacks and decides what is read."""
 
     def __call__(self, instances: Sequence[StoredInstance]) -> tuple[StackPlan, ...]: ...
+
+
+class Complete(Protocol):
+    """Says which studies are complete: `node.dispatch.judge.Judge`."""
+
+    def due(self) -> Sequence[DueStudy]: ...
 
 
 class Queue(Protocol):
@@ -62,8 +69,8 @@ class Dispatcher:
         Splits studies and decides.
     queue
         Takes the wake-up calls.
-    quiet_s
-        The quiet period of sources that have none of their own, seconds.
+    judge
+        Says which studies are complete, and why.
     clock
         Where moments come from.
     poll_s
@@ -77,7 +84,7 @@ class Dispatcher:
         planner: Planner,
         queue: Queue,
         *,
-        quiet_s: float,
+        judge: Complete,
         clock: Clock,
         poll_s: float = 0.25,
     ) -> None:
@@ -85,7 +92,7 @@ class Dispatcher:
         self._events = events
         self._planner = planner
         self._queue = queue
-        self._quiet_s = quiet_s
+        self._judge = judge
         self._clock = clock
         self._poll_s = poll_s
         self._trouble: dict[int, _Trouble] = {}
@@ -101,7 +108,7 @@ class Dispatcher:
     def plan(self) -> int:
         """Write a revision for each complete study; return how many were written."""
         written = 0
-        due_studies = self._worklist.complete(self._quiet_s)
+        due_studies = self._judge.due()
         self._trouble = {due.study_id: self._trouble[due.study_id] for due in due_studies if due.study_id in self._trouble}
         for due in due_studies:
             trouble = self._trouble.get(due.study_id)
@@ -138,7 +145,7 @@ class Dispatcher:
         except Exception as fault:  # noqa: BLE001 - whatever one study's images do to the planner, the other studies go on
             return self._in_trouble(due, fault)
         self._trouble.pop(due.study_id, None)
-        return stacks
+        return [_noted(plan, due) for plan in stacks]
 
     def _in_trouble(self, due: DueStudy, fault: Exception) -> Sequence[StackPlan] | None:
         reason = tell(fault)
@@ -153,3 +160,13 @@ class Dispatcher:
         wait = timedelta(seconds=FIRST_WAIT_S * 2 ** (attempts - 1))
         self._trouble[due.study_id] = _Trouble(due.arrivals, attempts, self._clock.now() + wait)
         return None
+
+
+def _noted(plan: StackPlan, due: DueStudy) -> StackPlan:
+    """A plan whose results say what the study lacks. Its digest changes, so that a revision that need not say it is read anew."""
+    notes = (*due.notes.get("", ()), *due.notes.get(plan.series_uid, ()))
+    if not notes:
+        return plan
+    facts = {**plan.facts, "notes": [*notes, *plan.facts.get("notes", ())]}
+    digest = hashlib.sha256("\0".join((plan.digest, *notes)).encode()).hexdigest() if plan.digest else ""
+    return replace(plan, facts=facts, digest=digest)

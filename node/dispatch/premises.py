@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from node.store.errors import ConfigurationError
-from node.store.settings import Settings, dump_settings
+from node.store.settings import Settings, Tls, dump_settings
 
 _FREE_WITHIN_S: Final = 4.0
 """Seconds to wait for an address: the parts of a node that was killed may need a moment to go."""
@@ -84,6 +84,15 @@ def accepts(host: str, port: int) -> bool:
     return True
 
 
+def _settled(settings: Settings) -> Tls | None:
+    """The table for TLS with a definite port and absolute files: the parts have working directories of their own."""
+    tls = settings.tls
+    if tls is None:
+        return None
+    files = {name: value.resolve() for name, value in tls if isinstance(value, Path)}
+    return tls.model_copy(update={"port": free_port(settings.host, tls.port, "tls.port"), **files})
+
+
 def settle(settings: Settings) -> tuple[Settings, Path]:
     """Settings for the parts (absolute folders, a definite port) and the file that they are told by.
 
@@ -101,7 +110,8 @@ def settle(settings: Settings) -> tuple[Settings, Path]:
             "data": settings.data.resolve(),
             "mirror": settings.mirror.resolve() if settings.mirror else None,
             "model_folders": tuple(folder.resolve() for folder in settings.model_folders),
-            "port": free_port(settings.host, settings.port, "--port"),
+            "port": free_port(settings.host, settings.port, "--port") if settings.plain else settings.port,
+            "tls": _settled(settings),
             "http": f"{http_host}:{http_port}",
         }
     )

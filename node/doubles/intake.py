@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Sequence
 
 from node.store.records import Arrival, Association
@@ -17,6 +18,8 @@ class MemoryIntake:
         Known instances by path.
     open_associations
         By id; `ended` says how the others ended.
+    tallies
+        How often each event came that may come often, by kind and detail.
     log
         What was called, in order: ``("opened", id)``, ``("arrived", path)``, ``("closed", id)``.
     """
@@ -27,6 +30,7 @@ class MemoryIntake:
         self.open_associations: dict[str, Association] = {}
         self.ended: dict[str, str] = {}
         self.events: list[tuple[str, str, str | None]] = []
+        self.tallies: Counter[tuple[str, str]] = Counter()
         self.own_results: set[str] = set()
         self.log: list[tuple[str, str]] = []
         self.batches: list[int] = []
@@ -57,6 +61,10 @@ class MemoryIntake:
     def event(self, kind: str, detail: str, study_uid: str | None = None) -> None:
         with self._lock:
             self.events.append((kind, detail, study_uid))
+
+    def tally(self, kind: str, detail: str, count: int) -> None:
+        with self._lock:
+            self.tallies[kind, detail] += count
 
     def known_paths(self, study_uid: str) -> frozenset[str]:
         with self._lock:

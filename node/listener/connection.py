@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import struct
 import time
 from typing import Final
 
 from node import upper_layer
 from node.listener.negotiation import LONGEST_PDU
+from node.listener.patience import Patience
+from node.listener.secure import HandshakeFailed, names_shown, say_goodbye, shake_hands, shut_down
 from node.store.errors import Retryable
 
 _LONGEST_REQUEST: Final = 1 << 20
 """Bytes of an A-ASSOCIATE-RQ; 128 contexts of 45 transfer syntaxes take a quarter of it."""
+
+_TLS: Final = b"\x16\x03"
+"""How a TLS connection begins (RFC 8446 section 5.1)."""
 
 _LONGEST_RECEIVED: Final = 4 * LONGEST_PDU
 """Bytes of a PDU that are taken from peers which do not keep to what was agreed."""
@@ -25,11 +31,18 @@ INVALID_PARAMETER: Final = 6
 
 
 class ConnectionEnded(Retryable):
-    """The peer went away, or took too long; `silent` where it never requested an association, as probes do."""
+    """The peer went away, or took too long; `silent` where it never requested an association, as probes do.
 
-    def __init__(self, reason: str, *, silent: bool = False) -> None:
+    Parameters
+    ----------
+    remark
+        What a person should know of a silent end: somebody meant to speak to us, and could not.
+    """
+
+    def __init__(self, reason: str, *, silent: bool = False, remark: str = "") -> None:
         super().__init__(reason)
         self.silent = silent
+        self.remark = remark
 
 
 class ProtocolFault(Retryable):
@@ -46,7 +59,7 @@ class Connection:
     Parameters
     ----------
     idle_s
-        Longest wait for a PDU to begin, and again for it to end, in seconds.
+        Longest wait for a PDU to begin, and then for the peer to get on with it, in seconds.
     """
 
     def __init__(self, accepted: socket.socket, idle_s: float) -> None:
@@ -59,19 +72,27 @@ class Connection:
     def first_pdu(self, timeout_s: float) -> bytes:
         """The A-ASSOCIATE-RQ, with its header. Other PDUs and other protocols end the connection without a word.
 
+        Parameters
+        ----------
+        timeout_s
+            Until all of it must be there, in seconds (the ARTIM timer of PS3.8 section 9.1.5).
+
         Raises
         ------
         ConnectionEnded
             Where none comes.
         """
-        self._socket.settimeout(min(timeout_s, self._idle_s))
+        until = time.monotonic() + timeout_s
+        if isinstance(self._socket, ssl.SSLSocket):
+            self._secure(self._socket, timeout_s)
         head = bytearray(6)
-        self._fill(memoryview(head), silent=True)
+        self._fill(memoryview(head), within_s=until - time.monotonic())
         kind, _, length = struct.unpack(">BBL", head)
         if kind != upper_layer.A_ASSOCIATE_RQ or length > _LONGEST_REQUEST:
-            raise ConnectionEnded("not an association request", silent=True)
+            said = "it speaks TLS to the port for plain DICOM: let it call the port of [tls]" if head[:2] == _TLS else ""
+            raise ConnectionEnded("not an association request", silent=True, remark=said)
         body = bytearray(length)
-        self._fill(memoryview(body), silent=True)
+        self._fill(memoryview(body), within_s=until - time.monotonic())
         self._socket.settimeout(self._idle_s)
         return bytes(head + body)
 
@@ -95,6 +116,11 @@ class Connection:
         body = memoryview(self._buffer)[:length]
         self._fill(body)
         return kind, body
+
+    @property
+    def certificate_names(self) -> frozenset[str]:
+        """Names that the peer's certificate is for; none without TLS, and where it showed none."""
+        return names_shown(self._socket)
 
     def send(self, pdu: bytes) -> None:
         """Send a PDU.
@@ -120,10 +146,14 @@ class Connection:
 
         Closed from here, its descriptor could be another connection's before that thread notices.
         """
-        with contextlib.suppress(OSError):
-            self._socket.sendall(upper_layer.ABORT)
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
+        if not isinstance(self._socket, ssl.SSLSocket):  # which two threads must not write and read at once
+            with contextlib.suppress(OSError):
+                self._socket.sendall(upper_layer.ABORT)
+        shut_down(self._socket)
+
+    def drop(self) -> None:
+        """End from another thread a connection that has no association, without a word."""
+        shut_down(self._socket)
 
     def wait_for_end(self, timeout_s: float) -> None:
         """Let the peer close first, as the requestor does after a release; then close."""
@@ -134,16 +164,30 @@ class Connection:
 
     def close(self) -> None:
         """Close at once; only the thread that serves the connection does."""
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
+        say_goodbye(self._socket)
+        shut_down(self._socket)
         self._socket.close()
 
-    def _fill(self, view: memoryview, *, silent: bool = False) -> None:
-        """Fill `view`, in at most twice the idle time however the bytes drip."""
-        deadline = time.monotonic() + 2 * self._idle_s
+    @staticmethod
+    def _secure(secured: ssl.SSLSocket, timeout_s: float) -> None:
+        try:
+            shake_hands(secured, timeout_s)
+        except HandshakeFailed as failed:
+            raise ConnectionEnded("no TLS came about", silent=True, remark=failed.reason) from failed
+
+    def _fill(self, view: memoryview, *, within_s: float | None = None) -> None:
+        """Fill `view`: within `within_s` seconds in all, or else for as long as the peer gets on (`Patience`).
+
+        With `within_s` the end is silent: no association was requested yet.
+        """
+        silent = within_s is not None
+        deadline = None if within_s is None else time.monotonic() + within_s
+        patience = Patience(self._idle_s)
         position = 0
         while position < len(view):
             try:
+                if deadline is not None:
+                    self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
                 received = self._socket.recv_into(view[position:])
             except TimeoutError as late:
                 raise ConnectionEnded("the peer was idle too long", silent=silent) from late
@@ -152,5 +196,5 @@ class Connection:
             if not received:
                 raise ConnectionEnded("the peer closed the connection", silent=silent)
             position += received
-            if time.monotonic() > deadline:
+            if not patience.received(received) and not silent:
                 raise ConnectionEnded("the peer was too slow", silent=silent)

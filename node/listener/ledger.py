@@ -51,6 +51,9 @@ class Ledger:
     def event(self, kind: str, detail: str, study_uid: str | None = None) -> None:
         self._entries.put(lambda: self._intake.event(kind, detail, study_uid))
 
+    def tally(self, kind: str, detail: str, count: int) -> None:
+        self._entries.put(lambda: self._intake.tally(kind, detail, count))
+
     def arrived(self, arrival: Arrival) -> None:
         """Written within a tenth of a second, as far as the catalog can."""
         self._entries.put(arrival)

@@ -25,6 +25,8 @@ from pynetdicom.service_class import ServiceClass, StorageServiceClass
 from pynetdicom.sop_class import uid_to_service_class
 
 from node.listener.incoming import VERIFICATION
+from node.listener.services.exchange import UNCOMPRESSED
+from node.listener.services.table import SERVED
 from node.store.errors import NotUnderstood
 from node.store.provenance import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from node.upper_layer import APPLICATION_CONTEXT
@@ -77,6 +79,8 @@ class Negotiated:
         The A-ASSOCIATE-AC PDU.
     longest_pdu
         Bytes that the peer takes in one P-DATA-TF; 0: any.
+    refused
+        Abstract syntax and result of each context that was not accepted (PS3.8 section 9.3.3.2).
     """
 
     calling_ae: str
@@ -84,6 +88,12 @@ class Negotiated:
     contexts: Mapping[int, AcceptedContext]
     answer: bytes
     longest_pdu: int
+    refused: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def echo_only(self) -> bool:
+        """Whether nothing but Verification was proposed."""
+        return not self.refused and {context.sop_class_uid for context in self.contexts.values()} == {VERIFICATION}
 
 
 @functools.lru_cache(maxsize=1024)
@@ -133,7 +143,8 @@ def negotiate(pdu: bytes) -> Negotiated:
         for result in results
         if result.result == ACCEPTED
     }
-    return Negotiated(calling_ae, called_ae, accepted, _answer(primitive, results), longest_pdu)
+    refused = tuple((str(result.abstract_syntax or ""), result.result) for result in results if result.result != ACCEPTED)
+    return Negotiated(calling_ae, called_ae, accepted, _answer(primitive, results), longest_pdu, refused)
 
 
 def _result(proposed: Any) -> Any:
@@ -142,7 +153,9 @@ def _result(proposed: Any) -> Any:
     result.abstract_syntax = proposed.abstract_syntax
     syntaxes = [str(syntax) for syntax in proposed.transfer_syntax]
     sop_class_uid = str(proposed.abstract_syntax or "")
-    if sop_class_uid != VERIFICATION and not is_storage(sop_class_uid):
+    if sop_class_uid in SERVED:
+        syntaxes = [syntax for syntax in UNCOMPRESSED if syntax in syntaxes]
+    if sop_class_uid not in {VERIFICATION, *SERVED} and not is_storage(sop_class_uid):
         result.result = ABSTRACT_SYNTAX_NOT_SUPPORTED
     else:
         result.result = ACCEPTED if syntaxes else TRANSFER_SYNTAXES_NOT_SUPPORTED

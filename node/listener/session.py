@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -11,22 +11,20 @@ from typing import Final
 from node import command_set, upper_layer
 from node.command_set import Command
 from node.listener import status
-from node.listener.connection import INVALID_PARAMETER, UNRECOGNISED_PDU, Connection, ConnectionEnded, ProtocolFault
+from node.listener.connection import INVALID_PARAMETER, UNRECOGNISED_PDU, ConnectionEnded, ProtocolFault
+from node.listener.doorkeeper import Visit
 from node.listener.incoming import Incoming, Received, Sender
 from node.listener.ledger import Ledger
 from node.listener.negotiation import Negotiated, negotiate
-from node.store.errors import NotUnderstood, OverreadError
+from node.listener.services.exchange import LONGEST_DATA_SET
+from node.listener.services.table import SERVED, Services
+from node.store.errors import NotUnderstood, OverreadError, StorageFull
 from node.store.log import get_logger
 from node.store.records import Association
 from node.store.spool import Spool
 
 log = get_logger(__name__)
 
-REJECTED_FULL: Final = bytes((upper_layer.A_ASSOCIATE_RJ, 0, 0, 0, 0, 4, 0, 2, 3, 2))
-"""Transient, by the provider, local limit exceeded (PS3.8 section 9.3.4)."""
-
-_REQUEST_S: Final = 30.0
-"""Seconds that a new connection has for its association request (the ARTIM timer of PS3.8 section 9.1.5)."""
 _CLOSE_S: Final = 5.0
 _RESPONSE: Final = 0x8000
 _CANCEL: Final = 0x0FFF
@@ -34,11 +32,12 @@ _CANCEL: Final = 0x0FFF
 
 @dataclass(slots=True)
 class _Message:
-    """A message that is being received: its command, and where its data set goes."""
+    """A message that is being received: its command, and where its data set goes; `gathered` where a service takes it."""
 
     context_id: int
     command: Command
     incoming: Incoming | None
+    gathered: bytearray | None = None
 
 
 class Session:
@@ -46,28 +45,34 @@ class Session:
 
     Parameters
     ----------
-    admit
-        Asked when the association is requested: False where there are too many.
+    visit
+        The connection; asked when the association is requested, and told of faults.
+    negotiation_s
+        Seconds that the connection has until its association request is there.
+    services
+        What is served beside C-ECHO and C-STORE; None: nothing.
     """
 
     def __init__(
         self,
-        connection: Connection,
-        peer_host: str,
+        visit: Visit,
         *,
         spool: Spool,
         ledger: Ledger,
         listener_id: str,
-        admit: Callable[[], bool],
+        negotiation_s: float,
+        services: Services | None = None,
     ) -> None:
-        self._connection = connection
-        self._peer_host = peer_host
+        self._visit = visit
+        self._connection = visit.connection
+        self._peer_host = visit.host
         self._spool = spool
         self._ledger = ledger
         self._listener_id = listener_id
-        self._admit = admit
+        self._negotiation_s = negotiation_s
+        self._services = services
         self._id = str(uuid.uuid4())
-        self._log = log.bind(association_id=self._id, peer=peer_host)
+        self._log = log.bind(association_id=self._id, peer=visit.host)
         self._message: _Message | None = None
         self._command = bytearray()
         self._stored = self._refused = 0
@@ -77,22 +82,24 @@ class Session:
         """Serve until the association ends; never raises for the peer's sake."""
         how = "lost"
         try:
-            self._negotiated = negotiate(self._connection.first_pdu(_REQUEST_S))
-            if not self._admit():
-                self._connection.send(REJECTED_FULL)
+            self._negotiated = negotiate(self._connection.first_pdu(self._negotiation_s))
+            rejected = self._visit.request(self._negotiated)
+            if rejected is not None:
+                self._connection.send(rejected)
                 self._connection.wait_for_end(_CLOSE_S)
-                self._log.warning("association rejected: as many as allowed are open", calling_ae=self._negotiated.calling_ae)
                 return
             self._connection.send(self._negotiated.answer)
             how = self._serve(self._negotiated)
         except ConnectionEnded as end:
+            if end.remark:
+                self._visit.unheard(end.remark)
             if not end.silent:
                 self._log.info("connection ended", reason=str(end))
         except (ProtocolFault, NotUnderstood) as fault:
             reason = fault.reason if isinstance(fault, ProtocolFault) else INVALID_PARAMETER
             self._connection.abort(reason)
             how = "aborted"
-            self._log.warning("association aborted by us", reason=str(fault))
+            self._visit.fault(str(fault))
         finally:
             self._end(how)
 
@@ -129,6 +136,8 @@ class Session:
             raise ProtocolFault("a data set without its command")
         if self._message.incoming is not None:
             self._message.incoming.write(fragment)
+        elif self._message.gathered is not None and len(self._message.gathered) <= LONGEST_DATA_SET:
+            self._message.gathered += fragment
         if last:
             message, self._message = self._message, None
             self._answer(message)
@@ -141,7 +150,8 @@ class Session:
         if command.field == command_set.C_STORE_RQ:
             self._record()
             incoming = Incoming(self._spool, command, context.sop_class_uid, context.transfer_syntax_uid, self._sender)
-        message = _Message(context_id, command, incoming)
+        gathered = bytearray() if context.sop_class_uid in SERVED else None
+        message = _Message(context_id, command, incoming, gathered)
         if command.has_data_set:
             self._message = message
         else:
@@ -156,8 +166,20 @@ class Session:
             raise ProtocolFault("a response to a request that we did not make")
         elif field == command_set.C_ECHO_RQ:
             self._respond(message, status.SUCCESS, "")
-        elif field != _CANCEL:
-            self._respond(message, status.UNRECOGNISED_OPERATION, "only C-ECHO and C-STORE are served here")
+        elif field != _CANCEL and not self._serve_beside(message):
+            self._respond(message, status.UNRECOGNISED_OPERATION, "this operation is not served here")
+
+    def _serve_beside(self, message: _Message) -> bool:
+        """Respond by one of the services; False where none has this command."""
+        if self._services is None or message.gathered is None:
+            return False
+        context = self._negotiated.contexts[message.context_id]
+        content = bytes(message.gathered) if len(message.gathered) <= LONGEST_DATA_SET else None
+        served = context.sop_class_uid, context.transfer_syntax_uid
+        response = self._services.serve(served, message.command, content, self._sender)
+        if response is not None:
+            self._send_command(message.context_id, response)
+        return response is not None
 
     def _finish(self, incoming: Incoming) -> tuple[int, str]:
         """Keep the object; return the status and the comment of the response."""
@@ -169,7 +191,10 @@ class Session:
             # a UID that is none may hold anything, so it is not repeated
             uid = "" if isinstance(fault, status.InvalidInstanceUid) else incoming.sop_instance_uid
             self._log.warning("object refused", status=f"{code:04X}", sop_instance_uid=uid, reason=str(fault))
-            self._ledger.event("refused", f"{uid or 'an object'} of {self._sender.calling_ae}: {fault} (status {code:04X})")
+            if isinstance(fault, StorageFull):  # counted: a study has hundreds of images, and each meets the same disk
+                self._ledger.tally("disk full", f"{self._sender.calling_ae}: {fault} (status {code:04X})", 1)
+            else:
+                self._ledger.event("refused", f"{uid or 'an object'} of {self._sender.calling_ae}: {fault} (status {code:04X})")
             return code, str(fault)
         self._stored += 1
         self._report(received)
@@ -177,16 +202,18 @@ class Session:
 
     def _report(self, received: Received) -> None:
         """Tell the catalog; a repeat too, so that a row which was lost with its process comes back."""
-        arrival = received.arrival
+        arrival = dataclasses.replace(received.arrival, fresh=received.new)
         self._ledger.arrived(arrival)
         if received.new and arrival.version > 1:
             detail = f"{arrival.sop_instance_uid} came again with other content: kept as version {arrival.version}"
             self._ledger.event("new version", detail, arrival.study_uid)
 
     def _respond(self, message: _Message, code: int, comment: str) -> None:
-        encoded = command_set.response(message.command, code, comment)
+        self._send_command(message.context_id, command_set.response(message.command, code, comment))
+
+    def _send_command(self, context_id: int, encoded: bytes) -> None:
         control = upper_layer.COMMAND | upper_layer.LAST
-        self._connection.send(upper_layer.data_header(message.context_id, control, len(encoded)) + encoded)
+        self._connection.send(upper_layer.data_header(context_id, control, len(encoded)) + encoded)
 
     def _record(self) -> None:
         """Tell the catalog of an association that stores; those that only echo are none of its business."""

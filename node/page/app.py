@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from importlib import resources
 from importlib.metadata import version
 from typing import Annotated, Final
@@ -16,16 +16,21 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from node.page.health import PageCatalog, look_after
 from node.page.metrics import render
 from node.page.token import same_token
-from node.page.words import answer_in_brief, deliveries_in_words, figures, percent, why_unread
+from node.page.words import answer_in_brief, deliveries_in_words, figures, kept_in_words, removed_in_words, why_unread
 from node.store.log import get_logger
 from node.store.records import StudyView
 from node.store.settings import Settings
 from node.store.states import StudyState
+from node.store.summary import percent
 
 log = get_logger(__name__)
 
 COOKIE: Final = "overread"
 STUDIES_A_PAGE: Final = 50
+EVENTS_WITHIN: Final = timedelta(days=1)
+EVENTS_IN_BRIEF: Final = 5
+ALL_EVENTS_WITHIN: Final = timedelta(days=30)
+ALL_EVENTS: Final = 300
 HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -92,9 +97,18 @@ def _serve_pages(app: FastAPI, catalog: PageCatalog, settings: Settings, guard: 
             later=start + STUDIES_A_PAGE if len(found) > STUDIES_A_PAGE else None,
             earlier=max(start - STUDIES_A_PAGE, 0) if start else None,
             waiting=catalog.outbox.waiting(),
+            kept=catalog.views.kept(),
+            events=() if start else catalog.views.node_events(datetime.now(UTC) - EVENTS_WITHIN, EVENTS_IN_BRIEF),
             faults=look_after(catalog, settings).faults,
             moving=any(view.state is not StudyState.FINISHED for view in found),
         )
+
+    @app.get("/events", dependencies=[Depends(guard)])
+    def events(request: Request) -> Response:
+        if "token" in request.query_params:
+            return _remember(request)
+        found = catalog.views.node_events(datetime.now(UTC) - ALL_EVENTS_WITHIN, ALL_EVENTS)
+        return _page("events.html", settings=settings, events=found, days=ALL_EVENTS_WITHIN.days, moving=False)
 
     @app.get("/studies/{study_uid}", dependencies=[Depends(guard)])
     def study(request: Request, study_uid: str) -> Response:
@@ -159,6 +173,8 @@ def _templates() -> Environment:
         "answer": answer_in_brief,
         "figures": figures,
         "percent": percent,
+        "removed": removed_in_words,
+        "kept": kept_in_words,
     }
     return environment
 

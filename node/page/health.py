@@ -54,5 +54,5 @@ def look_after(catalog: PageCatalog, settings: Settings) -> Health:
     if not os.access(folder, os.W_OK | os.X_OK):
         faults["spool"] = "cannot be written"
     elif shutil.disk_usage(folder).free < settings.limits.disk_reserve_mb * 1_000_000:
-        faults["disk"] = f"less than {settings.limits.disk_reserve_mb} MB free: images are not accepted"
+        faults["disk"] = f"less than {settings.limits.disk_reserve_mb} MB free: associations are rejected, images refused"
     return Health(faults)

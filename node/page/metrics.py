@@ -8,10 +8,11 @@ from enum import StrEnum
 from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from node.page.health import PageCatalog
+from node.store.records import KeptView
 from node.store.settings import Settings
 from node.store.states import DeliveryState, JobState, StudyState
 
@@ -46,10 +47,25 @@ class NodeCollector(Collector):
         for destination in {one.name: None for one in self._settings.destinations} | dict.fromkeys(waiting):
             outbox.add_metric([destination], waiting.get(destination, 0))
         yield outbox
+        yield from _removed(self._catalog.views.kept())
+        rejections = CounterMetricFamily(
+            "overread_rejections", "Associations, contexts and connections turned away.", labels=["kind"]
+        )
+        for kind, count in self._catalog.views.rejected().items():
+            rejections.add_metric([kind], count)
+        yield rejections
         free = shutil.disk_usage(self._settings.data).free
         yield GaugeMetricFamily("overread_disk_free_bytes", "Free space where images and results are kept.", free)
         reserve = self._settings.limits.disk_reserve_mb * 1_000_000
         yield GaugeMetricFamily("overread_disk_reserve_bytes", "Free space below which images are refused.", reserve)
+
+
+def _removed(kept: KeptView) -> Iterator[Metric]:
+    yield CounterMetricFamily("overread_removed_files", "Files that retention has removed.", kept.removed_files)
+    yield CounterMetricFamily("overread_removed_bytes", "Their size.", kept.removed_bytes)
+    if kept.oldest_at is not None:
+        at = kept.oldest_at.timestamp()
+        yield GaugeMetricFamily("overread_oldest_original_seconds", "Last image of the oldest study whose images are here.", at)
 
 
 def render(catalog: PageCatalog, settings: Settings) -> bytes:

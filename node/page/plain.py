@@ -1,4 +1,4 @@
-"""A study as JSON values: what ``overread studies --json`` and ``overread study --json`` print.
+"""Studies and events as JSON values: what ``--json`` of ``overread studies``, ``study`` and ``events`` prints.
 
 The keys are stable: a key is added, never renamed or taken away (docs/operations.md lists them). Dates are ISO 8601 in UTC. UIDs,
 states, reasons and figures only: the catalog's views hold no patient data.
@@ -9,7 +9,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from node.store.events import NodeEvent
 from node.store.records import DecisionView, DeliveryView, JobView, StudyView
+from node.store.signals import SignalView
 
 Plain = dict[str, Any]
 
@@ -27,6 +29,9 @@ def study_in_brief(view: StudyView) -> Plain:
         "first_arrival_at": _moment(view.first_arrival_at),
         "last_arrival_at": _moment(view.last_arrival_at),
         "evidence": view.evidence,
+        "incomplete": view.incomplete,
+        "originals_removed_at": _moment(view.originals_removed_at) if view.originals_removed_at else None,
+        "results_removed_at": _moment(view.results_removed_at) if view.results_removed_at else None,
         "jobs": [job_in_full(job) for job in view.jobs],
         "deliveries": [delivery_in_full(delivery) for delivery in view.deliveries],
     }
@@ -37,6 +42,7 @@ def study_in_full(view: StudyView) -> Plain:
     return study_in_brief(view) | {
         "decisions": [decision_in_full(decision) for decision in view.decisions],
         "events": [{"at": _moment(at), "kind": kind, "detail": detail} for at, kind, detail in view.events],
+        "signals": [signal_in_full(signal) for signal in view.signals],
     }
 
 
@@ -96,6 +102,29 @@ def decision_in_full(view: DecisionView) -> Plain:
         "route": view.decision.route,
         "reason": view.decision.reason,
         "destinations": list(view.decision.destinations),
+    }
+
+
+def event_in_full(event: NodeEvent) -> Plain:
+    """An event of no study."""
+    return {
+        "first_at": _moment(event.first_at),
+        "last_at": _moment(event.last_at),
+        "kind": event.kind,
+        "detail": event.detail,
+        "count": event.count,
+    }
+
+
+def signal_in_full(signal: SignalView) -> Plain:
+    """What was said about a study beside its images."""
+    return {
+        "at": _moment(signal.at),
+        "kind": str(signal.kind),
+        "source": signal.source,
+        "status": signal.status,
+        "named": signal.named,
+        "arrived": signal.arrived,
     }
 
 

@@ -5,31 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from node.store.records import JobView, Outcome, StudyView
+from node.store.records import JobView, KeptView, Outcome, StudyView
 from node.store.states import DeliveryState, JobState
-
-
-def finding_in_words(finding: Mapping[str, Any]) -> str:
-    """``Pneumonia: present (93 %)``."""
-    probability = finding.get("probability")
-    share = f" ({percent(float(probability))})" if probability is not None else ""
-    return f"{finding.get('name', '')}: {finding.get('verdict', '')}{share}"
-
-
-def percent(probability: float) -> str:
-    """A probability for a person; none is ever shown as certain."""
-    if probability > 0.99:
-        return "over 99 %"
-    return "under 1 %" if probability < 0.01 else f"{100 * probability:.0f} %"
-
-
-def measurements_in_words(measurements: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A line for each structure: ``Body: area 57353 mm2, mean 3.79 HU``."""
-    by_name: dict[str, list[str]] = {}
-    for one in measurements:
-        figure = f"{one.get('quantity', '')} {number(one.get('value'))} {one.get('unit', '')}".strip()
-        by_name.setdefault(str(one.get("name", "")), []).append(figure)
-    return [f"{name}: {', '.join(figures)}" for name, figures in by_name.items()]
+from node.store.summary import finding_in_words, number, summary_in_words
 
 
 def figures(measurements: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[tuple[str, list[str]]]]:
@@ -56,6 +34,19 @@ def answer_in_brief(job: JobView) -> str:
     return "; ".join([*parts, *(f"{name} {size}" for name, size in sizes.items())]) or "nothing found"
 
 
+def removed_in_words(view: StudyView) -> list[str]:
+    """What retention has removed of a study, and when: a line for each kind of file."""
+    removed = (("received images", view.originals_removed_at), ("result objects", view.results_removed_at))
+    return [f"{what}, {at.astimezone():%Y-%m-%d %H:%M}: files only, all that is said here stands" for what, at in removed if at]
+
+
+def kept_in_words(kept: KeptView) -> str:
+    """What retention has removed in all, and how old the oldest is that is here."""
+    removed = f"{kept.removed_files} files of {kept.removed_studies} studies, {kept.removed_bytes / 1e9:.1f} GB"
+    oldest = f"; the oldest images here are of {kept.oldest_at.astimezone():%Y-%m-%d}" if kept.oldest_at else ""
+    return f"Removed so far: {removed}{oldest}"
+
+
 def why_unread(view: StudyView) -> str:
     """Why no model read a study, by its decisions: the refusals, else why the models were not meant for it; one line."""
     for outcome in (Outcome.REFUSED, Outcome.NOT_CHOSEN):
@@ -65,23 +56,11 @@ def why_unread(view: StudyView) -> str:
     return "not read: no images"
 
 
-def number(value: object) -> str:
-    """A figure as a person writes it: three significant digits, whole numbers from a hundred on."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return str(value)
-    if abs(value) >= 100:
-        return f"{value:.0f}"
-    return f"{value:.3g}"
-
-
 def answer_in_words(job: JobView) -> list[str]:
     """What a job came to, a line each: findings, measurements and notes, or why there are none."""
     if job.state is not JobState.PUBLISHED:
         return [job.reason or str(job.state)]
-    lines = [finding_in_words(finding) for finding in job.summary.get("findings", [])]
-    lines += measurements_in_words(job.summary.get("measurements", []))
-    lines += [str(note) for note in job.summary.get("notes", [])]
-    return lines or ["nothing found"]
+    return summary_in_words(job.summary) or ["nothing found"]
 
 
 def deliveries_in_words(view: StudyView) -> str:

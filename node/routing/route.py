@@ -103,8 +103,8 @@ class Router:
 
     def _by_own_selection(self, facts: Facts, verdicts: _Verdicts) -> None:
         for name, selection in self._selections.items():
-            if selection.manifest.research_only:
-                verdicts.add(_not_chosen(name, "for research only: read only under a route that names it", DEFAULT))
+            if selection.manifest.unasked:
+                verdicts.add(_not_chosen(name, selection.manifest.unasked, DEFAULT))
                 continue
             objection = selection.objection(facts)
             verdicts.add(
@@ -141,7 +141,7 @@ class Router:
         named = (
             route.models
             if route.models is not None
-            else tuple(name for name, selection in self._selections.items() if not selection.manifest.research_only)
+            else tuple(name for name, selection in self._selections.items() if not selection.manifest.unasked)
         )
         destinations = self._destinations if route.destinations is None else route.destinations
         for name in named:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from node.store.events import NodeEvent
 from node.store.records import (
     Arrival,
     Association,
     Claim,
     DueStudy,
+    KeptView,
     OutboxItem,
+    Removable,
+    Removal,
+    Removed,
     ResultSet,
     StackPlan,
     StoredInstance,
     StudyView,
 )
+from node.store.signals import Arrived, Receiving, Series, Signal, SignalKind
 
 
 class IntakeLog(Protocol):
@@ -35,12 +41,18 @@ class IntakeLog(Protocol):
     def arrived(self, arrivals: Sequence[Arrival]) -> None:
         """Record instances that are in the spool, in one transaction; those already known by path are left as they are.
 
+        An instance that comes again after its file was removed is a new one.
+
         A new instance that is no result of our own sets its study to receiving.
         """
         ...
 
     def event(self, kind: str, detail: str, study_uid: str | None = None) -> None:
         """Keep something that a person should see; `detail` holds no patient data."""
+        ...
+
+    def tally(self, kind: str, detail: str, count: int) -> None:
+        """Keep an event of no study that may come often: the same again within an hour adds to its count."""
         ...
 
     def known_paths(self, study_uid: str) -> frozenset[str]:
@@ -55,12 +67,20 @@ class IntakeLog(Protocol):
 class Worklist(Protocol):
     """What the dispatcher reads and writes: complete studies become revisions with jobs."""
 
-    def complete(self, quiet_s: float) -> Sequence[DueStudy]:
-        """Studies in state receiving, quiet for `quiet_s`, that no open association has sent images of."""
+    def receiving(self) -> Sequence[Receiving]:
+        """Studies in state receiving, quiet ones first."""
+        ...
+
+    def arrived(self, study_id: int) -> Arrived:
+        """What is here of a study."""
+        ...
+
+    def waits(self, study: Receiving, evidence: str) -> None:
+        """Keep what a study waits for, where no image came since."""
         ...
 
     def instances(self, study_id: int) -> Sequence[StoredInstance]:
-        """The newest version of each instance that is not a result of our own."""
+        """The newest version of each instance that is not a result of our own; of those that were removed, the row alone."""
         ...
 
     def open_revision(self, due: DueStudy, stacks: Sequence[StackPlan]) -> int:
@@ -76,6 +96,33 @@ class Worklist(Protocol):
 
         Marks them as enqueued now, so that the next sweep leaves them alone for a while.
         """
+        ...
+
+
+class Signals(Protocol):
+    """What scanners and archives say about studies beside sending images."""
+
+    def say(self, kind: SignalKind, uid: str, source: str, status: str, by_study: Mapping[str | None, Series]) -> None:
+        """Keep a message; one of the same kind and UID about the same study takes the place of the earlier.
+
+        Under the key None: instances whose study the message does not name.
+        """
+        ...
+
+    def status(self, kind: SignalKind, uid: str) -> str | None:
+        """The status of a message; None where it was never received."""
+        ...
+
+    def change(self, kind: SignalKind, uid: str, status: str, series: Series | None) -> None:
+        """Give a message, about whatever studies it is, another status, and other instances where `series` is not None."""
+        ...
+
+    def about(self, study_uid: str) -> Sequence[Signal]:
+        """All that was said about a study, oldest first."""
+        ...
+
+    def newest(self) -> datetime | None:
+        """When anything was last said about any study."""
         ...
 
 
@@ -129,8 +176,40 @@ class Outbox(Protocol):
         ...
 
 
+class Removals(Protocol):
+    """Retention's port: rows stay, files go."""
+
+    def removable(self, what: Removed, settled_before: datetime, failed_before: datetime, limit: int) -> Sequence[Removable]:
+        """Studies of which no reason keeps these files, oldest first.
+
+        Parameters
+        ----------
+        settled_before
+            Their last image, answer and delivery are older than this.
+        failed_before
+            Those with a failed job or delivery are as old as this.
+        """
+        ...
+
+    def begin(self, removable: Removable, why: str, settled_before: datetime, failed_before: datetime) -> Removal | None:
+        """Count these files as gone from now on; None where something has come to need one of them, or others came."""
+        ...
+
+    def finish(self, removal: Removal) -> None:
+        """All its files are gone: write that down, and make their places free for the same instances to come again."""
+        ...
+
+    def unfinished(self) -> Sequence[Removal]:
+        """Removals that a process which died has left half done."""
+        ...
+
+
 class Views(Protocol):
     """What the page and the command line read."""
+
+    def kept(self) -> KeptView:
+        """What retention has removed so far, and the oldest study of which originals are here."""
+        ...
 
     def studies(self, limit: int = 100, offset: int = 0) -> Sequence[StudyView]:
         """Newest first, with jobs and deliveries, without decisions and events."""
@@ -140,4 +219,12 @@ class Views(Protocol):
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Rows by state: ``{"studies": {...}, "jobs": {...}, "deliveries": {...}}``; for the metrics."""
+        ...
+
+    def node_events(self, since: datetime, limit: int = 100) -> Sequence[NodeEvent]:
+        """Events of no study that came since then, those that came last first: objects refused, peers turned away."""
+        ...
+
+    def rejected(self) -> dict[str, int]:
+        """How often something was turned away, by kind (`node.store.events.Rejection`); for the metrics."""
         ...

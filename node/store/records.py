@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from node.store.signals import SignalView
 from node.store.states import DeliveryState, JobState, StudyState
 
 Facts = dict[str, Any]
@@ -63,6 +65,8 @@ class Arrival:
     received_at: datetime
     own_result: bool
     association_id: str | None = None
+    fresh: bool = True
+    """Its file is new in the spool; False where the same bytes were there already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,8 @@ class StoredInstance:
 
     instance_id: int
     arrival: Arrival
+    removed_at: datetime | None = None
+    """When its file was removed by retention; it cannot be read then."""
 
 
 class Outcome(StrEnum):
@@ -131,6 +137,71 @@ class StackPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Removable:
+    """Files of one study that nothing needs any more.
+
+    Parameters
+    ----------
+    what
+        ``originals``, which were received, or ``results``, which were made.
+    files
+        By the id of the row of an instance or a result object.
+    """
+
+    study_id: int
+    study_uid: str
+    what: Removed
+    files: Mapping[int, RemovableFile]
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(file.size_bytes for file in self.files.values())
+
+
+class Removed(StrEnum):
+    """What retention removes."""
+
+    ORIGINALS = "originals"
+    RESULTS = "results"
+
+
+@dataclass(frozen=True, slots=True)
+class RemovableFile:
+    """A file in the spool.
+
+    Parameters
+    ----------
+    path
+        Relative to the spool's root.
+    sha256
+        Hexadecimal, over transfer syntax and data set of an instance; ``""`` before it was taken.
+    """
+
+    path: str
+    size_bytes: int
+    sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """A removal that has begun: the catalog counts its files as gone, and each may be there or not."""
+
+    removal_id: int
+    removable: Removable
+
+
+@dataclass(frozen=True, slots=True)
+class KeptView:
+    """How much retention has removed, and how old the oldest study is whose images are here."""
+
+    removed_studies: int
+    removed_files: int
+    removed_bytes: int
+    last_removed_at: datetime | None
+    oldest_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class DueStudy:
     """A study that is complete and waits for its stacks to be split and routed."""
 
@@ -141,6 +212,10 @@ class DueStudy:
     """Why it counts as complete, for a person."""
     arrivals: int = 0
     """How many images have arrived, versions included; a plan made for fewer is out of date."""
+    incomplete: bool = False
+    """It is read as it stands, though something says that more is to come."""
+    notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What its results must say of that, by Series Instance UID; under the empty one for all series."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,3 +373,11 @@ class StudyView:
     decisions: tuple[DecisionView, ...] = ()
     events: tuple[tuple[datetime, str, str], ...] = ()
     """``(at, kind, detail)``, oldest first."""
+    incomplete: bool = False
+    """Its newest revision was read though something said that more was to come."""
+    signals: tuple[SignalView, ...] = ()
+    """What was said about it beside its images, oldest first."""
+    originals_removed_at: datetime | None = None
+    """When retention last removed received images of it."""
+    results_removed_at: datetime | None = None
+    """When retention last removed result objects of it."""

@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from node.store.errors import ConfigurationError
+from node.store.profiles import PROFILES, Profile, ResultKind
+from node.store.sources import Source
 
 _AE_TITLE = re.compile(r"^[\x21-\x5b\x5d-\x7e](?:[\x20-\x5b\x5d-\x7e]{0,14}[\x21-\x5b\x5d-\x7e])?$")
 _PEER = re.compile(r"^(?:(?P<name>[A-Za-z0-9_.-]+)=)?(?P<aet>[^@=]{1,16})@(?P<host>\[[0-9a-fA-F:]+\]|[^:@]+):(?P<port>\d{1,5})$")
@@ -40,8 +42,31 @@ class Peer(_Table):
     ae_title: str
     host: str
     port: Port
+    tls: bool = False
+    """Whether it is called over TLS (PS3.15 section B.12)."""
+    ca: Path | None = None
+    """Certificates (PEM) of the CAs that its own may be signed by; None: those that this system trusts."""
+    certificate: Path | None = None
+    """Our client certificate (PEM, with its chain), where it demands one."""
+    key: Path | None = None
+    """The private key of `certificate` (PEM, without password)."""
+    tls_name: str | None = None
+    """Name that its certificate must be for; `host` where absent."""
+    verify_host: bool = True
+    """Whether its certificate must be for that name; if not, any that a CA of `ca` has signed is taken."""
 
     _title = field_validator("ae_title")(check_ae_title)
+
+    @model_validator(mode="after")
+    def tls_fits(self) -> Self:
+        named = [name for name in ("ca", "certificate", "key", "tls_name") if getattr(self, name) is not None]
+        if not self.tls and (named or not self.verify_host):
+            raise ValueError(f"{named[0] if named else 'verify_host'} needs tls = true")
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key belong together")
+        if not self.verify_host and self.ca is None:
+            raise ValueError("verify_host = false needs ca: anybody has a certificate that some public CA has signed")
+        return self
 
     def __str__(self) -> str:
         return f"{self.ae_title}@{self.host}:{self.port}"
@@ -51,20 +76,34 @@ class Destination(Peer):
     """Where results go."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
-    kinds: tuple[Literal["seg", "measurements", "report"], ...] = ("seg", "measurements", "report")
-    """Which kinds of object it gets."""
+    profile: Profile = "standard"
+    """What sort of destination it is, which decides the kinds of object that it gets (`node.store.profiles`)."""
+    kinds: tuple[ResultKind, ...] | None = None
+    """Which kinds of object it gets; None: those of its profile."""
     calling_ae: str | None = None
     """AE title that we call it with; ours (`Settings.ae_title`) where absent."""
 
+    @property
+    def wanted(self) -> tuple[ResultKind, ...]:
+        """The kinds of object that it gets."""
+        return PROFILES[self.profile] if self.kinds is None else self.kinds
 
-class Source(_Table):
-    """Who may send, and how long to wait for more from it."""
 
-    ae_title: str
-    quiet_s: Positive | None = None
-    """Quiet period for studies of this calling AE title; `Settings.quiet_s` where absent."""
+class Tls(_Table):
+    """The port where associations are accepted over TLS."""
 
-    _title = field_validator("ae_title")(check_ae_title)
+    port: Annotated[int, Field(ge=0, le=65535)] = 2762
+    """Port to listen on; 0 lets the system choose."""
+    certificate: Path
+    """Our certificate (PEM), with its chain."""
+    key: Path
+    """Its private key (PEM, without password)."""
+    client_ca: Path | None = None
+    """Certificates (PEM) of the CAs that senders' certificates are signed by; None: senders show none."""
+    require_client_certificate: bool = True
+    """With `client_ca`: whether senders must show a certificate."""
+    only: bool = False
+    """Whether nothing is accepted without TLS."""
 
 
 class Route(_Table):
@@ -91,8 +130,13 @@ class Limits(_Table):
 
     associations: Annotated[int, Field(ge=1)] = 50
     """Associations open at once; more are rejected as transient (PS3.8 section 9.3.4)."""
+    associations_per_source: Annotated[int, Field(ge=1)] | None = None
+    """Associations that one source may have open, where it has no limit of its own; peers that no source lists count by
+    calling AE title and host. None: no such limit."""
+    negotiation_s: Positive = 30.0
+    """Seconds that a new connection has until its association request is there (the ARTIM timer of PS3.8 section 9.1.5)."""
     idle_s: Positive = 60.0
-    """Seconds without a message after which an association is aborted."""
+    """Seconds without progress of the peer after which an association is aborted."""
     drain_s: Positive = 20.0
     """Seconds that SIGTERM waits for open associations and running jobs."""
     disk_reserve_mb: Annotated[int, Field(ge=0)] = 500
@@ -107,6 +151,27 @@ class Limits(_Table):
     delivery_give_up_s: Positive = 7 * 86400.0
 
 
+class Retention(_Table):
+    """When files leave the spool so that its disk gets free. Off unless set: then everything is kept."""
+
+    originals_days: Positive | None = None
+    """Days after its last image, answer and delivery when the received images of a study are removed; None: never by age."""
+    keep_free_mb: Annotated[int, Field(ge=1)] | None = None
+    """Free space, MB, below which the images of the oldest delivered studies are removed; None: never for room."""
+    room_after_hours: Positive = 1.0
+    """Hours after its last image, answer and delivery before which a study is not removed for room either."""
+    failed_days: Annotated[float, Field(ge=0)] = 30.0
+    """Days for which the images of a study with a failed job or delivery are kept all the same."""
+    results_days: Positive | None = None
+    """Days after its last delivery when the result objects of a study are removed; None: never."""
+
+    @model_validator(mode="after")
+    def results_outlive_originals(self) -> Self:
+        if self.results_days is not None and self.originals_days is not None and self.results_days < self.originals_days:
+            raise ValueError("results_days must not be less than originals_days: results are kept longer than what they are of")
+        return self
+
+
 class Settings(_Table):
     """Everything that can be set; flags of the command line win over the environment, that over the file."""
 
@@ -119,6 +184,8 @@ class Settings(_Table):
     """HOST:PORT of healthz, metrics and the page."""
     quiet_s: Positive = 10.0
     """Seconds without a new image, and with no association open that sent some, after which a study counts as complete."""
+    longest_wait_s: Positive = 3600.0
+    """Seconds after its first image after which a study is read as it stands, marked as incomplete, whatever it waits for."""
     catalog_url: str | None = None
     """SQLAlchemy URL; None: SQLite in the data folder."""
     queue_url: str | None = None
@@ -130,10 +197,15 @@ class Settings(_Table):
     """Folder laid out as HOST/PATH that stands in for the network when weights are fetched."""
     model_folders: tuple[Path, ...] = ()
     """Folders of models beside the shipped library."""
+    accept: Literal["any", "listed"] = "any"
+    """Whose associations are accepted: anybody's, or those of `sources` only."""
+    tls: Tls | None = None
+    """Where associations are accepted over TLS; None: nowhere."""
     sources: tuple[Source, ...] = ()
     destinations: tuple[Destination, ...] = ()
     routes: tuple[Route, ...] = ()
     limits: Limits = Limits()
+    retention: Retention = Retention()
 
     _title = field_validator("ae_title")(check_ae_title)
 
@@ -143,6 +215,10 @@ class Settings(_Table):
         twice = {name for name in names if names.count(name) > 1}
         if twice:
             raise ValueError(f"two destinations are named {min(twice)}")
+        if self.accept == "listed" and not self.sources:
+            raise ValueError('accept = "listed" needs sources: with none, nobody could send')
+        if any(source.certificate for source in self.sources) and (self.tls is None or self.tls.client_ca is None):
+            raise ValueError("certificate of a source needs [tls] with client_ca: no sender shows one otherwise")
         for route in self.routes:
             for name in route.destinations or ():
                 if name not in names:
@@ -150,6 +226,26 @@ class Settings(_Table):
                         f"route {route.name} names destination {name}, {_nearest(name, names, 'there is none of that name')}"
                     )
         return self
+
+    @model_validator(mode="after")
+    def room_is_made_before_it_is_needed(self) -> Self:
+        wanted = self.retention.keep_free_mb
+        if wanted is not None and wanted <= self.limits.disk_reserve_mb:
+            raise ValueError(
+                f"retention.keep_free_mb must be more than limits.disk_reserve_mb ({self.limits.disk_reserve_mb}): "
+                "below the reserve images are refused"
+            )
+        return self
+
+    @property
+    def plain(self) -> bool:
+        """Whether associations are accepted without TLS."""
+        return self.tls is None or not self.tls.only
+
+    @property
+    def sure_port(self) -> int:
+        """A port that is listened on whatever else is: the plain one, else that for TLS."""
+        return self.port if self.tls is None or self.plain else self.tls.port
 
     @property
     def spool(self) -> Path:
@@ -169,8 +265,13 @@ class Settings(_Table):
 T = TypeVar("T", bound=BaseModel)
 
 
-def parse_peer(text: str) -> Peer:
+def parse_peer(text: str, **more: object) -> Peer:
     """Read ``AET@HOST:PORT``.
+
+    Parameters
+    ----------
+    more
+        Further fields, such as ``tls``.
 
     Raises
     ------
@@ -180,7 +281,9 @@ def parse_peer(text: str) -> Peer:
     match = _PEER.fullmatch(text)
     if not match or match["name"]:
         raise ConfigurationError(f"{text!r} is not AET@HOST:PORT, e.g. ORTHANC@10.0.0.5:4242")
-    return _validated(Peer, {"ae_title": match["aet"], "host": match["host"].strip("[]"), "port": int(match["port"])}, text)
+    return _validated(
+        Peer, {"ae_title": match["aet"], "host": match["host"].strip("[]"), "port": int(match["port"]), **more}, text
+    )
 
 
 def parse_destination(text: str) -> Destination:

@@ -16,6 +16,7 @@ import errno
 import os
 import re
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import Final
 
 from node.store.errors import NotUnderstood, Permanent, Retryable, StorageFull
+from node.store.reserve import Reserve
 from node.store.workshop import Workshop, remove_if_dead
 
 INBOX: Final = "in"
@@ -35,6 +37,8 @@ _INSTANCE: Final = re.compile(r"(?P<sop>[0-9.]+)(?:\.v(?P<version>[0-9]+))?\.dcm
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _REMEMBERED: Final = 4096
 """Directories remembered as stable; forgetting one costs an fsync."""
+REMEMBERED_S: Final = 600.0
+"""Seconds that a directory is remembered: what removes emptied ones waits longer than this."""
 _COMPARED: Final = 1 << 20
 
 Same = Callable[[Path, Path], bool]
@@ -125,9 +129,9 @@ class Spool:
     def __init__(self, root: Path, reserve_mb: int = 0) -> None:
         self.root = root.absolute()
         self._above = frozenset(self.root.parents)
-        self._reserve_bytes = reserve_mb * 1_000_000
+        self.reserve = Reserve(self.root, reserve_mb * 1_000_000)
         self._lock = threading.Lock()
-        self._stable: OrderedDict[Path, None] = OrderedDict()
+        self._stable: OrderedDict[Path, float] = OrderedDict()  # until when it is remembered, by the monotonic clock
         self._fresh: set[Path] = set()
         self._unstable: set[Path] = set()
         self._workshop: Workshop | None = None
@@ -147,12 +151,22 @@ class Spool:
             with self._lock:
                 if self._workshop is None or self._workshop.process_id != os.getpid():
                     self._workshop = Workshop(self.root / TEMPORARY)
-            space = os.statvfs(self.root)
-            if space.f_bavail * space.f_frsize < self._reserve_bytes:
-                raise StorageFull(f"less than {self._reserve_bytes // 1_000_000} MB free for the spool: make room on its disk")
+            if not self.reserve.has_room():
+                raise self.no_room()
             return Writer(self, self._workshop.new_file())
         except OSError as fault:
             raise storage_fault(fault) from fault
+
+    def has_room(self) -> bool:
+        """Whether something new may be begun; where the disk does not say, beginning it will tell."""
+        try:
+            return self.reserve.has_room()
+        except OSError:
+            return True
+
+    def no_room(self) -> StorageFull:
+        """What is said where there is none."""
+        return StorageFull(f"less than {self.reserve.megabytes} MB free for the spool: make room on its disk")
 
     def keep(self, relative_path: str, content: bytes | bytearray) -> Kept:
         """Keep `content` under that name; the promise holds when it returns.
@@ -243,7 +257,8 @@ class Spool:
         """Sync `folder`, and above it each directory that holds an entry not known to be stable."""
         to_sync = [folder]
         with self._lock:
-            while folder in self._fresh or not (folder in self._stable or folder in self._above):
+            now = time.monotonic()
+            while folder in self._fresh or not (self._stable.get(folder, 0.0) > now or folder in self._above):
                 folder = folder.parent
                 to_sync.append(folder)
         for each in to_sync:
@@ -251,7 +266,7 @@ class Spool:
         with self._lock:
             for each in to_sync[:-1]:
                 self._fresh.discard(each)
-                self._stable[each] = None
+                self._stable[each] = now + REMEMBERED_S
                 self._stable.move_to_end(each)
             while len(self._stable) > _REMEMBERED:
                 self._stable.popitem(last=False)
@@ -292,8 +307,11 @@ class Writer:
             while left:
                 written = os.write(self._descriptor, left)
                 left = left[written:]
+            enough = self._spool.reserve.spend(len(content))
         except OSError as fault:
             raise storage_fault(fault) from fault
+        if not enough:
+            raise self._spool.no_room()
         self.size_bytes += len(content)
 
     def fileno(self) -> int:

@@ -48,8 +48,11 @@ class Planner:
 
     def __call__(self, instances: Sequence[StoredInstance]) -> tuple[StackPlan, ...]:
         """Split and route; the same instances give the same plan in whatever order they are given."""
-        headers = read_headers((one for one in instances if not one.arrival.own_result), self._root)
-        return tuple(self._plan(key, stack) for key, stack in split_study(headers))
+        images = [one for one in instances if not one.arrival.own_result]
+        removed = {one.arrival.series_uid for one in images if one.removed_at is not None}
+        headers = read_headers((one for one in images if one.arrival.series_uid not in removed), self._root)
+        stacks = tuple(self._plan(key, stack) for key, stack in split_study(headers))
+        return (*stacks, *(_without_originals(uid, images) for uid in sorted(removed)))
 
     def _plan(self, key: str, stack: Stack) -> StackPlan:
         facts = stack_facts(stack)
@@ -132,6 +135,19 @@ def _orientation(stack: Stack) -> str:
     across = np.abs(first.slice.plane.normal)
     nearest = int(np.argmax(across))
     return _ORIENTATIONS[nearest] if across[nearest] >= _STRAIGHT else "oblique"
+
+
+def _without_originals(series_uid: str, images: Sequence[StoredInstance]) -> StackPlan:
+    """A series of which images were removed by retention: what is here of it is not the whole, and is not read."""
+    series = [one for one in images if one.arrival.series_uid == series_uid]
+    here = tuple(one.instance_id for one in series if one.removed_at is None)
+    moment = max(one.removed_at for one in series if one.removed_at is not None)
+    gone = f"{len(series) - len(here)} of {len(series)}"
+    reason = f"images were removed from here on {moment:%Y-%m-%d}, {gone}: what was said of them stands"
+    if here:
+        reason += "; to have new ones read, send the whole series again"
+    described = series[0].arrival.modality + ", removed"
+    return StackPlan(f"{series_uid}#removed", series_uid, described, here, "", {"slices": len(here)}, (_refused(reason),))
 
 
 def _digest(stack: Stack) -> str:

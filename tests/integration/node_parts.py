@@ -14,6 +14,7 @@ import psutil
 
 from node.dispatch.dispatcher import Dispatcher
 from node.dispatch.embedded import answers
+from node.dispatch.judge import Judge
 from node.dispatch.queue import JobQueue
 from node.store.broker import socket_path
 from node.store.catalog.catalog import Catalog
@@ -68,7 +69,8 @@ class Parts:
         if self._queue is None:
             self._queue = JobQueue(self.settings)
         worklist, intake = self.catalog.worklist, self.catalog.intake
-        return Dispatcher(worklist, intake, plan, self._queue, quiet_s=self.settings.quiet_s, clock=SystemClock())
+        judge = Judge(worklist, self.catalog.signals, self.settings, SystemClock())
+        return Dispatcher(worklist, intake, plan, self._queue, judge=judge, clock=SystemClock())
 
     def turn_until(self, condition: Callable[[], object], within_s: float = 30.0) -> None:
         """Turn the dispatcher until something is true."""

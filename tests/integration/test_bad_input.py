@@ -26,6 +26,7 @@ from node.listener.listener import Listener
 from node.store.download import fetch
 from node.store.errors import DownloadFailed
 from node.store.part10 import read_head
+from node.store.reserve import Reserve
 from node.store.settings import Limits, Settings
 from node.upper_layer import Context
 from tests.integration import bad_objects
@@ -304,11 +305,22 @@ def test_no_patient_is_named_in_the_log(night: Night) -> None:
     assert not [one for one in patients if one.encode() in content or one.encode("unicode_escape") in content]
 
 
+class Filling(Reserve):
+    """A disk that is full once an association is open."""
+
+    looks = 0
+
+    def has_room(self) -> bool:
+        self.looks += 1
+        return self.looks == 1
+
+
 def test_a_full_disk_is_said_before_anything_is_taken(tmp_path: Path) -> None:
     intake = MemoryIntake()
-    limits = Limits(disk_reserve_mb=900_000_000)
+    limits = Limits(disk_reserve_mb=100)
     listener = Listener(Settings(data=tmp_path / "data", host="127.0.0.1", port=0, limits=limits), intake)
     listener.start()
+    listener.spool.reserve = Filling(tmp_path, 100_000_000)
     try:
         answers = store(listener.port, FULL.make(tmp_path / "good").sent)
     finally:

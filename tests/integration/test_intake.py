@@ -124,7 +124,7 @@ def test_a_study_becomes_known_and_its_association_is_closed(intake: Intake, tmp
     study = intake.catalog.views.study("1.2.3")
     assert study
     assert (study.state, study.calling_ae, study.series, study.modalities) == (StudyState.RECEIVING, "MODALITY", 1, ("CT",))
-    assert eventually(lambda: [due.study_uid for due in intake.catalog.worklist.complete(0.01)] == ["1.2.3"])
+    assert eventually(lambda: [study.study_uid for study in intake.catalog.worklist.receiving()] == ["1.2.3"])
 
 
 def test_a_private_sop_class(intake: Intake, tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import tomllib
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -10,11 +12,12 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from node.page.plain import study_in_full
+from node.page.plain import event_in_full, study_in_full
 from node.routing.facts import FACTS
 from node.routing.rules import Rule
-from node.store.settings import Destination, Limits, Route, Settings, Source
-from tests.unit.node.page.views import a_study
+from node.store.settings import Destination, Limits, Retention, Route, Settings, Tls
+from node.store.sources import Source
+from tests.unit.node.page.views import AN_EVENT, a_study
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
@@ -25,14 +28,17 @@ def words(document: str) -> set[str]:
     return set(re.findall(r"`([^`\n]+)`", (ROOT / document).read_text(encoding="utf-8")))
 
 
-@pytest.mark.parametrize("table", [Settings, Source, Destination, Route, Limits])
+TABLES = {"sources", "destinations", "routes", "limits", "tls", "retention"}
+
+
+@pytest.mark.parametrize("table", [Settings, Tls, Source, Destination, Route, Limits, Retention])
 def test_every_setting_is_documented(table: type[BaseModel]) -> None:
-    assert set(table.model_fields) - {"sources", "destinations", "routes", "limits"} <= words("docs/configuration.md")
+    assert set(table.model_fields) - TABLES <= words("docs/configuration.md")
 
 
 def test_stated_defaults_are_the_defaults() -> None:
     text = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
-    for table in (Settings(), Limits()):
+    for table in (Settings(), Limits(), Retention()):
         for name, value in table:
             if isinstance(value, int | float) and not isinstance(value, bool):
                 assert f"| `{name}` | `{value:g}` |" in text
@@ -50,8 +56,9 @@ def test_every_key_of_the_json_is_documented() -> None:
         | set(full["deliveries"][0])
         | set(full["decisions"][0])
         | set(full["jobs"][0]["objects"][0])
+        | set(full["signals"][0])
     )
-    assert keys <= words("docs/operations.md")
+    assert keys | set(event_in_full(AN_EVENT)) <= words("docs/operations.md")
 
 
 def test_commands_in_the_readme_exist() -> None:
@@ -98,3 +105,10 @@ def test_files_and_functions_that_the_architecture_names_exist(document: Path) -
         source = (ROOT / path).read_text(encoding="utf-8")
         for part in filter(None, name.split(".")):
             assert re.search(rf"\b(?:def|class) {part}\b|^{part}\b", source, re.MULTILINE), f"{path} has no {part}"
+
+
+def test_the_conformance_statement_is_what_the_code_says() -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "scripts/conformance.py"), "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -76,12 +76,12 @@ def document(
     report.CompletionFlag = "COMPLETE"
     report.VerificationFlag = "UNVERIFIED"
     report.PreliminaryFlag = "PRELIMINARY"
-    report.CurrentRequestedProcedureEvidenceSequence = [_evidence_item(str(case.subject.attributes.StudyInstanceUID), evidence)]
+    report.CurrentRequestedProcedureEvidenceSequence = [evidence_item(str(case.subject.attributes.StudyInstanceUID), evidence)]
     report.update(content)
     return report
 
 
-def _evidence_item(study_uid: str, evidence: Iterable[Instance]) -> Dataset:
+def evidence_item(study_uid: str, evidence: Iterable[Instance]) -> Dataset:
     """Hierarchical SOP Instance Reference Macro (PS3.3 section C.17.2.1, table C.17-3)."""
     item = Dataset()
     item.StudyInstanceUID = study_uid

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
@@ -11,11 +11,14 @@ from models.image import Image
 from models.manifest import Manifest
 from models.prediction import Prediction
 from node.store.records import Facts
+from workers.encode.capture import captures
 from workers.encode.case import Case
 from workers.encode.files import file_bytes
-from workers.encode.grid import grid_of
+from workers.encode.grid import frames_of, grid_of
 from workers.encode.identity import Kind, ResultIdentity
-from workers.encode.measure import measures
+from workers.encode.key_slices import key_slices
+from workers.encode.keys import key_images
+from workers.encode.measure import Measure, measures
 from workers.encode.measurements import findings_report, measurement_report
 from workers.encode.patient import leniently, patient_and_study
 from workers.encode.report import not_found, remarks, text_report
@@ -31,7 +34,7 @@ class EncodedObject:
     Parameters
     ----------
     kind
-        ``seg``, ``measurements`` or ``report``; a set may hold two of kind ``measurements`` (regions, findings).
+        `workers.encode.identity.Kind`; a set may hold two of kind ``measurements`` (regions, findings) and several captures.
     content
         A whole DICOM file (PS3.10).
     """
@@ -44,6 +47,14 @@ class EncodedObject:
     content: bytes | bytearray
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What was outlined, None where the model outlines nothing, and what was measured in it."""
+
+    found: Outlines | None
+    taken: tuple[Measure, ...]
+
+
 def encode(
     prediction: Prediction,
     image: Image,
@@ -52,11 +63,14 @@ def encode(
     identity: ResultIdentity,
     *,
     frames: Sequence[tuple[int, int]] | None = None,
+    measured: Measured | None = None,
+    extras: Collection[str] = (),
 ) -> tuple[EncodedObject, ...]:
     """Make every result object of one answer; the same arguments give the same bytes, in any process, at any time.
 
-    Where structures were outlined: a SEG and a measurement report (TID 1500). Where findings were rated: a measurement report of
-    findings. Always: the readable report. Nothing outlined gives no SEG; the report then says what was looked for.
+    Where structures were outlined: a SEG, a measurement report (TID 1500) and, where asked for, pictures and a selection of key
+    images. Where findings were rated: a measurement report of findings and, where asked for, pictures. Always: the readable
+    report. Nothing outlined gives no SEG; the report then says what was looked for.
 
     Parameters
     ----------
@@ -65,6 +79,10 @@ def encode(
     frames
         For each slice: index into `sources`, and frame number (from 1) in that instance, as the stack was loaded. None: told from
         the positions.
+    measured
+        What `measure` said of this very prediction, where that is known already.
+    extras
+        Kinds that are made only where some destination takes them: ``capture``, ``keys``. Others are of no effect here.
 
     Raises
     ------
@@ -75,8 +93,8 @@ def encode(
     """
     with leniently():
         case = Case(sources, patient_and_study(sources), manifest, identity)
-        found = _outlines(prediction, image, manifest)
-        taken = measures(found, image) if found else ()
+        measured = measured or measure(prediction, image, manifest)
+        found, taken = measured.found, measured.taken
         segs = segmentations(found, grid_of(image, sources, identity, frames), case) if found and found.found else ()
         documents = []
         if found and segs:
@@ -84,15 +102,23 @@ def encode(
         if prediction.ratings:
             documents.append((Kind.MEASUREMENTS, findings_report(prediction.ratings, case)))
         documents.append((Kind.REPORT, text_report(prediction, found, taken, [seg.dataset for seg in segs], case)))
+        slices = frames_of(sources, frames)
+        if Kind.CAPTURE in extras:
+            documents.extend(
+                (Kind.CAPTURE, one) for one in captures(prediction, found, taken, image=image, frames=slices, case=case)
+            )
+        if Kind.KEYS in extras and found and found.found:
+            chosen = dict.fromkeys(slices[index].sop_instance_uid for index in key_slices(found))
+            documents.append((Kind.KEYS, key_images([one for one in sources if one.SOPInstanceUID in chosen], case)))
         outlined = [_encoded(Kind.SEG, seg.dataset, seg.content()) for seg in segs]
         return (*outlined, *(_encoded(kind, dataset, file_bytes(dataset)) for kind, dataset in documents))
 
 
-def summary(prediction: Prediction, image: Image, sources: Sequence[Dataset], manifest: Manifest) -> Facts:
+def summary(prediction: Prediction, measured: Measured, sources: Sequence[Dataset], manifest: Manifest) -> Facts:
     """What a person reads in a table: `node.store.records.ResultSet.summary`, JSON values without patient data."""
     with leniently():
         subject = patient_and_study(sources)
-    found = _outlines(prediction, image, manifest)
+    found = measured.found
     notes = [not_found(found)] if found and found.absent else []
     return {
         "findings": [
@@ -105,17 +131,25 @@ def summary(prediction: Prediction, image: Image, sources: Sequence[Dataset], ma
         ],
         "measurements": [
             {"name": one.structure.name, "quantity": str(one.quantity), "value": one.value, "unit": str(one.unit)}
-            for one in (measures(found, image) if found else ())
+            for one in measured.taken
         ],
         "notes": [*notes, *remarks(prediction, subject)],
     }
 
 
-def _outlines(prediction: Prediction, image: Image, manifest: Manifest) -> Outlines | None:
+def measure(prediction: Prediction, image: Image, manifest: Manifest) -> Measured:
+    """Sort what a prediction outlines, and measure it.
+
+    Raises
+    ------
+    Permanent
+        Where prediction, image and manifest do not belong together.
+    """
     if prediction.segmentation is None:
-        return None
+        return Measured(None, ())
     slices, rows, columns = image.array.shape[:3]
-    return outlines(prediction.segmentation, manifest, (slices, rows, columns))
+    found = outlines(prediction.segmentation, manifest, (slices, rows, columns))
+    return Measured(found, measures(found, image))
 
 
 def _encoded(kind: Kind, dataset: Dataset, content: bytes | bytearray) -> EncodedObject:

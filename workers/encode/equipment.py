@@ -70,7 +70,7 @@ def put_series(
     """
     moment = local_time(target, identity)
     date, time = moment.strftime("%Y%m%d"), moment.strftime("%H%M%S")
-    target.Modality = "SEG" if kind is Kind.SEG else "SR"
+    target.Modality = identity.modality(kind)
     target.SeriesInstanceUID = identity.series_uid(kind)
     target.SeriesNumber = identity.series_number(kind)
     target.SeriesDescription = clip(description)

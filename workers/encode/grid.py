@@ -114,7 +114,7 @@ def _patient_grid(
     distance = abs(float(step @ normal / np.linalg.norm(normal)))
     tolerance = max(POSITION_TOLERANCE_MM, distance / 10 if slices > 1 else 0)
     expected = [affine[:3, 3] + index * step for index in range(slices)]
-    frames = _match(expected, _frames(sources, chosen), tolerance)
+    frames = _match(expected, frames_of(sources, chosen), tolerance)
     stated = (_number(sources[0].get("SliceThickness")), distance, image.spacing_mm[0] if image.spacing_mm else 0)
     cosines = [float(value) for value in (*(right / spacing[1]), *(down / spacing[0]))]
     return Grid(
@@ -156,8 +156,14 @@ def _projection_grid(image: Image, sources: Sequence[Dataset], identity: ResultI
     )
 
 
-def _frames(sources: Sequence[Dataset], chosen: Sequence[tuple[int, int]] | None) -> list[SourceFrame]:
-    """The chosen frames in their order, else every frame of every source, with their stated positions."""
+def frames_of(sources: Sequence[Dataset], chosen: Sequence[tuple[int, int]] | None) -> list[SourceFrame]:
+    """The chosen frames in their order, else every frame of every source, with their stated positions.
+
+    Parameters
+    ----------
+    chosen
+        For each slice: index into `sources`, and frame number (from 1) in that instance.
+    """
     every = [_frames_of(source) for source in sources]
     if chosen is None:
         return [frame for frames in every for frame in frames]
@@ -211,6 +217,15 @@ def _match(expected: Sequence[NDArray[np.float64]], frames: list[SourceFrame], t
 
 def _near(frame: SourceFrame, place: NDArray[np.float64], tolerance_mm: float) -> bool:
     return frame.position_mm is None or float(np.linalg.norm(np.subtract(frame.position_mm, place))) <= tolerance_mm
+
+
+def legal_orientation(source: Dataset) -> list[str] | None:
+    """Patient Orientation (PS3.3 section C.7.6.1.1.1) where the source states a legal one: of a row, then of a column."""
+    stated = source.get("PatientOrientation")
+    if not stated or isinstance(stated, str) or len(stated) != 2:
+        return None
+    values = [str(value) for value in stated]
+    return values if all(value and set(value) <= set("ALPRHF") for value in values) else None
 
 
 def decimal(value: float) -> str:

@@ -16,9 +16,12 @@ class Kind(StrEnum):
     SEG = "seg"
     MEASUREMENTS = "measurements"
     REPORT = "report"
+    CAPTURE = "capture"
+    KEYS = "keys"
 
 
-_LAST_DIGIT: Final = {Kind.SEG: 1, Kind.MEASUREMENTS: 2, Kind.REPORT: 3}
+_LAST_DIGIT: Final = {Kind.SEG: 1, Kind.MEASUREMENTS: 2, Kind.REPORT: 3, Kind.CAPTURE: 4, Kind.KEYS: 5}
+_MODALITY: Final = {Kind.SEG: "SEG", Kind.CAPTURE: "OT", Kind.KEYS: "KO"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,11 @@ class ResultIdentity:
     def frame_of_reference_uid(self, source_instance_uid: str) -> str:
         """Frame of Reference UID for an image that has none; one per image, whichever model reads it."""
         return derived_uid(self.installation, self.study_uid, source_instance_uid, "frame of reference")
+
+    @staticmethod
+    def modality(kind: Kind) -> str:
+        """Modality (0008,0060) of the series of that kind."""
+        return _MODALITY.get(kind, "SR")
 
     @property
     def device_serial(self) -> str:

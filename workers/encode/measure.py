@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from models.image import Image, SpacingKind
 from models.labels import Structure
+from workers.encode.diameter import largest_diameters
 from workers.encode.segments import Outlines
 
 
@@ -21,6 +22,10 @@ class Quantity(StrEnum):
     AREA = "area"
     MEAN = "mean"
     STANDARD_DEVIATION = "standard deviation"
+    MINIMUM = "minimum"
+    MAXIMUM = "maximum"
+    SLICE_DIAMETER = "largest diameter on a slice"
+    DIAMETER = "largest diameter in space"
 
 
 class Unit(StrEnum):
@@ -28,6 +33,7 @@ class Unit(StrEnum):
 
     MILLILITER = "ml"
     SQUARE_MILLIMETER = "mm2"
+    MILLIMETER = "mm"
     PIXELS = "pixels"
     HOUNSFIELD = "HU"
     ARBITRARY = "arbitrary units"
@@ -42,7 +48,7 @@ class Measure:
     value
         In `unit`, rounded to what the pixels can carry: at most five significant digits.
     spacing_kind
-        What an area is measured at; PATIENT for everything else.
+        What an area or a diameter is measured at; PATIENT for everything else.
     """
 
     structure: Structure
@@ -57,15 +63,16 @@ def measures(found: Outlines, image: Image) -> tuple[Measure, ...]:
 
     Several slices: volume in ml. One slice in the patient: area in mm2, as the thickness of one slice is no height of a
     structure. A projection: area in mm2 at the plane that the spacing is stated for, or the number of pixels where none is.
-    Mean and standard deviation of the grey values for CT and MR: in HU for CT whose rescale values are stated and
-    whose Rescale Type is HU or absent, else in arbitrary units; a projection's grey values are left out, as its processing
-    decides them.
+    Mean, standard deviation, minimum and maximum of the grey values for CT and MR: in HU for CT whose rescale values are
+    stated and whose Rescale Type is HU or absent, else in arbitrary units; a projection's grey values are left out, as its
+    processing decides them. Largest diameters in mm, on a slice and, for several slices, in space, wherever a spacing is stated.
     """
     taken = []
     for structure, box, mask in found.parts():
         taken.append(_extent(structure, int(np.count_nonzero(mask)), image))
         if image.affine is not None and image.array.ndim == 3 and image.header.modality in ("CT", "MR"):
             taken.extend(_intensities(structure, image.array[box][mask], image))
+        taken.extend(_diameters(structure, mask, image))
     return tuple(taken)
 
 
@@ -83,6 +90,21 @@ def _extent(structure: Structure, pixels: int, image: Image) -> Measure:
     return Measure(structure, Quantity.AREA, _round(area_mm2), Unit.SQUARE_MILLIMETER, image.spacing_kind)
 
 
+def _diameters(structure: Structure, mask: NDArray[np.bool_], image: Image) -> Sequence[Measure]:
+    kind = SpacingKind.PATIENT if image.affine is not None else image.spacing_kind
+    if image.affine is not None:
+        axes_mm = image.affine[:3, :3]
+    elif image.spacing_mm is None or kind is SpacingKind.NONE:
+        return ()
+    else:
+        axes_mm = np.diag(image.spacing_mm)
+    on_slice, in_space = largest_diameters(mask, axes_mm)
+    taken = [Measure(structure, Quantity.SLICE_DIAMETER, _round(on_slice), Unit.MILLIMETER, kind)]
+    if image.array.shape[0] > 1 and image.affine is not None:
+        taken.append(Measure(structure, Quantity.DIAMETER, _round(in_space), Unit.MILLIMETER, kind))
+    return taken
+
+
 def _intensities(structure: Structure, values: NDArray[np.float32] | NDArray[np.uint8], image: Image) -> Sequence[Measure]:
     header = image.header
     hounsfield = header.modality == "CT" and header.has_rescale and header.rescale_type.strip().upper() in ("", "HU")
@@ -91,6 +113,8 @@ def _intensities(structure: Structure, values: NDArray[np.float32] | NDArray[np.
     return (
         Measure(structure, Quantity.MEAN, _round(float(mean)), unit),
         Measure(structure, Quantity.STANDARD_DEVIATION, _round(float(deviation)), unit),
+        Measure(structure, Quantity.MINIMUM, _round(float(np.min(values))), unit),
+        Measure(structure, Quantity.MAXIMUM, _round(float(np.max(values))), unit),
     )
 
 

@@ -45,11 +45,23 @@ FINDINGS: Final = "findings"
 _UNITS: Final = {
     Unit.MILLILITER: concepts.MILLILITER,
     Unit.SQUARE_MILLIMETER: concepts.SQUARE_MILLIMETER,
+    Unit.MILLIMETER: concepts.MILLIMETER,
     Unit.PIXELS: concepts.PIXELS,
     Unit.HOUNSFIELD: concepts.HOUNSFIELD,
     Unit.ARBITRARY: concepts.ARBITRARY,
 }
-_DERIVATIONS: Final = {Quantity.MEAN: concepts.MEAN, Quantity.STANDARD_DEVIATION: concepts.STANDARD_DEVIATION}
+_DERIVATIONS: Final = {
+    Quantity.MEAN: concepts.MEAN,
+    Quantity.STANDARD_DEVIATION: concepts.STANDARD_DEVIATION,
+    Quantity.MINIMUM: concepts.MINIMUM,
+    Quantity.MAXIMUM: concepts.MAXIMUM,
+}
+_NAMES: Final = {
+    Quantity.VOLUME: concepts.VOLUME,
+    Quantity.AREA: concepts.AREA,
+    Quantity.SLICE_DIAMETER: concepts.LONG_AXIS,
+    Quantity.DIAMETER: concepts.DIAMETER_IN_SPACE,
+}
 _PRESENCE: Final = {
     Verdict.PRESENT: concepts.PRESENT,
     Verdict.ABSENT: concepts.ABSENT,
@@ -204,10 +216,8 @@ def _measurement(one: Measure, source: Dataset) -> Measurement:
 
 
 def _name(one: Measure, source: Dataset) -> Code:
-    if one.quantity is Quantity.VOLUME:
-        return concepts.VOLUME
-    if one.quantity is Quantity.AREA:
-        return concepts.AREA
+    if one.quantity in _NAMES:
+        return _NAMES[one.quantity]
     if one.unit is Unit.HOUNSFIELD:
         return concepts.ATTENUATION
     return concepts.MR_SIGNAL if source.get("Modality") == "MR" else concepts.XRAY_ATTENUATION

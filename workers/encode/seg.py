@@ -14,7 +14,7 @@ from workers.encode.case import Case
 from workers.encode.equipment import clip, put_equipment, put_series
 from workers.encode.files import file_bytes
 from workers.encode.frames import Frame, frame_groups, pixel_bytes, write_pixels
-from workers.encode.grid import Grid, SourceFrame, decimal
+from workers.encode.grid import Grid, SourceFrame, decimal, legal_orientation
 from workers.encode.identity import Kind, ResultIdentity
 from workers.encode.patient import is_legal
 from workers.encode.segments import REMARKS, Outlines, segment_item
@@ -136,7 +136,7 @@ def _put_image(seg: Dataset, grid: Grid, source: Dataset) -> None:
     seg.ImageType = ["DERIVED", "PRIMARY"]
     if grid.is_projection:
         # without Image Orientation (Patient) of the patient, this is what tells left from right
-        seg.PatientOrientation = _legal_orientation(source)
+        seg.PatientOrientation = legal_orientation(source)
     seg.SamplesPerPixel = 1
     seg.PhotometricInterpretation = "MONOCHROME2"
     seg.Rows, seg.Columns = grid.rows, grid.columns
@@ -147,14 +147,6 @@ def _put_image(seg: Dataset, grid: Grid, source: Dataset) -> None:
     for keyword in ("LossyImageCompressionRatio", "LossyImageCompressionMethod"):
         if seg.LossyImageCompression == "01" and source.get(keyword) and is_legal(source[keyword]):
             setattr(seg, keyword, source[keyword].value)
-
-
-def _legal_orientation(source: Dataset) -> list[str] | None:
-    stated = source.get("PatientOrientation")
-    if not stated or isinstance(stated, str) or len(stated) != 2:
-        return None
-    values = [str(value) for value in stated]
-    return values if all(value and set(value) <= set("ALPRHF") for value in values) else None
 
 
 def _put_references(seg: Dataset, grid: Grid, case: Case) -> None:

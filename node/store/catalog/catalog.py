@@ -1,4 +1,4 @@
-"""The catalog: who sent what, what was decided, what was made, where it went. Opened here, used through its five ports."""
+"""The catalog: who sent what, what was decided, what was made, where it went. Opened here, used through its ports."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from node.store.catalog.engine import Database, sqlite_url
 from node.store.catalog.intake import SqlIntakeLog
 from node.store.catalog.migrate import migrate
 from node.store.catalog.outbox import SqlOutbox
+from node.store.catalog.removals import SqlRemovals
+from node.store.catalog.signals import SqlSignals
 from node.store.catalog.tables import installation
 from node.store.catalog.views import SqlViews
 from node.store.catalog.worklist import SqlWorklist
@@ -25,7 +27,7 @@ LONGEST_REQUEUE_S: Final = 30.0
 
 
 class Catalog:
-    """The five ports over one database. Threads may share it; a process that forks opens its own.
+    """The ports over one database. Threads may share it; a process that forks opens its own.
 
     Parameters
     ----------
@@ -42,20 +44,21 @@ class Catalog:
         self.installation = _installation(database)
         """UUID of this installation, made when its catalog was."""
         spool = settings.spool.resolve()
-        kinds = {destination.name: frozenset[str](destination.kinds) for destination in settings.destinations}
+        kinds = {destination.name: frozenset[str](destination.wanted) for destination in settings.destinations}
         attempts = settings.limits.job_attempts
         self.intake = SqlIntakeLog(database, clock)
         self.worklist = SqlWorklist(
             database,
             clock,
-            quiet_by_source_s={source.ae_title: source.quiet_s for source in settings.sources if source.quiet_s},
             kinds=kinds,
             job_attempts=attempts,
             requeue_after_s=min(LONGEST_REQUEUE_S, settings.limits.lease_s),
         )
         self.desk = SqlJobDesk(database, clock, spool=spool, installation=self.installation, kinds=kinds, job_attempts=attempts)
         self.outbox = SqlOutbox(database, clock, spool=spool)
+        self.removals = SqlRemovals(database, clock)
         self.views = SqlViews(database)
+        self.signals = SqlSignals(database, clock)
 
     def close(self) -> None:
         """Give all connections back."""

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from itertools import groupby
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 
 from node.store.catalog.engine import Database
 from node.store.catalog.progress import lock_study, record
-from node.store.catalog.tables import associations, instances, result_objects, studies
+from node.store.catalog.removals import free_places
+from node.store.catalog.tables import associations, events, instances, removals, result_objects, studies
 from node.store.clock import Clock
 from node.store.records import Arrival, Association
 from node.store.states import StudyEvent, StudyState, step
 
 _BATCH: Final = 500
 """Paths compared in one statement; SQLite and PostgreSQL both bound the number of parameters."""
+
+_SAME: Final = timedelta(hours=1)
+"""Within it, the same event of no study is one event that is counted."""
 
 
 class SqlIntakeLog:
@@ -73,6 +78,20 @@ class SqlIntakeLog:
         with self._database.write() as connection:
             record(connection, self._clock.now(), kind, detail, study_uid)
 
+    def tally(self, kind: str, detail: str, count: int) -> None:
+        """Keep an event of no study that may come often: the same again within an hour adds to its count."""
+        now = self._clock.now()
+        same = sa.select(sa.func.max(events.c.id)).where(
+            events.c.study_uid.is_(None), events.c.kind == kind, events.c.at > now - _SAME, events.c.detail == detail
+        )
+        with self._database.write() as connection:
+            found = connection.execute(same).scalar()
+            if found is None:
+                connection.execute(sa.insert(events).values(at=now, kind=kind, detail=detail, times=count, last_at=now))
+            else:
+                again = sa.update(events).where(events.c.id == found)
+                connection.execute(again.values(times=events.c.times + count, last_at=now))
+
     def known_paths(self, study_uid: str) -> frozenset[str]:
         """Paths of the instances on record for a study; for the start-up scan."""
         paths = sa.select(instances.c.path).join(studies, instances.c.study_id == studies.c.id).where(studies.c.uid == study_uid)
@@ -97,15 +116,17 @@ class SqlIntakeLog:
             "last_arrival_at": first,
             "arrivals": 0,
             "evidence": "",
+            "receiving_since": self._clock.now(),
         }
         connection.execute(self._database.insert_new(studies).values(row))
         study_id = connection.execute(sa.select(studies.c.id).where(studies.c.uid == study_uid)).scalar_one()
         study = lock_study(connection, study_id)
-        known = self._known(connection, [arrival.path for arrival in arrivals])
-        new = [arrival for arrival in arrivals if arrival.path not in known]
+        new = self._new(connection, study, arrivals)
         if not new:
             return
         connection.execute(sa.insert(instances), [_row(study_id, arrival) for arrival in new])
+        if study.originals_removed_at is not None:
+            connection.execute(sa.update(studies).where(studies.c.id == study_id).values(originals_removed_at=None))
         new_images = [arrival for arrival in new if not arrival.own_result]
         if not new_images:
             return
@@ -119,15 +140,43 @@ class SqlIntakeLog:
             "last_arrival_at": max(latest.received_at, study.last_arrival_at),
             "arrivals": study.arrivals + len(new_images),
         }
+        if study.state != StudyState.RECEIVING or not study.arrivals:
+            changed |= {"receiving_since": self._clock.now(), "evidence": ""}
         connection.execute(sa.update(studies).where(studies.c.id == study_id).values(changed))
 
-    @staticmethod
-    def _known(connection: sa.Connection, paths: list[str]) -> set[str]:
-        known: set[str] = set()
+    def _new(self, connection: sa.Connection, study: sa.Row[Any], arrivals: list[Arrival]) -> list[Arrival]:
+        """Those that are not known. Where the row under a path is of a file that retention removes, a fresh file is a new one."""
+        known: dict[str, int | None] = {}
+        paths = [arrival.path for arrival in arrivals]
         for start in range(0, len(paths), _BATCH):
-            some = sa.select(instances.c.path).where(instances.c.path.in_(paths[start : start + _BATCH]))
-            known.update(connection.execute(some).scalars())
-        return known
+            some = sa.select(instances.c.path, instances.c.removal_id).where(instances.c.path.in_(paths[start : start + _BATCH]))
+            known.update({row.path: row.removal_id for row in connection.execute(some)})
+        again = {arrival.path for arrival in arrivals if arrival.fresh and known.get(arrival.path) is not None}
+        for removal_id in {known[path] for path in again}:
+            if removal_id is not None:
+                free_places(connection, removal_id, sorted(again))
+        gone = _gone(connection, study)
+        new = [
+            arrival
+            for arrival in arrivals
+            if arrival.path in again
+            # the same bytes were there when it came, and may have been removed before this is written
+            or (arrival.path not in known and (arrival.fresh or arrival.sop_instance_uid not in gone))
+        ]
+        came_again = sum(arrival.sop_instance_uid in gone for arrival in new)
+        if came_again:
+            detail = f"{came_again} images came again after retention had removed them"
+            record(connection, self._clock.now(), "came again", detail, study.uid)
+        return new
+
+
+def _gone(connection: sa.Connection, study: sa.Row[Any]) -> frozenset[str]:
+    """SOP Instance UIDs of which a file was removed; asked for only where the study says that there may be some."""
+    removed = sa.select(instances.c.sop_instance_uid).where(instances.c.study_id == study.id, instances.c.removal_id.is_not(None))
+    any_removal = sa.select(removals.c.id).where(removals.c.study_id == study.id).limit(1)
+    if connection.execute(any_removal).first() is None:
+        return frozenset()
+    return frozenset(connection.execute(removed).scalars())
 
 
 def _row(study_id: int, arrival: Arrival) -> dict[str, object]:

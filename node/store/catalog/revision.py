@@ -41,14 +41,14 @@ class RevisionWriter:
             return 0
         number: int = study.revision + 1
         row = {"study_id": study.id, "number": number, "opened_at": self._now, "evidence": due.evidence}
-        revision_id = self._insert(revisions, row)
+        revision_id = self._insert(revisions, row | {"incomplete": due.incomplete})
         for position, plan in enumerate(plans):
             self._write_stack(study, number, revision_id, position, plan)
         self._supersede_others(study, number)
         changed = {"state": step(study.state, StudyEvent.COMPLETED), "revision": number, "evidence": due.evidence}
         self._connection.execute(sa.update(studies).where(studies.c.id == study.id).values(changed))
         detail = f"revision {number}: {due.evidence}; {len(plans)} stacks, {len(set(self._jobs.values()))} jobs"
-        record(self._connection, self._now, "complete", detail, study.uid)
+        record(self._connection, self._now, "incomplete" if due.incomplete else "complete", detail, study.uid)
         finish_if_read(self._connection, study.id, self._now)
         return number
 
@@ -142,7 +142,8 @@ class RevisionWriter:
 
     def _deliver_again(self, study_id: int, job_id: int, decision: Decision) -> None:
         """A kept job's results go also to destinations that a route has named since; those that have them keep them."""
-        objects = self._connection.execute(sa.select(result_objects).where(result_objects.c.job_id == job_id)).all()
+        here = sa.select(result_objects).where(result_objects.c.job_id == job_id, result_objects.c.removal_id.is_(None))
+        objects = self._connection.execute(here).all()  # what retention removed cannot be sent any more
         add_deliveries(
             self._connection,
             self._now,

@@ -8,9 +8,10 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from node.store.signals import SignalKind
 from node.store.states import DeliveryState, JobState, StudyState
 
-SCHEMA: Final = "0001"
+SCHEMA: Final = "0004"
 """Newest revision in `node.store.migrations`."""
 
 
@@ -101,6 +102,22 @@ studies = sa.Table(
         "arrivals", sa.Integer, nullable=False
     ),  # images, versions included: tells a plan made before one from one made after
     sa.Column("evidence", sa.Text, nullable=False),
+    sa.Column("receiving_since", Moment),  # when the first image of the revision to come was recorded
+    sa.Column("originals_removed_at", Moment),  # when the last of its received files was removed; none is here then
+    sa.Index("ix_studies_originals_removed_at_last_arrival_at", "originals_removed_at", "last_arrival_at"),
+)
+
+removals = sa.Table(
+    "removals",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("study_id", sa.ForeignKey("studies.id"), nullable=False, index=True),
+    sa.Column("what", sa.String(16), nullable=False),
+    sa.Column("why", sa.String(16), nullable=False),
+    sa.Column("started_at", Moment, nullable=False),
+    sa.Column("ended_at", Moment, index=True),  # none: files of it may still be there
+    sa.Column("objects", sa.Integer, nullable=False),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
 )
 
 instances = sa.Table(
@@ -109,7 +126,7 @@ instances = sa.Table(
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("study_id", sa.ForeignKey("studies.id"), nullable=False, index=True),
     sa.Column("series_uid", UID, nullable=False),
-    sa.Column("sop_instance_uid", UID, nullable=False),
+    sa.Column("sop_instance_uid", UID, nullable=False, index=True),
     sa.Column("sop_class_uid", UID, nullable=False),
     sa.Column("transfer_syntax_uid", UID, nullable=False),
     sa.Column("modality", sa.String(16), nullable=False),
@@ -123,6 +140,8 @@ instances = sa.Table(
     sa.Column(
         "association_id", sa.String(64), index=True
     ),  # no foreign key: an image is recorded whatever became of the association
+    sa.Column("removal_id", sa.Integer, index=True),  # by which its file was or is being removed; the row stays
+    sa.Column("sha256", sa.String(64)),  # of transfer syntax and data set, taken when it was removed
 )
 
 revisions = sa.Table(
@@ -133,6 +152,7 @@ revisions = sa.Table(
     sa.Column("number", sa.Integer, nullable=False),
     sa.Column("opened_at", Moment, nullable=False),
     sa.Column("evidence", sa.Text, nullable=False),
+    sa.Column("incomplete", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.UniqueConstraint("study_id", "number"),
 )
 
@@ -218,6 +238,7 @@ result_objects = sa.Table(
     sa.Column("path", sa.String(512), nullable=False),
     sa.Column("sha256", sa.String(64), nullable=False),
     sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sa.Column("removal_id", sa.Integer, index=True),  # by which its file was or is being removed; the row stays
 )
 
 deliveries = sa.Table(
@@ -250,4 +271,29 @@ events = sa.Table(
     sa.Column("study_uid", UID, index=True),
     sa.Column("kind", sa.String(64), nullable=False),
     sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("times", sa.Integer, nullable=False, server_default="1"),  # how often it came within an hour
+    sa.Column("last_at", Moment),
+    sa.Index("ix_events_kind_at", "kind", "at"),
+)
+
+signals = sa.Table(
+    "signals",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("study_uid", UID, index=True),  # no foreign key: scanners speak of studies before they send them; null: not said
+    sa.Column("kind", Word(SignalKind), nullable=False),
+    sa.Column("uid", sa.String(128), nullable=False),
+    sa.Column("source", sa.String(128), nullable=False),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("at", Moment, nullable=False, index=True),
+    sa.UniqueConstraint("uid", "kind", "study_uid"),
+)
+
+signal_instances = sa.Table(
+    "signal_instances",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("signal_id", sa.ForeignKey("signals.id"), nullable=False, index=True),
+    sa.Column("series_uid", UID, nullable=False),
+    sa.Column("sop_instance_uid", UID, nullable=False, index=True),
 )

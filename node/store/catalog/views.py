@@ -4,14 +4,30 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
 from node.store.catalog.engine import Database
 from node.store.catalog.results import object_columns, result_object
-from node.store.catalog.tables import decisions, deliveries, events, instances, jobs, result_objects, revisions, stacks, studies
-from node.store.records import Decision, DecisionView, DeliveryView, JobView, Outcome, ResultObject, StudyView
+from node.store.catalog.signals import signal_views
+from node.store.catalog.tables import (
+    Moment,
+    decisions,
+    deliveries,
+    events,
+    instances,
+    jobs,
+    removals,
+    result_objects,
+    revisions,
+    stacks,
+    studies,
+)
+from node.store.events import NodeEvent, Rejection
+from node.store.records import Decision, DecisionView, DeliveryView, JobView, KeptView, Outcome, Removed, ResultObject, StudyView
 from node.store.states import DeliveryState, JobState, StudyState
 
 T = TypeVar("T")
@@ -43,7 +59,8 @@ class SqlViews:
             if not rows:
                 return None
             row = rows[0]
-            return _views(connection, rows, decided=_decisions(connection, row.id), happened=_events(connection, row.uid))[0]
+            view = _views(connection, rows, decided=_decisions(connection, row.id), happened=_events(connection, row.uid))[0]
+            return replace(view, signals=signal_views(connection, row.uid, _images(connection, row.id)))
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Rows by state: ``{"studies": {...}, "jobs": {...}, "deliveries": {...}}``; states without rows count 0."""
@@ -54,6 +71,53 @@ class SqlViews:
                 found = {row[0]: row[1] for row in connection.execute(by_state)}
                 counted[table.name] = {state.value: found.get(state, 0) for state in terms}
         return counted
+
+    def kept(self) -> KeptView:
+        """What retention has removed so far, and the oldest study of which originals are here."""
+        originals = removals.c.what == Removed.ORIGINALS.value
+        removed = sa.select(
+            sa.func.count(removals.c.study_id.distinct()).filter(originals).label("studies"),
+            sa.func.coalesce(sa.func.sum(removals.c.objects), 0).label("files"),
+            sa.func.coalesce(sa.func.sum(removals.c.size_bytes), 0).label("size_bytes"),
+            sa.func.max(removals.c.ended_at).label("last_at"),
+        ).where(removals.c.ended_at.is_not(None))
+        oldest = sa.select(sa.func.min(studies.c.last_arrival_at)).where(studies.c.originals_removed_at.is_(None))
+        with self._database.read() as connection:
+            row = connection.execute(removed).one()
+            oldest_at = connection.execute(oldest).scalar_one()
+        return KeptView(row.studies, int(row.files), int(row.size_bytes), row.last_at, oldest_at)
+
+    def node_events(self, since: datetime, limit: int = 100) -> Sequence[NodeEvent]:
+        """Events of no study that came since then, those that came last first."""
+        last_at = sa.func.coalesce(events.c.last_at, events.c.at, type_=Moment)
+        ordered = (
+            sa.select(events, last_at.label("came_last"))
+            .where(events.c.study_uid.is_(None), last_at >= since)
+            .order_by(last_at.desc(), events.c.id.desc())
+            .limit(limit)
+        )
+        with self._database.read() as connection:
+            return [NodeEvent(row.at, row.came_last, row.kind, row.detail, row.times) for row in connection.execute(ordered)]
+
+    def rejected(self) -> dict[str, int]:
+        """How often something was turned away, by kind of rejection; kinds that never came count 0."""
+        by_kind = sa.select(events.c.kind, sa.func.sum(events.c.times)).where(events.c.kind.in_(list(Rejection)))
+        with self._database.read() as connection:
+            found = {
+                row[0]: int(row[1])
+                for row in connection.execute(by_kind.where(events.c.study_uid.is_(None)).group_by(events.c.kind))
+            }
+        return {kind.value: found.get(kind.value, 0) for kind in Rejection}
+
+
+def _removed_at(connection: sa.Connection, ids: list[int]) -> dict[tuple[int, str], datetime]:
+    """When files of a study were last removed, by study and what they were."""
+    latest = (
+        sa.select(removals.c.study_id, removals.c.what, sa.func.max(removals.c.ended_at).label("at"))
+        .where(removals.c.study_id.in_(ids), removals.c.ended_at.is_not(None))
+        .group_by(removals.c.study_id, removals.c.what)
+    )
+    return {(row.study_id, row.what): row.at for row in connection.execute(latest)}
 
 
 def _views(
@@ -66,6 +130,8 @@ def _views(
     jobs_by_study = _jobs(connection, ids)
     deliveries_by_study = _deliveries(connection, ids)
     counts = _counts(connection, ids)
+    removed_at = _removed_at(connection, ids)
+    incomplete = _incomplete(connection, ids)
     return [
         StudyView(
             study_uid=row.uid,
@@ -82,6 +148,9 @@ def _views(
             deliveries=tuple(deliveries_by_study[row.id]),
             decisions=decided,
             events=happened,
+            originals_removed_at=removed_at.get((row.id, Removed.ORIGINALS)),
+            results_removed_at=removed_at.get((row.id, Removed.RESULTS)),
+            incomplete=(row.id, row.revision) in incomplete,
         )
         for row in rows
     ]
@@ -100,6 +169,18 @@ def _counts(connection: sa.Connection, ids: list[int]) -> defaultdict[int, list[
         .group_by(instances.c.study_id, instances.c.series_uid, instances.c.modality)
     )
     return _grouped(connection.execute(counted).all(), lambda row: row)
+
+
+def _incomplete(connection: sa.Connection, ids: list[int]) -> set[tuple[int, int]]:
+    """``(study id, number)`` of the revisions that were read as they stood."""
+    marked = sa.select(revisions.c.study_id, revisions.c.number).where(revisions.c.study_id.in_(ids), revisions.c.incomplete)
+    return {(row.study_id, row.number) for row in connection.execute(marked)}
+
+
+def _images(connection: sa.Connection, study_id: int) -> list[str]:
+    """SOP Instance UIDs of a study's images."""
+    uids = sa.select(instances.c.sop_instance_uid).where(instances.c.study_id == study_id, instances.c.own_result.is_(False))
+    return list(connection.execute(uids).scalars())
 
 
 def _jobs(connection: sa.Connection, ids: list[int]) -> defaultdict[int, list[JobView]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,9 +12,10 @@ import sqlalchemy as sa
 from node.store.catalog.engine import Database
 from node.store.catalog.progress import expire_lease, lock_job
 from node.store.catalog.revision import RevisionWriter
-from node.store.catalog.tables import associations, instances, jobs, studies
+from node.store.catalog.tables import associations, instances, jobs, removals, studies
 from node.store.clock import Clock
 from node.store.records import Arrival, DueStudy, StackPlan, StoredInstance
+from node.store.signals import Arrived, Receiving
 from node.store.states import JobState, StudyState
 
 
@@ -27,8 +28,6 @@ class SqlWorklist:
         The catalog's.
     clock
         Where moments come from.
-    quiet_by_source_s
-        Quiet periods of their own, by calling AE title, seconds.
     kinds
         By name of a destination: the kinds of result object that it gets.
     job_attempts
@@ -42,63 +41,85 @@ class SqlWorklist:
         database: Database,
         clock: Clock,
         *,
-        quiet_by_source_s: Mapping[str, float],
         kinds: Mapping[str, frozenset[str]],
         job_attempts: int,
         requeue_after_s: float,
     ) -> None:
         self._database = database
         self._clock = clock
-        self._quiet_by_source_s = quiet_by_source_s
         self._kinds = kinds
         self._job_attempts = job_attempts
         self._requeue_after = timedelta(seconds=requeue_after_s)
 
-    def complete(self, quiet_s: float) -> Sequence[DueStudy]:
-        """Studies in state receiving, quiet for `quiet_s`, that no open association has sent images of."""
-        now = self._clock.now()
-        shortest = timedelta(seconds=min([quiet_s, *self._quiet_by_source_s.values()]))
-        sent_over_open = (
-            sa.select(instances.c.id)
+    def receiving(self) -> Sequence[Receiving]:
+        """Studies in state receiving, quiet ones first."""
+        sent_over = (
+            sa.select(instances.c.study_id, sa.func.count(associations.c.association_id.distinct()).label("open"))
             .join(associations, associations.c.association_id == instances.c.association_id)
-            .where(instances.c.study_id == studies.c.id, instances.c.own_result.is_(False), associations.c.closed_at.is_(None))
+            .where(instances.c.own_result.is_(False), associations.c.closed_at.is_(None))
+            .group_by(instances.c.study_id)
+            .subquery()
         )
-        quiet = (
-            sa.select(studies)
-            .where(
-                studies.c.state == StudyState.RECEIVING,
-                studies.c.last_arrival_at <= now - shortest,
-                ~sent_over_open.exists(),
-            )
+        rows = (
+            sa.select(studies, sa.func.coalesce(sent_over.c.open, 0).label("open"))
+            .outerjoin(sent_over, sent_over.c.study_id == studies.c.id)
+            .where(studies.c.state == StudyState.RECEIVING)
             .order_by(studies.c.last_arrival_at)
         )
-        due = []
         with self._database.read() as connection:
-            for study in connection.execute(quiet).all():
-                wait_s = self._quiet_by_source_s.get(study.calling_ae, quiet_s)
-                if study.last_arrival_at <= now - timedelta(seconds=wait_s):
-                    evidence = _evidence(connection, study, wait_s)
-                    due.append(DueStudy(study.id, study.uid, study.last_arrival_at, evidence, study.arrivals))
-        return due
+            return [
+                Receiving(
+                    study_id=row.id,
+                    study_uid=row.uid,
+                    calling_ae=row.calling_ae,
+                    arrivals=row.arrivals,
+                    since=row.receiving_since or row.first_arrival_at,
+                    last_arrival_at=row.last_arrival_at,
+                    open_associations=row.open,
+                    evidence=row.evidence,
+                )
+                for row in connection.execute(rows)
+            ]
+
+    def arrived(self, study_id: int) -> Arrived:
+        """What is here of a study."""
+        images = sa.and_(instances.c.study_id == study_id, instances.c.own_result.is_(False))
+        uids = sa.select(instances.c.series_uid, instances.c.sop_instance_uid).where(images)
+        ends = (
+            sa.select(associations.c.how, associations.c.association_id)
+            .join(instances, associations.c.association_id == instances.c.association_id)
+            .where(images, associations.c.closed_at.is_not(None))
+            .distinct()
+        )
+        series: defaultdict[str, set[str]] = defaultdict(set)
+        with self._database.read() as connection:
+            for row in connection.execute(uids):
+                series[row.series_uid].add(row.sop_instance_uid)
+            how = Counter(row.how for row in connection.execute(ends))
+        return Arrived({uid: frozenset(found) for uid, found in series.items()}, dict(how))
+
+    def waits(self, study: Receiving, evidence: str) -> None:
+        """Keep what a study waits for, where no image came since."""
+        same = sa.and_(
+            studies.c.id == study.study_id, studies.c.arrivals == study.arrivals, studies.c.state == StudyState.RECEIVING
+        )
+        with self._database.write() as connection:
+            connection.execute(sa.update(studies).where(same).values(evidence=evidence))
 
     def instances(self, study_id: int) -> Sequence[StoredInstance]:
-        """The newest version of each instance that is not a result of our own."""
-        later = instances.alias("later")
-        superseded = sa.select(later.c.id).where(
-            later.c.study_id == instances.c.study_id,
-            later.c.series_uid == instances.c.series_uid,
-            later.c.sop_instance_uid == instances.c.sop_instance_uid,
-            later.c.version > instances.c.version,
-            later.c.own_result.is_(False),
-        )
-        newest = (
-            sa.select(instances, studies.c.uid.label("study_uid"))
+        """The newest version of each instance that is not a result of our own; of those that were removed, the row alone."""
+        received = (
+            sa.select(instances, studies.c.uid.label("study_uid"), removals.c.started_at.label("removed_at"))
             .join(studies, instances.c.study_id == studies.c.id)
-            .where(instances.c.study_id == study_id, instances.c.own_result.is_(False), ~superseded.exists())
-            .order_by(instances.c.id)
+            .outerjoin(removals, instances.c.removal_id == removals.c.id)
+            .where(instances.c.study_id == study_id, instances.c.own_result.is_(False))
+            .order_by(instances.c.removal_id.is_(None), instances.c.version, instances.c.id)
         )
         with self._database.read() as connection:
-            return [_stored(row) for row in connection.execute(newest)]
+            rows = connection.execute(received).all()
+        # What is here comes after what was removed, and later versions after earlier ones: the last one counts.
+        newest = {(row.series_uid, row.sop_instance_uid): row for row in rows}
+        return [_stored(row) for row in sorted(newest.values(), key=lambda row: row.id)]
 
     def open_revision(self, due: DueStudy, stacks: Sequence[StackPlan]) -> int:
         """Write revision, stacks, decisions and jobs in one transaction; return its number, 0 where an image came since."""
@@ -138,21 +159,6 @@ class SqlWorklist:
                     expire_lease(connection, *found, now, self._job_attempts)
 
 
-def _evidence(connection: sa.Connection, study: sa.Row[Any], wait_s: float) -> str:
-    """Why a study counts as complete, for a person."""
-    ends = (
-        sa.select(associations.c.how, associations.c.association_id)
-        .join(instances, associations.c.association_id == instances.c.association_id)
-        .where(instances.c.study_id == study.id, instances.c.own_result.is_(False))
-        .distinct()
-    )
-    how = Counter(row.how for row in connection.execute(ends))
-    said = f"no new image for {wait_s:g} s from {study.calling_ae}"
-    if how:
-        said += "; associations that sent it: " + ", ".join(f"{count} {word}" for word, count in sorted(how.items()))
-    return said
-
-
 def _stored(row: sa.Row[Any]) -> StoredInstance:
     arrival = Arrival(
         study_uid=row.study_uid,
@@ -170,4 +176,4 @@ def _stored(row: sa.Row[Any]) -> StoredInstance:
         own_result=row.own_result,
         association_id=row.association_id,
     )
-    return StoredInstance(row.id, arrival)
+    return StoredInstance(row.id, arrival, row.removed_at)

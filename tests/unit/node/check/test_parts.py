@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from node.association import AssociationRejectedForNow
 from node.check.decoders import DECODERS, check_decoders
 from node.check.disk import check_disk
 from node.check.peers import check_destinations, check_own_port
 from node.check.services import check_catalog, check_page, check_queue
 from node.check.verdict import Checked, Level
 from node.doubles.archive import Archive
-from node.store.settings import Destination, Limits, Settings
+from node.store.settings import Destination, Limits, Peer, Settings
 
 LOOPBACK = "127.0.0.1"
 
@@ -114,7 +115,9 @@ def test_catalog_not_made_made_and_broken(tmp_path: Path) -> None:
     assert "not made yet" in only(check_catalog(settings)).says
     assert not settings.data.exists()
     settings.data.mkdir()
-    assert only(check_catalog(settings)).says == "answers, 0 studies"
+    answers, retention = check_catalog(settings)
+    assert answers.says == "answers, 0 studies"
+    assert retention.part == "retention"
     broken = settings.model_copy(update={"catalog_url": "sqlite:////proc/nowhere/catalog.sqlite"})
     assert only(check_catalog(broken)).level is Level.FAULT
 
@@ -161,3 +164,13 @@ def test_page_address_free_wrong_or_open_to_all() -> None:
     assert only(check_page(Settings(http="somewhere"))).level is Level.FAULT
     levels = [one.level for one in check_page(Settings(http=f"0.0.0.0:{free()}"))]
     assert levels == [Level.OK, Level.NOTE]
+
+
+def test_a_node_that_is_full_still_is_a_node() -> None:
+    def full(peer: Peer, calling_ae: str, timeout_s: float) -> int:
+        raise AssociationRejectedForNow("it has as many associations as it allows: try later")
+
+    with taken() as port:
+        one = only(check_own_port(Settings(host=LOOPBACK, port=port), full))
+    assert one.level is Level.NOTE
+    assert "as many associations as it allows" in one.says

@@ -45,6 +45,7 @@ def test_all_well_without_destination_exits_0(config: Path) -> None:
         "catalog",
         "queue",
         "port",
+        "sources",
         "page",
     }
 

@@ -5,8 +5,8 @@ import io
 from rich.console import Console
 
 from node.commands.tables import show_studies, show_study
-from node.store.states import JobState
-from tests.unit.node.page.views import a_job, a_study
+from node.store.states import JobState, StudyState
+from tests.unit.node.page.views import AT, a_job, a_study
 
 
 def printed(show: object, *what: object) -> str:
@@ -25,7 +25,7 @@ def test_list() -> None:
 
 
 def test_one_study_in_full() -> None:
-    text = printed(show_study, a_study())
+    text = printed(show_study, a_study(originals_removed_at=AT))
     for part in (
         "quiet for 10 s",
         "reads CT, this is CR",
@@ -34,5 +34,10 @@ def test_one_study_in_full() -> None:
         "again at",
         "Right lung: volume 2310 ml",
         "Events",
+        "received images, 2026-03-04",
+        "Signals",
+        "COMPLETED",
     ):
         assert part in text
+    waiting = printed(show_study, a_study(state=StudyState.RECEIVING, evidence="waits: for more"))
+    assert "not complete yet waits: for more" in waiting

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from node.dispatch.dispatcher import FIRST_WAIT_S, MOST_WAITING, PLAN_ATTEMPTS, Dispatcher
+from node.dispatch.judge import Judge
 from node.dispatch.queue import QueueDown
 from node.store.catalog.catalog import open_catalog
 from node.store.clock import FakeClock
@@ -15,7 +16,7 @@ from node.store.messages import AnalyseMessage
 from node.store.records import StackPlan, StoredInstance
 from node.store.settings import Settings
 from node.store.states import StudyState
-from tests.story import QUIET_S, STUDY, Story, chosen
+from tests.story import QUIET_S, STUDY, Story, chosen, results
 
 
 class Messages:
@@ -76,7 +77,8 @@ def planner() -> Plans:
 @pytest.fixture
 def dispatcher(story: Story, queue: Messages, planner: Plans) -> Dispatcher:
     catalog = story.catalog
-    return Dispatcher(catalog.worklist, catalog.intake, planner, queue, quiet_s=QUIET_S, clock=story.clock, poll_s=0.01)
+    judge = Judge(catalog.worklist, catalog.signals, story.settings, story.clock)
+    return Dispatcher(catalog.worklist, catalog.intake, planner, queue, judge=judge, clock=story.clock, poll_s=0.01)
 
 
 def test_a_complete_study_becomes_jobs_and_messages(story: Story, queue: Messages, dispatcher: Dispatcher) -> None:
@@ -181,3 +183,25 @@ def test_it_runs_until_told_to_stop(story: Story, queue: Messages, dispatcher: D
         thread.join(5)
     assert queue.sent == [1]
     assert not thread.is_alive()
+
+
+def test_what_an_incomplete_study_lacks_is_told_to_the_models_and_read_anew_without(
+    story: Story, queue: Messages, dispatcher: Dispatcher
+) -> None:
+    catalog = story.catalog
+    story.arrive(1)
+    story.open_association("a1")
+    story.arrive(1, series=2, association_id="a1")
+    story.clock.advance(story.settings.longest_wait_s)
+    assert dispatcher.plan() == 1
+    first = dispatcher.enqueue()
+    claims = [story.claim(job_id) for job_id in queue.sent]
+    assert {claim.facts["notes"][0][:27] for claim in claims} == {"The study may be incomplete"}
+    for claim in claims:
+        assert catalog.desk.publish(claim, results("seg", of=str(claim.job_id)))
+    story.arrive(2, series=2, association_id="a1")
+    catalog.intake.association_closed("a1", "released")
+    story.clock.advance(QUIET_S)
+    assert dispatcher.plan() == 1
+    assert dispatcher.enqueue() == first + 1, "the marked ones too"
+    assert all("notes" not in story.claim(job_id).facts for job_id in queue.sent[first:])

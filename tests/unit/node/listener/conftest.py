@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,12 +23,13 @@ Start = Callable[..., Listener]
 
 @pytest.fixture
 def start(tmp_path: Path, intake: MemoryIntake) -> Iterator[Start]:
-    """Start a listener with these limits; each is stopped at the end."""
+    """Start a listener with these limits, and settings beside them; each is stopped at the end."""
     started: list[Listener] = []
 
-    def begin(**limits: float) -> Listener:
+    def begin(settings: Mapping[str, Any] | None = None, **limits: float) -> Listener:
         chosen = Limits.model_validate({"disk_reserve_mb": 0, **limits})
-        listener = Listener(Settings(data=tmp_path / "data", host="127.0.0.1", port=0, limits=chosen), intake)
+        values = {"data": tmp_path / "data", "host": "127.0.0.1", "port": 0, "limits": chosen, **(settings or {})}
+        listener = Listener(Settings.model_validate(values), intake)
         listener.start()
         started.append(listener)
         return listener

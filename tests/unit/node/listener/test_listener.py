@@ -54,22 +54,6 @@ def test_more_associations_than_allowed_are_rejected_for_now(start: Start, reque
     assert echo(peer, "THIRD") == 0
 
 
-def test_probes_leave_nothing_and_say_nothing(listener: Listener, capfd: pytest.CaptureFixture[str]) -> None:
-    assert eventually(lambda: listener.open_connections == 0)
-    threads = threading.active_count()
-    capfd.readouterr()
-    for number in range(100):
-        with socket.create_connection(("127.0.0.1", listener.port)) as probe:
-            if number % 3 == 1:
-                probe.sendall(b"GET / HTTP/1.0\r\n\r\n")
-            elif number % 3 == 2:
-                probe.sendall(b"\x01")
-    assert eventually(lambda: listener.open_connections == 0)
-    assert eventually(lambda: threading.active_count() <= threads)
-    seen = capfd.readouterr()
-    assert seen.out + seen.err == ""
-
-
 def test_idle_associations_are_ended(start: Start) -> None:
     listener = start(idle_s=1.5)
     with Requestor(listener.port, CONTEXTS) as requestor:

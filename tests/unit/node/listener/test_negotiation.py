@@ -67,7 +67,7 @@ def test_private_retired_and_unknown_classes_are_stored(sop_class: str) -> None:
         "1.2.840.10008.5.1.4.1.2.2.1",  # Study Root Query, FIND
         "1.2.840.10008.5.1.4.1.2.2.2",  # MOVE
         "1.2.840.10008.1.20.1",  # Storage Commitment
-        "1.2.840.10008.3.1.2.3.3",  # MPPS
+        "1.2.840.10008.3.1.2.3.4",  # MPPS Retrieve
         "1.2.840.10008.5.1.4.31",  # Modality Worklist
         "1.2.840.10008.1.3.10",  # DICOMDIR
         "1.2.840.10008.5.1.4.38.1",  # Hanging Protocol Storage: of no patient and no study

@@ -19,6 +19,7 @@ from node.doubles.peer import Requestor
 from node.listener.listener import Listener
 from node.store import spool
 from node.store.part10 import read_head
+from node.store.reserve import Reserve
 from node.upper_layer import Context
 from tests.unit.node.listener.conftest import Start
 from tests.unit.node.listener.encoded import CT, DEFLATED, EXPLICIT, IMPLICIT, contributing, encode, image
@@ -159,12 +160,39 @@ def test_a_way_out_in_the_data_set_makes_no_file(
     assert temporaries(listener) == []
 
 
-def test_a_full_disk_is_said(start: Start) -> None:
-    listener = start(disk_reserve_mb=10**9)
+def test_a_full_disk_is_said(start: Start, intake: MemoryIntake) -> None:
+    listener = start()
+    free = 200_000_000
+    listener.spool.reserve = Reserve(listener.spool.root, 100_000_000, lambda _folder: free)
     with Requestor(listener.port, CONTEXTS) as requestor:
         requestor.associate()
-        assert store(requestor, encode(image())).number(STATUS) == 0xA700
-    assert stored_files(listener) == []
+        assert store(requestor, encode(image())).number(STATUS) == 0
+        free = 99_000_000
+        assert eventually(lambda: not listener.spool.has_room())
+        assert store(requestor, encode(image(2)), "1.2.3.4.2").number(STATUS) == 0xA700
+        free = 101_000_000
+        assert eventually(listener.spool.has_room)
+        assert store(requestor, encode(image(2)), "1.2.3.4.2").number(STATUS) == 0, "intake goes on by itself"
+    assert len(stored_files(listener)) == 2
+    assert temporaries(listener) == []
+    assert eventually(lambda: any(kind == "disk full" for kind, *_ in intake.tallies))
+
+
+def test_nobody_is_let_in_to_a_full_disk_but_for_an_echo(start: Start, intake: MemoryIntake) -> None:
+    listener = start()
+    free = 99_000_000
+    listener.spool.reserve = Reserve(listener.spool.root, 100_000_000, lambda _folder: free)
+    with Requestor(listener.port) as requestor:
+        contexts = upper_layer.number_contexts(CONTEXTS)
+        requestor.send(upper_layer.associate_request("SCRIPT", "OVERREAD", contexts, 16384))
+        assert requestor.receive() == (upper_layer.A_ASSOCIATE_RJ, bytes((0, 2, 3, 2))), "transient, local limit exceeded"
+    with Requestor(listener.port, (Context(VERIFICATION, (IMPLICIT,)),)) as requestor:
+        requestor.associate()
+    assert eventually(lambda: any("make room there" in detail for _, detail in intake.tallies))
+    free = 101_000_000
+    assert eventually(listener.spool.has_room)
+    with Requestor(listener.port, CONTEXTS) as requestor:
+        requestor.associate()
 
 
 def test_the_same_again_is_success_and_nothing_new(listener: Listener, requestor: Requestor, intake: MemoryIntake) -> None:

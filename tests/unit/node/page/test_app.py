@@ -11,10 +11,11 @@ import uvicorn
 
 from node.page.app import COOKIE, create_app
 from node.page.server import bind
+from node.store.events import NodeEvent
 from node.store.records import StudyView
 from node.store.settings import Destination, Limits, Settings
 from node.store.states import JobState, StudyState
-from tests.unit.node.page.views import MemoryCatalog, a_job, a_study
+from tests.unit.node.page.views import AN_EVENT, MemoryCatalog, a_job, a_study
 
 TOKEN = "a-token-of-forty-three-characters-or-about-so"
 
@@ -39,13 +40,17 @@ class Client:
     def __init__(self, folder: Path, stack: contextlib.ExitStack) -> None:
         self.folder, self.stack = folder, stack
 
-    def __call__(self, *studies: StudyView, broken: bool = False, reserve_mb: int = 0, token: str = "") -> httpx.Client:
+    def __call__(
+        self, *studies: StudyView, broken: bool = False, reserve_mb: int = 0, token: str = "", events: tuple[NodeEvent, ...] = ()
+    ) -> httpx.Client:
         settings = Settings(
             data=self.folder,
             destinations=(Destination(name="pacs", ae_title="PACS", host="10.0.0.5", port=104),),
             limits=Limits(disk_reserve_mb=reserve_mb),
         )
-        one = self.stack.enter_context(served(MemoryCatalog(*studies, broken=broken), settings))
+        catalog = MemoryCatalog(*studies, broken=broken)
+        catalog.events = events
+        one = self.stack.enter_context(served(catalog, settings))
         if token:
             one.headers["Authorization"] = f"Bearer {token}"
         return one
@@ -57,7 +62,7 @@ def page(tmp_path: Path) -> Iterator[Client]:
         yield Client(tmp_path, stack)
 
 
-@pytest.mark.parametrize("path", ["/", "/studies/1.2.3", "/?token=wrong", "/studies/9.9"])
+@pytest.mark.parametrize("path", ["/", "/studies/1.2.3", "/?token=wrong", "/studies/9.9", "/events"])
 def test_closed_without_the_token(page: Client, path: str) -> None:
     answer = page(a_study()).get(path)
     assert answer.status_code == 401
@@ -161,8 +166,25 @@ def test_metrics_count_by_state_and_hold_no_uid(page: Client) -> None:
     assert 'overread_outbox{destination="pacs"} 3.0' in text
     assert 'overread_outbox{destination="gone"} 1.0' in text
     assert "overread_disk_free_bytes" in text
+    assert "overread_removed_files_total 412.0" in text
+    assert "overread_oldest_original_seconds" in text
     assert "process_resident_memory_bytes" in text
     assert "1.2.840" not in text
+
+
+@pytest.mark.parametrize("path", ["/", "/events"])
+def test_who_was_turned_away_is_shown(page: Client, path: str) -> None:
+    shown = page(a_study(), token=TOKEN, events=(AN_EVENT,)).get(path).text
+    assert "association rejected" in shown
+    assert "no source lists &lt;MR_1&gt;: add it" in shown
+    assert '<td class="number">17</td>' in shown
+    assert "association rejected" not in page(a_study(), token=TOKEN).get(path).text
+
+
+def test_rejections_are_counted_in_the_metrics(page: Client) -> None:
+    text = page(events=(AN_EVENT,)).get("/metrics").text
+    assert 'overread_rejections_total{kind="association rejected"} 17.0' in text
+    assert "MR_1" not in text
 
 
 def test_nothing_else_is_served(page: Client) -> None:

@@ -19,10 +19,14 @@ def test_keys_are_the_documented_ones() -> None:
         "first_arrival_at",
         "last_arrival_at",
         "evidence",
+        "incomplete",
+        "originals_removed_at",
+        "results_removed_at",
         "jobs",
         "deliveries",
         "decisions",
         "events",
+        "signals",
     ]
     assert list(full["jobs"][0]) == [
         "job_id",
@@ -74,5 +78,5 @@ def test_values() -> None:
     assert full["decisions"][1]["outcome"] == "not chosen"
 
 
-def test_brief_leaves_out_decisions_and_events() -> None:
-    assert set(study_in_full(a_study())) - set(study_in_brief(a_study())) == {"decisions", "events"}
+def test_brief_leaves_out_decisions_events_and_signals() -> None:
+    assert set(study_in_full(a_study())) - set(study_in_brief(a_study())) == {"decisions", "events", "signals"}

@@ -2,50 +2,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
-
-from node.page.words import (
-    answer_in_brief,
-    answer_in_words,
-    deliveries_in_words,
-    figures,
-    measurements_in_words,
-    number,
-    percent,
-    why_unread,
-)
+from node.page.words import answer_in_brief, answer_in_words, deliveries_in_words, figures, removed_in_words, why_unread
 from node.store.records import Decision, Outcome
 from node.store.states import JobState
-from tests.unit.node.page.views import FINDING, LUNG, a_job, a_study
+from tests.unit.node.page.views import AT, FINDING, LUNG, a_job, a_study
 
 
-@pytest.mark.parametrize(
-    ("value", "words"), [(2310.44, "2310"), (99.96, "100"), (12.345, "12.3"), (0.01234, "0.0123"), (7, "7"), (0, "0"), ("?", "?")]
-)
-def test_number(value: object, words: str) -> None:
-    assert number(value) == words
-
-
-@pytest.mark.parametrize(
-    ("probability", "words"),
-    [(0.9312, "93 %"), (0.9999, "over 99 %"), (1.0, "over 99 %"), (0.004, "under 1 %"), (0.0, "under 1 %")],
-)
-def test_nothing_is_certain(probability: float, words: str) -> None:
-    assert percent(probability) == words
+def test_what_was_removed_is_said_with_its_date() -> None:
+    assert removed_in_words(a_study()) == []
+    (said,) = removed_in_words(a_study(originals_removed_at=AT))
+    assert said.startswith("received images, 2026-03-04")
 
 
 def test_published_job_says_what_it_found() -> None:
     job = a_job(findings=[FINDING], measurements=[LUNG], notes=["cut off"])
     assert answer_in_words(job) == ["Pneumonia: present (93 %)", "Right lung: volume 2310 ml", "cut off"]
-
-
-def test_figures_of_one_structure_are_one_line() -> None:
-    body = [
-        {"name": "Body", "quantity": "area", "value": 57353.2, "unit": "mm2"},
-        {"name": "Bone", "quantity": "area", "value": 2.0},
-    ]
-    body += [{"name": "Body", "quantity": "mean", "value": 3.791, "unit": "HU"}]
-    assert measurements_in_words(body) == ["Body: area 57353 mm2, mean 3.79 HU", "Bone: area 2"]
 
 
 def test_figures_as_a_table() -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from node.store.records import Decision, DecisionView, DeliveryView, JobView, Outcome, ResultObject, StudyView
+from node.store.events import NodeEvent
+from node.store.records import Decision, DecisionView, DeliveryView, JobView, KeptView, Outcome, ResultObject, StudyView
+from node.store.signals import SignalKind, SignalView
 from node.store.states import DeliveryState, JobState, StudyState
 
 AT = datetime(2026, 3, 4, 10, 11, 12, tzinfo=UTC)
@@ -58,14 +60,19 @@ def a_study(uid: str = "1.2.3", state: StudyState = StudyState.FINISHED, **parts
             ),
         ),
         "events": ((AT, "complete", "quiet for 10 s"),),
+        "signals": (SignalView(SignalKind.MPPS, "CT_1", "COMPLETED", AT, 2, 2),),
     }
     return StudyView(**(values | parts))  # type: ignore[arg-type]
+
+
+AN_EVENT = NodeEvent(AT, AT + timedelta(minutes=5), "association rejected", "no source lists <MR_1>: add it", 17)
 
 
 class MemoryCatalog:
     def __init__(self, *studies: StudyView, broken: bool = False) -> None:
         self.held = studies
         self.broken = broken
+        self.events: tuple[NodeEvent, ...] = ()
 
     @property
     def views(self) -> MemoryCatalog:
@@ -85,6 +92,15 @@ class MemoryCatalog:
         if self.broken:
             raise OSError("disk I/O error")
         return {"studies": {"finished": len(self.held)}, "jobs": {"published": 1, "refused": 2}, "deliveries": {"failed": 1}}
+
+    def kept(self) -> KeptView:
+        return KeptView(2, 412, 3_210_000_000, AT, AT)
+
+    def node_events(self, since: datetime, limit: int = 100) -> Sequence[NodeEvent]:
+        return self.events[:limit]
+
+    def rejected(self) -> dict[str, int]:
+        return {"association rejected": sum(event.count for event in self.events), "context rejected": 0}
 
     def waiting(self) -> dict[str, int]:
         return {"pacs": 3, "gone": 1}

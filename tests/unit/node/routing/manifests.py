@@ -5,7 +5,9 @@ from __future__ import annotations
 from models.manifest import Input, Manifest, Requirement
 
 
-def manifest(name: str, *require: tuple[str, str], minimum_slices: int = 1, research_only: bool = False) -> Manifest:
+def manifest(
+    name: str, *require: tuple[str, str], minimum_slices: int = 1, research_only: bool = False, on_request: bool = False
+) -> Manifest:
     return Manifest.model_validate(
         {
             "name": name,
@@ -15,6 +17,7 @@ def manifest(name: str, *require: tuple[str, str], minimum_slices: int = 1, rese
             "intended_use": "testing",
             "runtime": "models.runtimes.none:None",
             "research_only": research_only,
+            "on_request": on_request,
             "input": Input(
                 require=tuple(Requirement(rule=rule, otherwise=otherwise) for rule, otherwise in require),
                 minimum_slices=minimum_slices,

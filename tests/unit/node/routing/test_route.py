@@ -50,6 +50,17 @@ def test_a_model_for_research_only_needs_a_route_that_names_it() -> None:
     assert chosen(decide(FILM, {"name": "study", "models": ["cxr-tb"]})) == ["cxr-tb"]
 
 
+def test_a_model_on_request_needs_a_route_that_names_it() -> None:
+    library = {"cxr-fine": manifest("cxr-fine", ("modality == 'CR'", "reads films"), on_request=True)}
+    route = {"name": "fine", "models": ["cxr-fine"]}
+
+    (unasked,) = Router(Settings(), library).decide(FILM, "", "")
+    (asked,) = Router(Settings.model_validate({"routes": [route]}), library).decide(FILM, "", "")
+
+    assert "on request" in unasked.reason
+    assert asked.outcome is Outcome.CHOSEN
+
+
 def test_the_first_route_that_matches_decides() -> None:
     decisions = decide(
         CT,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import stat
 from pathlib import Path
 
@@ -13,13 +14,13 @@ from node.store.settings import (
     Limits,
     Route,
     Settings,
-    Source,
     check_ae_title,
     dump_settings,
     load_settings,
     parse_destination,
     parse_peer,
 )
+from node.store.sources import Source
 
 
 def load(tmp_path: Path, text: str) -> Settings:
@@ -39,6 +40,15 @@ def test_the_defaults_need_no_file() -> None:
         ("[limits]\nleese_s = 3", "unknown key limits.leese_s, did you mean lease_s?"),
         ('[[destinations]]\nname="a"\nae_title="A"\nhost="h"\nprot=1', "did you mean port?"),
         ("xyzzy = 1", "unknown key xyzzy, see docs/configuration.md"),
+        ('accept = "listed"', 'accept = "listed" needs sources'),
+        ('[[sources]]\nae_title="A"\nhost=["h"]', "unknown key sources.0.host, did you mean hosts?"),
+        ('[[sources]]\nae_title="A"\nhosts=["10.0.0.300"]', "is no address"),
+        ('[[destinations]]\nname="a"\nae_title="A"\nhost="h"\nport=1\nca="ca.pem"', "ca needs tls = true"),
+        ('[[destinations]]\nname="a"\nae_title="A"\nhost="h"\nport=1\ntls=true\nkey="k"', "certificate and key belong together"),
+        ('[[destinations]]\nname="a"\nae_title="A"\nhost="h"\nport=1\ntls=true\nverify_host=false', "needs ca: anybody has"),
+        ('[[sources]]\nae_title="A"\ncertificate="ct-1"', "certificate of a source needs [tls] with client_ca"),
+        ('[tls]\ncertificate="c.pem"', "tls.key: Field required"),
+        ('[tls]\ncertificat="c.pem"\nkey="k.pem"', "unknown key tls.certificat, did you mean certificate?"),
         ("quiet_s = -1", "quiet_s: Input should be greater than 0"),
         ("port = 70000", "port: "),
         ('ae_title = "SEVENTEEN LETTERS"', "is not an AE title"),
@@ -57,6 +67,22 @@ def test_two_destinations_of_one_name_are_refused() -> None:
     one = Destination(name="pacs", ae_title="A", host="h", port=1)
     with pytest.raises(ValueError, match="two destinations are named pacs"):
         Settings(destinations=(one, one))
+
+
+@pytest.mark.parametrize(
+    ("retention", "says"),
+    [
+        ("originals_days = 30\nresults_days = 7", "results_days must not be less"),
+        ("keep_free_mb = 500", "retention.keep_free_mb must be more than limits.disk_reserve_mb (500)"),
+        ("original_days = 30", "unknown key retention.original_days, did you mean originals_days?"),
+        ("originals_days = 0", "retention.originals_days"),
+    ],
+)
+def test_a_retention_that_cannot_be_meant_is_refused(tmp_path: Path, retention: str, says: str) -> None:
+    config = tmp_path / "overread.toml"
+    config.write_text(f"[retention]\n{retention}\n")
+    with pytest.raises(ConfigurationError, match=re.escape(says)):
+        load_settings(config, environment={})
 
 
 def test_a_route_that_misspells_a_destination_is_told_the_nearest() -> None:

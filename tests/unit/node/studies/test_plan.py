@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,23 @@ def plan(datasets: list, folder: Path) -> tuple[StackPlan, ...]:
 
 def outcomes(stack: StackPlan) -> dict[str, tuple[Outcome, str]]:
     return {one.model: (one.outcome, one.reason) for one in stack.decisions}
+
+
+def test_a_series_of_which_images_were_removed_is_not_read_as_if_what_is_left_were_the_whole(tmp_path: Path) -> None:
+    there = dicom.stored([*dicom.ct_series(slices=12), dicom.radiograph(series="film")], tmp_path)
+    removed = [replace(one, removed_at=datetime(2026, 3, 4, tzinfo=UTC)) for one in there[:9]]
+    for one in removed:
+        (tmp_path / one.arrival.path).unlink()
+    film, volume = Planner(SETTINGS, LIBRARY, tmp_path)([*removed, *there[9:]])
+    assert outcomes(film)["cxr-lungs"][0] is Outcome.CHOSEN, "the others do not suffer"
+    assert volume.instance_ids == (10, 11, 12)
+    assert outcomes(volume) == {
+        "": (
+            Outcome.REFUSED,
+            "images were removed from here on 2026-03-04, 9 of 12: what was said of them stands; "
+            "to have new ones read, send the whole series again",
+        )
+    }
 
 
 def test_a_study_is_planned(tmp_path: Path) -> None:

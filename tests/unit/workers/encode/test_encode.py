@@ -21,7 +21,7 @@ from models.image import SpacingKind
 from models.prediction import Prediction, Rating, Segmentation
 from node.store.errors import Refused
 from tests.unit.workers.encode.samples import affine_of, identity, manifest, patient, radiograph, slices_of, volume
-from workers.encode.encode import EncodedObject, encode, summary
+from workers.encode.encode import EncodedObject, encode, measure, summary
 
 SHAPE = (3, 4, 5)
 
@@ -85,7 +85,7 @@ def test_no_two_objects_share_an_identifier() -> None:
 def test_the_summary_is_json_without_the_patient() -> None:
     image = volume(affine_of(), SHAPE)
 
-    told = summary(answer(), image, slices_of(image), manifest())
+    told = summary(answer(), measure(answer(), image, manifest()), slices_of(image), manifest())
 
     assert told["findings"] == [{"name": "Pneumonia", "probability": 0.7, "verdict": "present"}]
     assert told["measurements"][0] == {"name": "Bone", "quantity": "volume", "value": pytest.approx(0.00672), "unit": "ml"}
@@ -147,7 +147,7 @@ def test_a_fault_of_the_source_does_not_stop_the_result(fault: str) -> None:
     sources = [read_from_file(source, ODD[fault]) for source in slices_of(image)]
 
     made = encode(answer(), image, sources, manifest(), identity())
-    told = summary(answer(), image, sources, manifest())
+    told = summary(answer(), measure(answer(), image, manifest()), sources, manifest())
 
     assert [one.kind for one in made] == ["seg", "measurements", "measurements", "report"]
     for one in made:

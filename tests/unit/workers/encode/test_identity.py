@@ -52,7 +52,7 @@ def test_series_numbers_are_five_digits_and_differ_by_kind() -> None:
     numbers = [identity().series_number(kind) for kind in Kind]
 
     assert all(10000 <= number <= 99999 for number in numbers)
-    assert len(set(numbers)) == 3
+    assert len(set(numbers)) == len(Kind)
     assert numbers == [identity(revision=2).series_number(kind) for kind in Kind]
 
 

@@ -38,6 +38,14 @@ def test_a_sheared_grid_counts_its_height_not_its_step() -> None:
     assert found[Quantity.VOLUME].value == pytest.approx(10 * 5.0 * 0.8 / 1000)
 
 
+def test_diameters_are_those_of_the_patient() -> None:
+    found = taken(volume(affine_of(spacing_mm=(3.0, 0.8, 0.7)), SHAPE), pixels=5)
+
+    assert found[Quantity.SLICE_DIAMETER].value == pytest.approx(np.hypot(5 * 0.7, 0.8), rel=1e-4)
+    assert found[Quantity.DIAMETER].value == pytest.approx(np.sqrt(3.5**2 + 0.8**2 + 9), rel=1e-4)
+    assert found[Quantity.DIAMETER].unit is Unit.MILLIMETER
+
+
 def test_one_slice_has_an_area_and_no_volume() -> None:
     found = taken(volume(affine_of(spacing_mm=(3.0, 0.8, 0.7)), (1, 6, 5)))
 
@@ -52,13 +60,15 @@ def test_a_projection_says_what_its_area_is_measured_at(kind: SpacingKind) -> No
 
     assert found[Quantity.AREA] == replace(found[Quantity.AREA], unit=Unit.SQUARE_MILLIMETER, spacing_kind=kind)
     assert found[Quantity.AREA].value == pytest.approx(10 * 0.2 * 0.25)
-    assert set(found) == {Quantity.AREA}
+    assert set(found) == {Quantity.AREA, Quantity.SLICE_DIAMETER}
+    assert found[Quantity.SLICE_DIAMETER].spacing_kind is kind
 
 
 def test_without_spacing_there_are_pixels_only() -> None:
     found = taken(radiograph(SpacingKind.NONE)[0])
 
     assert (found[Quantity.AREA].value, found[Quantity.AREA].unit) == (10.0, Unit.PIXELS)
+    assert set(found) == {Quantity.AREA}
 
 
 @pytest.mark.parametrize(
@@ -79,6 +89,7 @@ def test_only_rescaled_ct_is_in_hounsfield_units(header: dict[str, object], unit
     values = image.array.ravel()[:10]
     assert found[Quantity.MEAN].unit is unit
     assert found[Quantity.MEAN].value == pytest.approx(values.mean())
+    assert (found[Quantity.MINIMUM].value, found[Quantity.MAXIMUM].value) == pytest.approx((values.min(), values.max()))
     assert found[Quantity.STANDARD_DEVIATION].value == pytest.approx(values.std(), rel=1e-4)
 
 

@@ -88,7 +88,8 @@ def test_an_area_on_a_film_says_what_it_is_measured_at(kind: SpacingKind, unit: 
     made = objects(prediction, image=image, sources=[source])
     groups = srread(io.BytesIO(made[1].content)).content.get_planar_roi_measurement_groups()
 
-    (area,) = groups[0].get_measurements()
+    area, *diameters = groups[0].get_measurements()
+    assert [(one.name.meaning, one.unit.value) for one in diameters] == ([] if unit == "{pixels}" else [("Long Axis", "mm")])
     assert (area.name.meaning, area.unit.value) == ("Area", unit)
     assert where in groups[0].tracking_identifier
     told = " ".join(sentences(document(made, "report")))

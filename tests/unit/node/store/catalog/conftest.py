@@ -8,7 +8,8 @@ import pytest
 
 from node.store.catalog.catalog import Catalog, open_catalog
 from node.store.clock import FakeClock
-from node.store.settings import Destination, Settings, Source
+from node.store.settings import Destination, Settings
+from node.store.sources import Source
 from tests.story import Story
 
 
@@ -47,5 +48,5 @@ def catalog(settings: Settings, clock: FakeClock, empty_catalog: Path) -> Iterat
 
 
 @pytest.fixture
-def story(catalog: Catalog, clock: FakeClock) -> Story:
-    return Story(catalog, clock)
+def story(catalog: Catalog, clock: FakeClock, settings: Settings) -> Story:
+    return Story(catalog, clock, settings)

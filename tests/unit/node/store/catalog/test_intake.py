@@ -3,6 +3,8 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
+from node.store.catalog.catalog import Catalog
+from node.store.clock import FakeClock
 from node.store.states import StudyState
 from tests.story import QUIET_S, STUDY, Story, chosen, results
 
@@ -122,3 +124,29 @@ def test_a_job_that_reads_a_reopened_study_may_still_publish(story: Story) -> No
     story.arrive(3)
     assert story.catalog.desk.publish(claim, results("seg"))
     assert story.study().state == StudyState.RECEIVING
+
+
+def test_the_same_event_within_an_hour_is_counted(catalog: Catalog, clock: FakeClock) -> None:
+    began = clock.now()
+    catalog.intake.tally("association rejected", "CT_9 is not listed", 1)
+    clock.advance(1800)
+    catalog.intake.tally("association rejected", "CT_9 is not listed", 40)
+    catalog.intake.tally("association rejected", "MR_9 is not listed", 1)
+    catalog.intake.event("association rejected", "CT_9 is not listed", "1.2.3")
+    clock.advance(1801)
+    catalog.intake.tally("association rejected", "CT_9 is not listed", 2)
+    found = [(event.first_at, event.last_at, event.detail, event.count) for event in catalog.views.node_events(began)]
+    later = began + timedelta(seconds=3601)
+    half = began + timedelta(seconds=1800)
+    assert found == [
+        (later, later, "CT_9 is not listed", 2),
+        (half, half, "MR_9 is not listed", 1),
+        (began, half, "CT_9 is not listed", 41),
+    ]
+    assert [event.count for event in catalog.views.node_events(half + timedelta(seconds=1))] == [2]
+    assert catalog.views.rejected() == {
+        "association rejected": 44,
+        "context rejected": 0,
+        "connection refused": 0,
+        "association aborted": 0,
+    }

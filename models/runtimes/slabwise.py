@@ -1,0 +1,119 @@
+"""A MeshNet over a whole volume in one buffer: slab by slab, layer by layer, with exact neighbours and without any recomputation.
+
+The plain forward pass holds a layer's input and its output at once, and the logits of every class. Here each layer overwrites its
+input: a slab's convolution needs the planes up to one dilation before and after it; those after it are still untouched, those
+before it were copied before they were overwritten. Classes are decided slab by slab, so logits of the whole volume never exist.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from models.networks.meshnet import MeshNet
+
+SLAB: Final = 16
+"""Planes that are computed at once: memory against the calls' overhead."""
+
+
+def classes_of(network: MeshNet, volume: Tensor, slab: int = SLAB) -> Tensor:
+    """The most likely class of each voxel, the same as of the network's forward pass.
+
+    Parameters
+    ----------
+    network
+        In evaluation mode, on the device that shall compute.
+    volume
+        ``(x, y, z)`` float32.
+
+    Returns
+    -------
+    Tensor
+        ``(x, y, z)`` uint8, on the CPU.
+    """
+    device = network.head.weight.device
+    with torch.inference_mode():
+        features = features_of(network, volume.to(device), slab)
+        labels = torch.empty(volume.shape, dtype=torch.uint8)
+        for start in range(0, volume.shape[0], slab):
+            part = features[start : start + slab]
+            labels[start : start + slab] = functional.linear(part, _matrix(network.head), network.head.bias).argmax(-1)
+    return labels
+
+
+def logits_of(network: MeshNet, volume: Tensor, slab: int = SLAB) -> Tensor:
+    """All logits, ``(classes, x, y, z)``; for checks and for classes that need a probability."""
+    with torch.inference_mode():
+        features = features_of(network, volume.to(network.head.weight.device), slab)
+        return functional.linear(features, _matrix(network.head), network.head.bias).permute(3, 0, 1, 2)
+
+
+def features_of(network: MeshNet, volume: Tensor, slab: int = SLAB) -> Tensor:
+    """What the last convolution works on, ``(x, y, z, channels)``: the one buffer that every layer was computed in."""
+    first, *others = [_layer(block) for block in network.blocks]
+    buffer = torch.empty((*volume.shape, len(first.bias)), dtype=volume.dtype, device=volume.device)
+    _first(first, volume, buffer, slab)
+    for layer in others:
+        _in_place(layer, buffer, slab)
+    return buffer
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """One convolution, its channels last in memory, a normalisation folded in, and its activation."""
+
+    weight: Tensor
+    bias: Tensor
+    dilation: int
+    activation: nn.Module
+
+
+def _layer(block: nn.Module) -> _Layer:
+    modules = [one for one in block.children() if not isinstance(one, nn.Dropout3d)]
+    convolution, activation = modules[0], modules[-1]
+    if not isinstance(convolution, nn.Conv3d):
+        raise TypeError("a block of a MeshNet starts with its convolution")
+    if isinstance(modules[1], nn.BatchNorm3d):
+        convolution = fuse_conv_bn_eval(convolution, modules[1])
+    if convolution.bias is None:
+        raise TypeError("a convolution of a MeshNet has a bias, or a normalisation behind it")
+    weight = convolution.weight.contiguous(memory_format=torch.channels_last_3d)
+    return _Layer(weight, convolution.bias, convolution.dilation[0], activation)
+
+
+def _first(layer: _Layer, volume: Tensor, buffer: Tensor, slab: int) -> None:
+    reach = layer.dilation
+    padded = functional.pad(volume, (0, 0, 0, 0, reach, reach))
+    for start in range(0, volume.shape[0], slab):
+        stop = min(start + slab, volume.shape[0])
+        buffer[start:stop] = _convolved(layer, padded[start : stop + 2 * reach, ..., None])
+
+
+def _in_place(layer: _Layer, buffer: Tensor, slab: int) -> None:
+    reach, depth = layer.dilation, buffer.shape[0]
+    before = buffer.new_zeros((reach, *buffer.shape[1:]))
+    for start in range(0, depth, slab):
+        stop = min(start + slab, depth)
+        known = buffer[start : min(stop + reach, depth)]
+        after = buffer.new_zeros((max(0, stop + reach - depth), *buffer.shape[1:]))
+        block = torch.cat((before, known, after))
+        before = block[stop - start : stop - start + reach].clone()
+        buffer[start:stop] = _convolved(layer, block)
+
+
+def _convolved(layer: _Layer, block: Tensor) -> Tensor:
+    """``(planes, y, z, channels)`` with `dilation` planes more on both ends to the activated planes between them."""
+    seen = block.permute(3, 0, 1, 2)[None]  # channels lie last in memory, which is what the convolution is quickest on
+    padding = (0, layer.dilation, layer.dilation)
+    answer = functional.conv3d(seen, layer.weight, layer.bias, padding=padding, dilation=layer.dilation)
+    activated: Tensor = layer.activation(answer)
+    return activated[0].permute(1, 2, 3, 0)
+
+
+def _matrix(head: nn.Conv3d) -> Tensor:
+    return head.weight[:, :, 0, 0, 0]

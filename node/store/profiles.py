@@ -1,0 +1,23 @@
+"""Which kinds of result object each sort of destination is sent, by name."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+ResultKind = Literal["seg", "measurements", "report", "capture", "keys"]
+"""``seg``: Segmentation; ``measurements``: TID 1500; ``report``: readable text; ``capture``: pictures with the answer burned in;
+``keys``: selection of key images."""
+
+Profile = Literal["standard", "ohif", "orthanc", "dcm4chee", "any-pacs", "air", "research"]
+
+PROFILES: Final[dict[Profile, tuple[ResultKind, ...]]] = {
+    "standard": ("seg", "measurements", "report"),
+    "ohif": ("seg", "report", "capture"),
+    "orthanc": ("seg", "measurements", "report"),
+    "dcm4chee": ("seg", "measurements", "report", "keys"),
+    "any-pacs": ("capture", "report"),
+    "air": ("seg", "measurements", "keys"),
+    "research": ("seg", "measurements", "report", "capture", "keys"),
+}
+"""OHIF shows nothing of a TID 1500 report whose groups carry no coordinates, nor key objects. ``any-pacs`` is for archives and
+viewers that know images and text only. ``air`` is what the IHE profile AI Results lets a result be."""

@@ -1,0 +1,53 @@
+"""Slab by slab in one buffer gives what the plain forward pass gives."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from models.networks.meshnet import MeshNet
+from models.runtimes.slabwise import classes_of, logits_of
+
+
+def network(*, activation: str = "elu", normalised: bool = False) -> MeshNet:
+    torch.manual_seed(3)
+    made = MeshNet(6, 7, (1, 2, 4, 8, 2, 1), activation=activation, normalised=normalised, dropout=0.1)  # type: ignore[arg-type]
+    for module in made.modules():
+        if isinstance(module, torch.nn.BatchNorm3d):
+            module.running_mean.normal_()  # type: ignore[union-attr]
+            module.running_var.uniform_(0.5, 2.0)  # type: ignore[union-attr]
+            module.weight.data.uniform_(0.5, 2.0)
+            module.bias.data.normal_()
+    return made.eval()
+
+
+@pytest.mark.parametrize(("activation", "normalised"), [("elu", False), ("relu", True)])
+@pytest.mark.parametrize("slab", [1, 5, 16, 64])
+def test_gives_the_logits_of_the_forward_pass(activation: str, normalised: bool, slab: int) -> None:
+    made = network(activation=activation, normalised=normalised)
+    volume = torch.rand(21, 14, 9)
+
+    with torch.inference_mode():
+        plain = made(volume[None, None])[0]
+
+    assert torch.allclose(logits_of(made, volume, slab), plain, atol=1e-4)
+    assert torch.equal(classes_of(made, volume, slab), plain.argmax(0).to(torch.uint8))
+
+
+def test_a_volume_thinner_than_the_dilation_is_padded_with_zeros_on_both_sides() -> None:
+    made = network()
+    volume = torch.rand(3, 12, 12)
+
+    with torch.inference_mode():
+        plain = made(volume[None, None])[0]
+
+    assert torch.allclose(logits_of(made, volume, 2), plain, atol=1e-4)
+
+
+def test_the_network_itself_is_left_as_it_was() -> None:
+    made = network(activation="relu", normalised=True)
+    before = {name: value.clone() for name, value in made.state_dict().items()}
+
+    classes_of(made, torch.rand(8, 8, 8))
+
+    assert all(torch.equal(value, before[name]) for name, value in made.state_dict().items())

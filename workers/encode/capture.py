@@ -1,0 +1,179 @@
+"""Secondary captures: the answer burned into pictures, for viewers that show neither SEG nor SR (PS3.3 section A.8.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.uid import SecondaryCaptureImageStorage
+
+from models.image import Image
+from models.prediction import HeatMap, Prediction
+from workers.encode.case import Case
+from workers.encode.concepts import SOURCE_IMAGE, code_item
+from workers.encode.equipment import clip, put_equipment, put_series
+from workers.encode.grid import SourceFrame, legal_orientation
+from workers.encode.identity import Kind
+from workers.encode.key_slices import key_slices
+from workers.encode.measure import Measure, Quantity
+from workers.encode.picture import Outline, Pixels, Sheet, draw, windowed
+from workers.encode.segments import Outlines
+from workers.encode.verdict import verdict
+
+CAUTION: Final = "AI RESULT - NOT FOR DIAGNOSIS - not verified by a physician"
+LOOKED_AT: Final = "It shows what the network looked at, not where the disease is."
+_SIZES: Final = (Quantity.VOLUME, Quantity.AREA)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shot:
+    """One picture: which slice, and what is drawn over it."""
+
+    index: int
+    outlines: tuple[Outline, ...] = ()
+    heat: HeatMap | None = None
+
+
+def captures(
+    prediction: Prediction,
+    found: Outlines | None,
+    taken: Sequence[Measure],
+    *,
+    image: Image,
+    frames: Sequence[SourceFrame],
+    case: Case,
+) -> tuple[Dataset, ...]:
+    """Make the pictures of one answer: key slices with outlines, each heat map over its image, or the image with its findings.
+
+    Parameters
+    ----------
+    frames
+        The source of each slice.
+    """
+    shots = list(_shots(prediction, found, taken, image))
+    return tuple(
+        _capture(_drawn(shot, prediction, image, case), shot, frames[shot.index], case, (place, len(shots)))
+        for place, shot in enumerate(shots, start=1)
+    )
+
+
+def _shots(prediction: Prediction, found: Outlines | None, taken: Sequence[Measure], image: Image) -> Iterator[_Shot]:
+    if found and found.found:
+        sizes = {one.structure.key: f" {one.value:.4g} {one.unit}" for one in taken if one.quantity in _SIZES}
+        for index in key_slices(found):
+            yield _Shot(
+                index,
+                tuple(
+                    Outline(found.plane(number, index), structure.color, f"{structure.name}{sizes.get(structure.key, '')}")
+                    for number, structure in enumerate(found.found, start=1)
+                    if found.presence[number - 1, index]
+                ),
+            )
+    for heat in prediction.heat_maps:
+        yield _Shot(int(heat.array.max(axis=(1, 2)).argmax()), heat=heat)
+    if prediction.ratings and not prediction.heat_maps and not (found and found.found):
+        yield _Shot(image.array.shape[0] // 2)
+
+
+def _drawn(shot: _Shot, prediction: Prediction, image: Image, case: Case) -> Pixels:
+    manifest = case.manifest
+    count = image.array.shape[0]
+    where = [f"Image {shot.index + 1} of {count}"] if count > 1 else []
+    foot = [*where, *_findings(prediction, case)]
+    if shot.heat:
+        name = manifest.finding(shot.heat.key).name
+        foot.append(
+            f"Colour: what spoke for {name} ({shot.heat.method}). It shows what the network looked at, not where the disease is."
+        )
+    sheet = Sheet(
+        head=[CAUTION, f"{manifest.title} ({manifest.name} {manifest.version})"], foot=foot, edges=_edges(image, case.sources[0])
+    )
+    heat = shot.heat.array[shot.index] if shot.heat else None
+    return draw(_shades(image, shot.index, case.sources[0]), sheet, shot.outlines, heat, _pixel_ratio(image))
+
+
+def _findings(prediction: Prediction, case: Case) -> list[str]:
+    said = []
+    for rating in prediction.ratings:
+        finding = case.manifest.finding(rating.key)
+        said.append(f"{finding.name}: {verdict(finding, rating.probability)}, probability {rating.probability:.2f}")
+    return said
+
+
+def _shades(image: Image, index: int, source: Dataset) -> Pixels:
+    """Shades of a slice: by the source's own window where it states one for these values, else by the values' spread."""
+    plane = image.array[index]
+    if plane.ndim == 3:
+        return np.asarray(plane, dtype=np.uint8)
+    values = np.asarray(plane, dtype=np.float32)
+    window = _stated_window(source) if image.header.photometric_interpretation in ("", "MONOCHROME2") else None
+    if window is None:
+        low, high = (float(value) for value in np.percentile(values, (0.5, 99.5)))
+        window = (low + high) / 2, max(high - low, 1.0)
+    return windowed(values, *window)
+
+
+def _stated_window(source: Dataset) -> tuple[float, float] | None:
+    """The first window of the source, None where it states none that can be used."""
+    try:
+        centre, width = (float(np.ravel(source[keyword].value)[0]) for keyword in ("WindowCenter", "WindowWidth"))
+    except (KeyError, TypeError, ValueError, IndexError):
+        return None
+    return (centre, width) if np.isfinite([centre, width]).all() and width >= 1 else None
+
+
+def _pixel_ratio(image: Image) -> float:
+    return image.spacing_mm[1] / image.spacing_mm[2] if image.spacing_mm else 1.0
+
+
+def _edges(image: Image, source: Dataset) -> tuple[str, str]:
+    """Which side of the patient is at the left and at the right edge; from the geometry, else from Patient Orientation."""
+    opposite = {"L": "R", "R": "L", "A": "P", "P": "A", "H": "F", "F": "H"}
+    if image.affine is not None:
+        step: NDArray[np.float64] = image.affine[:3, 2]
+        axis = int(np.abs(step).argmax())
+        right = ("LR", "PA", "HF")[axis][0 if step[axis] > 0 else 1]
+    else:
+        stated = legal_orientation(source)
+        right = stated[0][0] if stated else ""
+    return (opposite[right], right) if right else ("", "")
+
+
+def _capture(pixels: Pixels, shot: _Shot, frame: SourceFrame, case: Case, part: tuple[int, int]) -> Dataset:
+    manifest, identity = case.manifest, case.identity
+    made = Dataset()
+    made.update(case.subject.attributes)
+    made.SOPClassUID = SecondaryCaptureImageStorage
+    put_series(made, identity, Kind.CAPTURE, f"AI pictures, not for diagnosis (Overread {manifest.name})", part=part[0])
+    put_equipment(made, manifest, identity)
+    made.ConversionType = "WSD"
+    made.ImageType = ["DERIVED", "SECONDARY"]
+    made.PatientOrientation = None  # letters at the edges are part of the pixels
+    stated = str(case.sources[0].get("ImageLaterality") or case.sources[0].get("Laterality") or "")
+    made.ImageLaterality = stated if stated in {"R", "L", "B"} else "U"
+    made.BurnedInAnnotation = "NO"  # it names no patient
+    made.RecognizableVisualFeatures = "NO"
+    made.DerivationDescription = clip(f"Image {shot.index + 1} with the answer of {manifest.name} burned in", 1024)
+    source = Dataset()
+    source.ReferencedSOPClassUID = frame.sop_class_uid
+    source.ReferencedSOPInstanceUID = frame.sop_instance_uid
+    if frame.frame_number is not None:
+        source.ReferencedFrameNumber = frame.frame_number
+    source.PurposeOfReferenceCodeSequence = [code_item(SOURCE_IMAGE)]
+    made.SourceImageSequence = [source]
+    made.LossyImageCompression = "00"
+    made.SamplesPerPixel = 3
+    made.PhotometricInterpretation = "RGB"
+    made.PlanarConfiguration = 0
+    made.Rows, made.Columns = pixels.shape[:2]
+    made.BitsAllocated = made.BitsStored = 8
+    made.HighBit = 7
+    made.PixelRepresentation = 0
+    content = pixels.tobytes()
+    made.PixelData = content + b"\0" * (len(content) % 2)
+    made["PixelData"].VR = "OB"
+    return made
