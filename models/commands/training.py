@@ -96,7 +96,7 @@ def evaluate_command(
     console = Console(stderr=True)
     with Progress(console=console) as progress:
         task = progress.add_task(f"{manifest.name} on {split}", total=count)
-        figures = measure(manifest, loaded, dataset_dir, split, lambda: progress.advance(task), condition)
+        figures = measure(manifest, loaded, dataset_dir, split, lambda: progress.advance(task), where=condition)
     if view:
         figures["view"] = view
     if card:

@@ -22,12 +22,12 @@ _FIRES: Final = (
     ("fire8", 384, 64, 256),
     ("fire9", 512, 64, 256),
 )
-_POOLED_BEFORE: Final = ("fire5", "fire9")
-LEVELS: Final = ("fire5", "fire6", "fire7", "fire8", "fire9")
-"""Fire modules whose features are read; early ones see texture, late ones shapes, and together they part films best."""
+FEATURES: Final = 512
+"""Channels of the last fire module."""
 
-DESCRIBED: Final = 2 * sum(2 * expand for name, _, _, expand in _FIRES if name in LEVELS)
-"""Length of a description: mean and largest of each feature of each level."""
+_POOLED_BEFORE: Final = ("fire5", "fire9")
+LEVELS: Final = {name: 2 * expand for name, _, _, expand in _FIRES if name >= "fire5"}
+"""Channels of the fire modules whose features `SqueezeNet.levels` gives."""
 
 IMAGENET_MEAN: Final = (104.0, 117.0, 123.0)
 """Blue, green and red of ImageNet, of 0 to 255: what the published weights expect to be subtracted."""
@@ -65,10 +65,14 @@ class SqueezeNet(nn.Module):
         # Channels last in memory: the same answer in 0.4 of the time on a processor.
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def forward(self, grey: Tensor) -> list[Tensor]:
-        """``(n, 1, row, column)`` of 0 to 1 to the features of each of `LEVELS`, the last ``(n, 512, row / 16, column / 16)``."""
-        colour = (grey.expand(-1, 3, -1, -1) * 255 - self.mean).contiguous(memory_format=torch.channels_last)
-        features, levels = _halve(self.conv1(colour).relu()), []
+    def forward(self, grey: Tensor) -> Tensor:
+        """``(n, 1, row, column)`` of 0 to 1 to ``(n, 512, row / 16, column / 16)``."""
+        return self.levels(grey)[-1]
+
+    def levels(self, grey: Tensor) -> list[Tensor]:
+        """As `forward`, of each of `LEVELS`: all but the last have twice its rows and columns."""
+        pixels = (grey.expand(-1, 3, -1, -1) * 255 - self.mean).contiguous(memory_format=torch.channels_last)
+        features, levels = _halve(self.conv1(pixels).relu()), []
         for name, *_ in _FIRES:
             features = self.get_submodule(name)(_halve(features) if name in _POOLED_BEFORE else features)
             if name in LEVELS:
@@ -115,92 +119,3 @@ class SqueezeNetClassifier(nn.Module):
         features = self.features(images.flip(1))  # the published weights want blue first
         logits: Tensor = self.conv_final(self.dropout(features)).mean((2, 3))
         return logits
-
-
-class FilmClassifier(nn.Module):
-    """SqueezeNet, and for each way of showing a film a linear head over the mean and the largest of each feature.
-
-    Parameters
-    ----------
-    views
-        Number of ways of showing a film.
-    """
-
-    mean: Tensor
-    spread: Tensor
-
-    def __init__(self, views: int) -> None:
-        super().__init__()
-        self.features = SqueezeNet()
-        self.register_buffer("mean", torch.zeros(views, DESCRIBED))
-        self.register_buffer("spread", torch.ones(views, DESCRIBED))
-        self.weight = nn.Parameter(torch.zeros(views, DESCRIBED))
-        self.bias = nn.Parameter(torch.zeros(views))
-
-    def describe(self, grey: Tensor) -> Tensor:
-        """``(n, DESCRIBED)`` of ``(n, 1, row, column)`` films of 0 to 1."""
-        return pooled(self.features(grey))
-
-    def rate(self, described: Tensor, views: Tensor) -> Tensor:
-        """``(…, view)`` logits of ``(…, view, DESCRIBED)`` descriptions, each by the head that `views` names."""
-        scaled = (described - self.mean[views]) / self.spread[views]
-        logits: Tensor = (scaled * self.weight[views]).sum(-1) + self.bias[views]
-        return logits
-
-    def strangeness(self, described: Tensor, view: int) -> Tensor:
-        """``(n,)``: how far ``(n, DESCRIBED)`` descriptions lie from those of the films learned from: mean, in their spreads.
-
-        About 0.8 for a film like those; it knows nothing of the finding.
-        """
-        return ((described - self.mean[view]) / self.spread[view]).abs().mean(1)
-
-    def contributions(self, levels: list[Tensor], view: int) -> list[Tensor]:
-        """What each place adds to the logit of one view: with the head's bias they add up to it.
-
-        A place that is as such places are on average over the films that were learned from adds nothing, whatever it shows. This
-        is a class activation map (Zhou 2016) of all levels, with the largest of a feature counted where it is.
-
-        Parameters
-        ----------
-        levels
-            What `features` gave, each ``(n, channel, row, column)``.
-
-        Returns
-        -------
-        list of Tensor
-            By level, ``(n, row, column)``.
-        """
-        scale = self.weight[view] / self.spread[view]
-        maps, start = [], 0
-        for level in levels:
-            channels, places = level.shape[1], level.shape[2] * level.shape[3]
-            mean, largest = slice(start, start + channels), slice(start + channels, start + 2 * channels)
-            start += 2 * channels
-            flat = level.flatten(2)
-            added = (flat - self.mean[view, mean, None]) * scale[mean, None] / places
-            most, where = flat.max(2, keepdim=True)
-            peaks = (most - self.mean[view, largest, None]) * scale[largest, None]
-            added = added.scatter_add(2, where, peaks)
-            maps.append(added.sum(1).view(-1, level.shape[2], level.shape[3]))
-        return maps
-
-
-def pooled(levels: list[Tensor]) -> Tensor:
-    """``(n, DESCRIBED)``: mean and largest of each feature, level by level."""
-    return torch.cat([part for level in levels for part in (level.mean((2, 3)), level.amax((2, 3)))], 1)
-
-
-class Ensemble(nn.Module):
-    """Several classifiers of one kind, each of which learned from other films: their mean answers, their spread says how sure.
-
-    Parameters
-    ----------
-    members
-        Number of classifiers.
-    views
-        As in `FilmClassifier`.
-    """
-
-    def __init__(self, members: int, views: int) -> None:
-        super().__init__()
-        self.members = nn.ModuleList(FilmClassifier(views) for _ in range(members))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from models.image import Image
 from models.manifest import Manifest
-from models.networks.squeezenet import Ensemble, FilmClassifier, pooled
+from models.networks.film_classifier import Ensemble, FilmClassifier, pooled
 from models.networks.weights import load_weights
 from models.prediction import HeatMap, Prediction, Rating
 from models.runtimes.chest_views import Shown, Views, origin, show, square
@@ -97,6 +97,10 @@ class ChestFinding:
         heat_map = HeatMap(self._finding, mapped[np.newaxis], METHOD)
         return Prediction(ratings=(rating,), notes=chest.notes, heat_maps=(heat_map,))
 
+    def look(self, film: Grey) -> Chest:
+        """The lung fields of a film that is reduced as `as_learned` does it, without a verdict."""
+        return self._chest.look(film)
+
     def probability(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
         """Calibrated probabilities of logits."""
         calibrated: NDArray[np.float64] = 1 / (1 + np.exp(-(self._slope * logits + self._offset)))
@@ -160,7 +164,7 @@ class _Said:
 
 
 def _one(network: FilmClassifier, both_ways: torch.Tensor, head: int) -> _Said:
-    levels = network.features(both_ways)
+    levels = network.features.levels(both_ways)
     described = pooled(levels)
     logits = network.rate(described, torch.tensor([head], device=both_ways.device).expand(2))
     maps = [(level[0] + level[1].flip(1)) / 2 for level in network.contributions(levels, head)]

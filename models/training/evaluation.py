@@ -51,7 +51,7 @@ def film_image(grey: NDArray[np.float32], modality: str = "CR", view: str = "") 
 
 
 def evaluate(
-    manifest: Manifest, model: Model, folder: Path, split: str, advance: Advance = lambda: None, where: Where = NO_CONDITION
+    manifest: Manifest, model: Model, folder: Path, split: str, advance: Advance = lambda: None, *, where: Where = NO_CONDITION
 ) -> dict[str, Any]:
     """Run `model` on every row of a split and return its figures.
 

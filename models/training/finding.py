@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from models.networks.squeezenet import FilmClassifier
+from models.networks.film_classifier import FilmClassifier
 from models.runtimes.chest_finding import as_learned, both
 from models.runtimes.chest_views import Shown, Views, show, square
 from models.runtimes.frontal_chest import FrontalChest

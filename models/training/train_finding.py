@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from models.manifest import library_folder
-from models.networks.squeezenet import Ensemble, FilmClassifier, load_imagenet
+from models.networks.film_classifier import Ensemble, FilmClassifier
+from models.networks.squeezenet import load_imagenet
 from models.networks.weights import load_weights, save_weights
 from models.runtimes.frontal_chest import FrontalChest
 from models.runtimes.lung_fields import LungFinder

@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from models.networks.squeezenet import DESCRIBED, FilmClassifier, SqueezeNet, load_imagenet, pooled
+from models.networks.squeezenet import SqueezeNet, load_imagenet
 from node.store.errors import ConfigurationError
 
 
@@ -15,7 +15,8 @@ def published(network: SqueezeNet) -> dict[str, torch.Tensor]:
 
 
 def test_levels_are_an_eighth_of_the_film_and_the_last_a_sixteenth() -> None:
-    levels = SqueezeNet().eval()(torch.rand(2, 1, 96, 64))
+    network, films = SqueezeNet().eval(), torch.rand(2, 1, 96, 64)
+    levels = network.levels(films)
     assert [tuple(level.shape) for level in levels] == [
         (2, 256, 12, 8),
         (2, 384, 12, 8),
@@ -23,6 +24,7 @@ def test_levels_are_an_eighth_of_the_film_and_the_last_a_sixteenth() -> None:
         (2, 512, 12, 8),
         (2, 512, 6, 4),
     ]
+    assert torch.equal(network(films), levels[-1])
 
 
 def test_published_weights_fit_by_name(tmp_path: Path) -> None:
@@ -40,48 +42,3 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     save_file({"conv1.weight": torch.zeros(1)}, str(tmp_path / "other.safetensors"))
     with pytest.raises(ConfigurationError, match=r"other\.safetensors does not hold the weights of SqueezeNet"):
         load_imagenet(SqueezeNet(), tmp_path / "other.safetensors")
-
-
-def test_a_fresh_classifier_leans_to_neither_side() -> None:
-    network = FilmClassifier(2).eval()
-    described = network.describe(torch.rand(3, 1, 64, 64))
-    assert described.shape == (3, DESCRIBED)
-    assert torch.equal(network.rate(described, torch.tensor([0, 1, 1])), torch.zeros(3))
-
-
-def test_each_view_is_rated_by_its_own_head() -> None:
-    network = FilmClassifier(2).eval()
-    with torch.no_grad():
-        network.bias[1] = 2.0
-        network.weight[0, 0] = 1.0
-        network.spread[0, 0] = 4.0
-    described = torch.zeros(5, 2, DESCRIBED)
-    described[:, :, 0] = 8.0
-    assert torch.equal(network.rate(described, torch.tensor([0, 1])), torch.tensor([2.0, 2.0]).expand(5, -1))
-
-
-def test_contributions_and_bias_add_up_to_the_logit() -> None:
-    torch.manual_seed(0)
-    network = FilmClassifier(2).eval()
-    with torch.no_grad():
-        for tensor in (network.weight, network.mean, network.bias):
-            tensor.normal_()
-        network.spread.uniform_(0.5, 1.5)
-        levels = network.features(torch.rand(3, 1, 96, 64))
-        maps = network.contributions(levels, 1)
-        logits = network.rate(pooled(levels), torch.ones(3, dtype=torch.long))
-    assert [one.shape for one in maps] == [(3, *level.shape[2:]) for level in levels]
-    assert torch.allclose(sum(one.sum((1, 2)) for one in maps) + network.bias[1], logits, atol=1e-3)
-
-
-def test_the_largest_of_a_feature_counts_where_it_is() -> None:
-    network = FilmClassifier(1).eval()
-    first_largest = 256  # the means of the first level come before its largest
-    with torch.no_grad():
-        network.weight[0, first_largest] = 1.0
-    levels = [torch.zeros(1, channels, 4, 4) for channels in (256, 384, 384, 512, 512)]
-    levels[0][0, 0, 2, 3] = 5.0
-    first, *others = network.contributions(levels, 0)
-    assert first[0, 2, 3] == 5
-    assert first.sum() == 5
-    assert not any(other.any() for other in others)

@@ -10,7 +10,8 @@ import torch
 from safetensors.torch import save_file
 
 from models.manifest import library_folder, read_manifest
-from models.networks.squeezenet import DESCRIBED, Ensemble, FilmClassifier, SqueezeNet, load_imagenet
+from models.networks.film_classifier import DESCRIBED, Ensemble, FilmClassifier
+from models.networks.squeezenet import SqueezeNet, load_imagenet
 from models.networks.weights import load_weights, save_weights
 from models.runtimes.chest_finding import views_of
 from models.training.finding import PNEUMONIA, TUBERCULOSIS, Subject, describe, fit_heads, rate_films, tune, tuning_steps
@@ -129,7 +130,7 @@ def test_tuning_moves_every_weight_and_is_the_same_again() -> None:
 
 
 @pytest.mark.shared
-@pytest.mark.parametrize("name", ["cxr-pneumonia"])
+@pytest.mark.parametrize("name", ["cxr-pneumonia", "cxr-tb"])
 def test_the_shipped_networks_are_ours_in_every_layer(name: str, shared: Path) -> None:
     manifest = read_manifest(library_folder() / name)
     published_network, shipped = SqueezeNet(), Ensemble(int(str(manifest.parameters["members"])), len(views_of(manifest).shown))
