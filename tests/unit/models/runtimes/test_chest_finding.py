@@ -5,7 +5,7 @@ import pytest
 
 from models.manifest import library_folder, read_manifest
 from models.runtime import load_model
-from models.runtimes.chest_finding import ChestFinding, as_learned, both
+from models.runtimes.chest_finding import ChestFinding, as_learned
 from models.runtimes.chest_views import Shown
 from node.store.errors import ConfigurationError, Refused
 from tests.unit.models.phantom import chest, image, lung_masks
@@ -149,32 +149,3 @@ def test_films_of_both_classes_are_ranked_and_none_refused(shared: Path) -> None
     figures = evaluate(manifest, Every40th(), shared / "data" / "cxr_pneumonia", "train")  # type: ignore[arg-type]
     assert set(figures["refusals"]) == {"skipped"}
     assert figures["auroc"] > 0.9
-
-
-@pytest.mark.slow
-@pytest.mark.shared
-@pytest.mark.parametrize(("name", "label"), [("cxr-pneumonia", "pneumonia"), ("cxr-tb", "tuberculosis")])
-def test_taking_away_what_the_map_marks_lowers_the_answer_more_than_random_places_or_edges(
-    name: str, label: str, shared: Path, models: dict[str, ChestFinding]
-) -> None:
-    from models.runtimes.film import window
-    from models.training.deletion import deletion_area, rivals
-    from models.training.tables import read_grey, read_rows, split_rows
-
-    folder, model = shared / "data" / name.replace("-", "_"), models[name]
-    parameters = MANIFESTS[name].parameters
-    ill = [row for row in split_rows(read_rows(folder, "label"), "train") if row["label"] == label][::110]
-    areas: dict[str, list[float]] = {"map": [], "random": [], "edges": []}
-    for number, row in enumerate(ill):
-        film = as_learned(window(read_grey(folder / row["image"])), int(str(parameters["learned_side"])), squashed=False)
-        lungs = both(model.look(film))
-
-        def logit(shown: np.ndarray, lungs: np.ndarray = lungs) -> float:
-            return float(model.read(shown, lungs).logits.mean())
-
-        rankings = {"map": model.read(film, lungs).contributions, **rivals(film, 14, seed=number)}
-        for ranking, order in rankings.items():
-            areas[ranking].append(deletion_area(logit, film, order))
-    means = {ranking: np.mean(values) for ranking, values in areas.items()}
-    assert means["map"] < means["random"]
-    assert means["map"] < means["edges"]
