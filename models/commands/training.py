@@ -6,19 +6,31 @@ from pathlib import Path
 
 import typer
 
+from models.networks.architectures import ARCHITECTURES
+
 train = typer.Typer()
 evaluate = typer.Typer()
 
 
 @train.command()
 def train_command(
-    model: str = typer.Argument(help="cxr-lungs, cxr-pneumonia or cxr-tb."),
+    model: str = typer.Argument(help="A model with a recipe of its own (cxr-lungs, …), or with --arch any name."),
     dataset_dir: Path = typer.Argument(help="Folder with an index.csv; rows of split train are used."),
     out: Path | None = typer.Option(None, help="Where weights and curve go; trained/MODEL by default."),
-    arch: str | None = typer.Option(None, help="unet for cxr-lungs, squeezenet for the others."),
+    arch: str | None = typer.Option(None, help="Family of networks: " + ", ".join(ARCHITECTURES) + "."),
+    width: int | None = typer.Option(None, min=1, help="With --arch: channels, where the family has a width."),
+    size: list[int] | None = typer.Option(None, min=1, help="With --arch: side of the grid; three times for three sides."),
+    batch: int = typer.Option(8, min=1, help="With --arch: images of a batch."),
+    rate: float = typer.Option(1e-3, min=0, help="With --arch: highest learning rate."),
+    colour: bool = typer.Option(False, "--colour", help="With --arch: read pictures in colour."),
+    window: tuple[float, float] | None = typer.Option(None, help="With --arch: values that become 0 and 1, e.g. HU."),
+    frames: int = typer.Option(16, min=1, help="With --arch cnn_gru: frames taken out of each sequence."),
+    normal: str | None = typer.Option(None, help="With --arch: the label that is no finding."),
+    modality: str = typer.Option("", help="With --arch: what the model may read, e.g. CR,DX."),
+    device: str = typer.Option("cpu", help="With --arch: cpu or cuda."),
     epochs: int | None = typer.Option(None, min=0, help="How often each film is seen; the model's own number by default."),
     seed: int = typer.Option(0, help="Of folds, batches and augmentation."),
-    folds: int = typer.Option(5, min=2, help="Of the cross-validation inside train."),
+    folds: int = typer.Option(5, min=0, help="Of the cross-validation inside train; 0 with --arch: none, and no figures."),
     init: Path | None = typer.Option(None, help="Weights to start from, safetensors."),
     lungs: Path | None = typer.Option(None, help="Weights of the lung network; the shipped ones by default."),
     unlabelled: list[Path] | None = typer.Option(None, help="Folder of films without masks, outlined in a second stage."),
@@ -35,9 +47,13 @@ def train_command(
 
     from models.commands.watching import ProgressWatch
     from models.training.recipes import find_recipe
-    from models.training.request import Request
+    from models.training.request import NetworkOptions, Request
+    from models.training.train_network import train_network
+    from node.store.errors import ConfigurationError
 
     recipe = find_recipe(model, arch)
+    if recipe.run is not train_network and folds < 2:
+        raise ConfigurationError(f"{model} needs at least two folds")
     if threads:
         torch.set_num_threads(threads)
     folder = out or Path("trained") / model
@@ -53,12 +69,29 @@ def train_command(
         unlabelled=tuple(unlabelled or ()),
         others=tuple(others or ()),
         resume=resume,
+        network=NetworkOptions(
+            name=model,
+            architecture=recipe.architecture,
+            width=width,
+            size=tuple(size) if size else None,
+            batch=batch,
+            rate=rate,
+            colour=colour,
+            window=window,
+            frames=frames,
+            normal=normal,
+            modality=modality,
+            device=device,
+        ),
     )
     console = Console(stderr=True)
     text, loss = TextColumn("{task.description}"), TextColumn("{task.fields[loss]}")
     with Progress(text, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), loss, console=console) as progress:
         record = recipe.run(request, ProgressWatch(progress))
-    console.print(f"Written to {folder}. To ship these weights, copy what training.json says into the model's model.toml.")
+    if recipe.run is train_network:
+        console.print(f"Written to {folder}: a model folder. 'overread models add {folder}' puts it on the shelf.")
+    else:
+        console.print(f"Written to {folder}. To ship these weights, copy what training.json says into the model's model.toml.")
     typer.echo(json.dumps(record))
 
 

@@ -52,3 +52,32 @@ def load_weights(network: nn.Module, path: Path) -> None:
         network.load_state_dict(tensors, strict=False)
     except RuntimeError as unfit:
         raise ConfigurationError(f"{path.name} does not fit the network: {unfit}") from unfit
+
+
+def start_from(network: nn.Module, path: Path) -> tuple[int, int]:
+    """Put into `network` whatever of `path` fits it by name and shape; what does not, a head for other classes, stays as it is.
+
+    Names as torchvision and Caffe publish them are understood: ``fire2/squeeze`` for ``fire2.squeeze``, and layers that are
+    ``features.…`` here.
+
+    Returns
+    -------
+    tuple
+        Number of tensors that were put in, and of tensors of the network.
+
+    Raises
+    ------
+    ConfigurationError
+        Where less than half of the network's tensors are in the file: it is another network's.
+    """
+    own = {name: tensor for name, tensor in network.state_dict().items() if not name.endswith("num_batches_tracked")}
+    fitting: dict[str, Tensor] = {}
+    for published, tensor in read_weights(path).items():
+        name = published.replace("/", ".")
+        for candidate in (name, f"features.{name}"):
+            if candidate in own and own[candidate].shape == tensor.shape:
+                fitting[candidate] = tensor
+    if 2 * len(fitting) < len(own):
+        raise ConfigurationError(f"{path.name} is not of this network: {len(fitting)} of its {len(own)} tensors are in it")
+    network.load_state_dict(fitting, strict=False)
+    return len(fitting), len(own)

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from models.networks.architectures import find_architecture
 from models.training.request import Request, Watch
 from models.training.train_finding import train_pneumonia, train_tuberculosis
 from models.training.train_lungs import train_lungs
+from models.training.train_network import EPOCHS, train_network
 from node.store.errors import ConfigurationError
 
 
@@ -40,19 +42,17 @@ RECIPES: Final = {
 
 
 def find_recipe(model: str, architecture: str | None) -> Recipe:
-    """The recipe of a model.
+    """The recipe of a model: its own, or the one that trains any architecture.
 
     Raises
     ------
     ConfigurationError
-        Where no model of that name can be trained, or not with that architecture.
+        Where no model of that name has a recipe and no architecture is named, or there is no such architecture.
     """
-    if model not in RECIPES:
-        close = difflib.get_close_matches(model, RECIPES, n=1)
-        raise ConfigurationError(
-            f"no recipe for {model}; {'did you mean ' + close[0] if close else 'there are ' + ', '.join(RECIPES)}"
-        )
-    recipe = RECIPES[model]
-    if architecture not in {None, recipe.architecture}:
-        raise ConfigurationError(f"{model} is trained as {recipe.architecture}; there is no {architecture} for it")
-    return recipe
+    if model in RECIPES and architecture in {None, RECIPES[model].architecture}:
+        return RECIPES[model]
+    if architecture is not None:
+        return Recipe(find_architecture(architecture).name, EPOCHS, train_network)
+    close = difflib.get_close_matches(model, RECIPES, n=1)
+    known = f"did you mean {close[0]}" if close else f"there are {', '.join(RECIPES)}"
+    raise ConfigurationError(f"no recipe for {model}; {known}; any other model is trained by its architecture: --arch NAME")

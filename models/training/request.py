@@ -9,6 +9,52 @@ from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True)
+class NetworkOptions:
+    """What ``--arch`` trains and on what grid.
+
+    Parameters
+    ----------
+    name
+        Of the model.
+    architecture
+        As `models.networks.architectures` names it.
+    width
+        Of the network, or None for its own.
+    size
+        Grid, or None for the architecture's own.
+    batch
+        Images of a batch.
+    rate
+        Highest learning rate.
+    colour
+        Whether pictures are read in colour.
+    window
+        Values that become 0 and 1 (HU of a CT), or None for percentiles of each image.
+    frames
+        Taken out of each sequence.
+    normal
+        Label that is no finding, or None: ``normal``, ``negative`` or ``none`` where there is one.
+    modality
+        That the model reads, as in ``model.toml``; empty: the folder's ``labels.toml`` says, or any.
+    device
+        As torch spells it.
+    """
+
+    name: str
+    architecture: str
+    width: int | None = None
+    size: tuple[int, ...] | None = None
+    batch: int = 8
+    rate: float = 1e-3
+    colour: bool = False
+    window: tuple[float, float] | None = None
+    frames: int = 16
+    normal: str | None = None
+    modality: str = ""
+    device: str = "cpu"
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """One training run.
 
@@ -34,6 +80,8 @@ class Request:
         Folders of pictures that are no chest radiographs, to learn what to refuse.
     resume
         Go on from the checkpoints in `out`.
+    network
+        What is trained where the model has no recipe of its own.
     """
 
     dataset: Path
@@ -46,6 +94,7 @@ class Request:
     unlabelled: tuple[Path, ...] = ()
     others: tuple[Path, ...] = ()
     resume: bool = False
+    network: NetworkOptions | None = None
 
     def checkpoint(self, stage: str) -> Path:
         """Where a stage keeps its checkpoint; a stale one is removed unless the run is resumed."""

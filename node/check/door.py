@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from node.check.verdict import Checked, note, ok
+from node.check.verdict import Checked, fault, note, ok
 from node.store.errors import OverreadError
 from node.store.events import NodeEvent, Rejection
 from node.store.settings import Settings
@@ -21,6 +22,14 @@ def check_door(settings: Settings) -> Iterator[Checked]:
     listed = settings.accept == "listed"
     said = f"only from {len(settings.sources)} in [[sources]]" if listed else "anybody's associations are accepted"
     yield ok("sources", settings.accept, said)
+    for name in dict.fromkeys(host for source in settings.sources for host in source.host_names):
+        if not _is_known(name):
+            yield fault(
+                "sources",
+                name,
+                "the name service knows no address of this host: it counts as not listed",
+                "correct the name in hosts of the source, or give its address",
+            )
     if settings.catalog_url is None and not settings.data.is_dir():
         return
     try:
@@ -33,6 +42,13 @@ def check_door(settings: Settings) -> Iterator[Checked]:
         yield note("sources", event.kind, f"{times} at {event.last_at.astimezone():%Y-%m-%d %H:%M}: {what}", to_do)
     if len(found) > MOST:
         yield note("sources", "rejections", f"{len(found) - MOST} more within the last day", "see `overread events`")
+
+
+def _is_known(name: str) -> bool:
+    try:
+        return bool(socket.getaddrinfo(name, None, type=socket.SOCK_STREAM))
+    except OSError:
+        return False
 
 
 def _rejected(settings: Settings) -> list[NodeEvent]:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from node.check.peers import EVERYWHERE
 from node.check.verdict import Checked, fault, note, ok
 from node.store.errors import ConfigurationError
-from node.store.settings import Settings, Tls
+from node.store.settings import Destination, Settings, Tls
 from node.tls import meaning, server_context
 
 SOON: Final = timedelta(days=30)
@@ -22,7 +22,7 @@ SOON: Final = timedelta(days=30)
 def check_tls(settings: Settings) -> Iterator[Checked]:
     """Look at certificate, key and client CA as the listener will, at who has the port, and at what destinations are shown."""
     for destination in settings.destinations:
-        if destination.certificate and destination.key:
+        if isinstance(destination, Destination) and destination.certificate and destination.key:
             yield from _shown_to(destination.name, destination.certificate, destination.key)
     tls = settings.tls
     if tls is None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import signal
-import threading
+from typing import TYPE_CHECKING
 
 import typer
 
 from node.commands.options import ConfigOption, DataOption, settings_from
+
+if TYPE_CHECKING:
+    from node.listener.doorway import Doors
 
 app = typer.Typer()
 
@@ -21,30 +24,27 @@ def listen(
     port: int | None = typer.Option(None, "--port", help="Port to listen on; 0 lets the system choose."),
 ) -> None:
     """Receive images by C-STORE into the spool, and what is said about them, until Ctrl-C or SIGTERM."""
-    stopping = threading.Event()
+    stopped: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+        signal.signal(number, lambda number, _frame: stopped.append(number))
 
     import logging
 
-    from node.listener.listener import Listener
-    from node.listener.services.table import Services
-    from node.store.catalog.catalog import open_catalog
+    from node.listener import crew
     from node.store.log import configure_logging
 
     settings = settings_from(config, data=data, ae_title=ae_title, host=host, port=port)
     configure_logging()
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)  # what matters of it is said by our own events
-    catalog = open_catalog(settings)
-    listener = Listener(settings, catalog.intake, Services(catalog.signals))
-    try:
-        listener.start()
-        if settings.plain:
-            typer.echo(f"listening on {settings.host}:{listener.port}")
-        if settings.tls:
-            typer.echo(f"listening on {settings.host}:{listener.tls_port} over TLS")
-        while not stopping.wait(0.5):
-            pass  # in pieces: a signal that the kernel gives to another thread is handled only when this one wakes
-    finally:
-        listener.stop()
-        catalog.close()
+    if not crew.run(settings, lambda: bool(stopped), lambda doors: _announce(settings.host, doors)):
+        typer.echo(
+            "overread listen: one of its processes died, the others have ended what they had begun: start it again", err=True
+        )
+        raise typer.Exit(1)
+
+
+def _announce(host: str, doors: Doors) -> None:
+    if doors.plain:
+        typer.echo(f"listening on {host}:{doors.port}")
+    if doors.secured:
+        typer.echo(f"listening on {host}:{doors.tls_port} over TLS")

@@ -8,10 +8,14 @@ import os
 import socket
 import time
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, TypeVar
+
+from pydantic import BaseModel
 
 from node.store.errors import ConfigurationError
 from node.store.settings import Settings, Tls, dump_settings
+
+Table = TypeVar("Table", bound=BaseModel)
 
 _FREE_WITHIN_S: Final = 4.0
 """Seconds to wait for an address: the parts of a node that was killed may need a moment to go."""
@@ -85,12 +89,14 @@ def accepts(host: str, port: int) -> bool:
 
 
 def _settled(settings: Settings) -> Tls | None:
-    """The table for TLS with a definite port and absolute files: the parts have working directories of their own."""
+    """The table for TLS with a definite port and absolute files."""
     tls = settings.tls
-    if tls is None:
-        return None
-    files = {name: value.resolve() for name, value in tls if isinstance(value, Path)}
-    return tls.model_copy(update={"port": free_port(settings.host, tls.port, "tls.port"), **files})
+    return None if tls is None else _absolute(tls).model_copy(update={"port": free_port(settings.host, tls.port, "tls.port")})
+
+
+def _absolute(table: Table) -> Table:
+    """A table whose files are named from the root: `overread check` reads the settings elsewhere."""
+    return table.model_copy(update={name: value.resolve() for name, value in table if isinstance(value, Path)})
 
 
 def settle(settings: Settings) -> tuple[Settings, Path]:
@@ -112,6 +118,7 @@ def settle(settings: Settings) -> tuple[Settings, Path]:
             "model_folders": tuple(folder.resolve() for folder in settings.model_folders),
             "port": free_port(settings.host, settings.port, "--port") if settings.plain else settings.port,
             "tls": _settled(settings),
+            "destinations": tuple(_absolute(destination) for destination in settings.destinations),
             "http": f"{http_host}:{http_port}",
         }
     )

@@ -16,6 +16,8 @@ class MemoryIntake:
     ----------
     arrivals
         Known instances by path.
+    made
+        UIDs of results of our own.
     open_associations
         By id; `ended` says how the others ended.
     tallies
@@ -30,8 +32,8 @@ class MemoryIntake:
         self.open_associations: dict[str, Association] = {}
         self.ended: dict[str, str] = {}
         self.events: list[tuple[str, str, str | None]] = []
+        self.made: set[str] = set()
         self.tallies: Counter[tuple[str, str]] = Counter()
-        self.own_results: set[str] = set()
         self.log: list[tuple[str, str]] = []
         self.batches: list[int] = []
 
@@ -70,6 +72,6 @@ class MemoryIntake:
         with self._lock:
             return frozenset(path for path, arrival in self.arrivals.items() if arrival.study_uid == study_uid)
 
-    def is_own_result(self, sop_instance_uid: str) -> bool:
+    def own_results(self, sop_instance_uids: Sequence[str]) -> frozenset[str]:
         with self._lock:
-            return sop_instance_uid in self.own_results
+            return frozenset(self.made & set(sop_instance_uids))

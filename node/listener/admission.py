@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from node import upper_layer
+from node.listener.negotiation import Unsupported
 from node.listener.open_associations import Full, InProcess, OpenAssociations
 from node.store.settings import Settings
 from node.store.sources import Address, Caller, Source, Unlisted, address_of, find_source
@@ -17,7 +18,10 @@ from node.store.sources import Address, Caller, Source, Unlisted, address_of, fi
 _PERMANENT: Final = 1
 _TRANSIENT: Final = 2
 _SERVICE_USER: Final = 1
+_ACSE: Final = 2
 _PRESENTATION: Final = 3
+_APPLICATION_CONTEXT_NOT_SUPPORTED: Final = 2
+_PROTOCOL_VERSION_NOT_SUPPORTED: Final = 2
 _CALLING_AE_NOT_RECOGNISED: Final = 3
 _CALLED_AE_NOT_RECOGNISED: Final = 7
 _CONGESTION: Final = 1
@@ -30,7 +34,12 @@ REJECTIONS: Final = (
         "calling AE title, its host or its certificate not listed among the sources",
     ),
     (_PERMANENT, _SERVICE_USER, _CALLED_AE_NOT_RECOGNISED, "the source may not call that AE title"),
-    (_TRANSIENT, _PRESENTATION, _LOCAL_LIMIT, "as many associations open as are allowed, in all or of the source"),
+    (
+        _TRANSIENT,
+        _PRESENTATION,
+        _LOCAL_LIMIT,
+        "as many associations open as are allowed, in all or of the source; or no room on the disk",
+    ),
     (_TRANSIENT, _PRESENTATION, _CONGESTION, "the node is stopping"),
 )
 """Result, source and reason of every A-ASSOCIATE-RJ that is sent, and when."""
@@ -135,6 +144,15 @@ class _Names:
 def rejection(result: int, source: int, diagnostic: int) -> bytes:
     """An A-ASSOCIATE-RJ (PS3.8 section 9.3.4)."""
     return bytes((upper_layer.A_ASSOCIATE_RJ, 0, 0, 0, 0, 4, 0, result, source, diagnostic))
+
+
+def unsupported(what: Unsupported, who: str) -> Rejected:
+    """The rejection of a request that asks for something else than DICOM's one protocol and application context."""
+    pdu = {
+        Unsupported.PROTOCOL_VERSION: rejection(_PERMANENT, _ACSE, _PROTOCOL_VERSION_NOT_SUPPORTED),
+        Unsupported.APPLICATION_CONTEXT: rejection(_PERMANENT, _SERVICE_USER, _APPLICATION_CONTEXT_NOT_SUPPORTED),
+    }
+    return Rejected(pdu[what], f"{who} asked for another {what} than DICOM has: see what sends there")
 
 
 STOPPING: Final = Rejected(rejection(_TRANSIENT, _PRESENTATION, _CONGESTION), "this node is stopping")

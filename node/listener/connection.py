@@ -10,7 +10,6 @@ import time
 from typing import Final
 
 from node import upper_layer
-from node.listener.negotiation import LONGEST_PDU
 from node.listener.patience import Patience
 from node.listener.secure import HandshakeFailed, names_shown, say_goodbye, shake_hands, shut_down
 from node.store.errors import Retryable
@@ -18,16 +17,9 @@ from node.store.errors import Retryable
 _LONGEST_REQUEST: Final = 1 << 20
 """Bytes of an A-ASSOCIATE-RQ; 128 contexts of 45 transfer syntaxes take a quarter of it."""
 
+
 _TLS: Final = b"\x16\x03"
 """How a TLS connection begins (RFC 8446 section 5.1)."""
-
-_LONGEST_RECEIVED: Final = 4 * LONGEST_PDU
-"""Bytes of a PDU that are taken from peers which do not keep to what was agreed."""
-
-UNRECOGNISED_PDU: Final = 1
-UNEXPECTED_PDU: Final = 2
-INVALID_PARAMETER: Final = 6
-"""Reasons of an A-ABORT by the service provider (PS3.8 section 9.3.8)."""
 
 
 class ConnectionEnded(Retryable):
@@ -45,14 +37,6 @@ class ConnectionEnded(Retryable):
         self.remark = remark
 
 
-class ProtocolFault(Retryable):
-    """The peer broke the rules of the upper layer; answered with an A-ABORT of that reason."""
-
-    def __init__(self, message: str, reason: int = UNEXPECTED_PDU) -> None:
-        super().__init__(message)
-        self.reason = reason
-
-
 class Connection:
     """Reads PDUs from an accepted socket, and writes to it.
 
@@ -65,7 +49,7 @@ class Connection:
     def __init__(self, accepted: socket.socket, idle_s: float) -> None:
         self._socket = accepted
         self._idle_s = idle_s
-        self._buffer = bytearray(LONGEST_PDU)
+        self._patience = Patience(idle_s)
         accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         accepted.settimeout(idle_s)
 
@@ -93,29 +77,33 @@ class Connection:
             raise ConnectionEnded("not an association request", silent=True, remark=said)
         body = bytearray(length)
         self._fill(memoryview(body), within_s=until - time.monotonic())
-        self._socket.settimeout(self._idle_s)
+        self._wait_in_the_system()
         return bytes(head + body)
 
-    def next_pdu(self) -> tuple[int, memoryview]:
-        """Type and content of the next PDU; the content is valid until the next call.
+    def _wait_in_the_system(self) -> None:
+        """From now on every wait ends after the idle time; a plain socket leaves that to the system: one call less a read."""
+        if type(self._socket) is not socket.socket:
+            self._socket.settimeout(self._idle_s)
+            return
+        self._socket.settimeout(None)
+        limit = struct.pack("ll", int(self._idle_s), int(self._idle_s % 1 * 1_000_000))
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+
+    def receive(self, buffer: memoryview, *, underway: bool) -> int:
+        """Fill the start of `buffer` with what has come; see `node.listener.inflow.Receive`.
 
         Raises
         ------
         ConnectionEnded
-            Where none comes.
-        ProtocolFault
-            Where it is longer than anybody needs.
+            Where nothing comes, or too little for too long (`Patience`).
         """
-        head = bytearray(6)
-        self._fill(memoryview(head))
-        kind, _, length = struct.unpack(">BBL", head)
-        if length > _LONGEST_RECEIVED:
-            raise ProtocolFault(f"a PDU of {length} bytes, {LONGEST_PDU} were agreed", INVALID_PARAMETER)
-        if length > len(self._buffer):
-            self._buffer = bytearray(length)
-        body = memoryview(self._buffer)[:length]
-        self._fill(body)
-        return kind, body
+        received = self._receive(buffer, silent=False)
+        if not underway:
+            self._patience = Patience(self._idle_s)
+        elif not self._patience.received(received):
+            raise ConnectionEnded("the peer was too slow")
+        return received
 
     @property
     def certificate_names(self) -> frozenset[str]:
@@ -175,26 +163,21 @@ class Connection:
         except HandshakeFailed as failed:
             raise ConnectionEnded("no TLS came about", silent=True, remark=failed.reason) from failed
 
-    def _fill(self, view: memoryview, *, within_s: float | None = None) -> None:
-        """Fill `view`: within `within_s` seconds in all, or else for as long as the peer gets on (`Patience`).
-
-        With `within_s` the end is silent: no association was requested yet.
-        """
-        silent = within_s is not None
-        deadline = None if within_s is None else time.monotonic() + within_s
-        patience = Patience(self._idle_s)
+    def _fill(self, view: memoryview, *, within_s: float) -> None:
+        """Fill `view` within so many seconds in all. The end is silent: no association was requested yet."""
+        deadline = time.monotonic() + within_s
         position = 0
         while position < len(view):
-            try:
-                if deadline is not None:
-                    self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
-                received = self._socket.recv_into(view[position:])
-            except TimeoutError as late:
-                raise ConnectionEnded("the peer was idle too long", silent=silent) from late
-            except OSError as gone:
-                raise ConnectionEnded("the connection broke", silent=silent) from gone
-            if not received:
-                raise ConnectionEnded("the peer closed the connection", silent=silent)
-            position += received
-            if not patience.received(received) and not silent:
-                raise ConnectionEnded("the peer was too slow", silent=silent)
+            self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
+            position += self._receive(view[position:], silent=True)
+
+    def _receive(self, view: memoryview, *, silent: bool) -> int:
+        try:
+            received = self._socket.recv_into(view)
+        except (TimeoutError, BlockingIOError) as late:
+            raise ConnectionEnded("the peer was idle too long", silent=silent) from late
+        except OSError as gone:
+            raise ConnectionEnded("the connection broke", silent=silent) from gone
+        if not received:
+            raise ConnectionEnded("the peer closed the connection", silent=silent)
+        return received

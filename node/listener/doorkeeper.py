@@ -8,7 +8,7 @@ from typing import Final
 
 from pydicom.uid import UID
 
-from node.listener.admission import STOPPING, Admission, Admitted
+from node.listener.admission import STOPPING, Admission, Admitted, Rejected, unsupported
 from node.listener.connection import Connection
 from node.listener.negotiation import Negotiated
 from node.listener.open_associations import OpenAssociations
@@ -51,6 +51,8 @@ class Visit:
             certificate_names=self.connection.certificate_names,
         )
         self._who = f"{caller.calling_ae} ({self.host})"
+        if negotiated.unsupported is not None:
+            return self._doorkeeper.reject(unsupported(negotiated.unsupported, self._who))
         decision = self._doorkeeper.admit(self, caller)
         if not isinstance(decision, Admitted):
             return decision
@@ -68,7 +70,7 @@ class Visit:
 
     def unheard(self, remark: str) -> None:
         """Somebody meant to request an association and could not, for what `remark` says."""
-        self._doorkeeper.rejections.note(Rejection.CONNECTION, f"{self._who} was not understood: {remark}")
+        self._doorkeeper.rejections.note(Rejection.CONNECTION, f"{self._who} was not understood, {remark}")
 
     def end(self) -> None:
         """The connection is closed; called once, whatever happened."""
@@ -123,12 +125,16 @@ class Doorkeeper:
             closed = self._closed
         decision = STOPPING if closed else self._admission.enter(caller)
         if not isinstance(decision, Admitted):
-            self.rejections.note(Rejection.ASSOCIATION, decision.reason)
-            return decision.pdu
+            return self.reject(decision)
         with self._lock:
             visit.admitted = decision
             self._waiting.pop(visit, None)
         return decision
+
+    def reject(self, rejected: Rejected) -> bytes:
+        """Tell of a rejection; the A-ASSOCIATE-RJ to send."""
+        self.rejections.note(Rejection.ASSOCIATION, rejected.reason)
+        return rejected.pdu
 
     def ended(self, visit: Visit) -> None:
         with self._lock:

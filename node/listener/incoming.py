@@ -17,7 +17,7 @@ from node.store.errors import NotUnderstood, OverreadError, Permanent
 from node.store.part10 import FileHead
 from node.store.provenance import says_overread
 from node.store.records import Arrival
-from node.store.spool import Kept, Same, Spool, SpoolConflict, Writer, check_uid, instance_path, same_from
+from node.store.spool import Kept, Same, Spool, SpoolConflict, Writer, check_uid, instance_path, same_from, storage_fault
 
 VERIFICATION: Final = "1.2.840.10008.1.1"
 _MOST_VERSIONS: Final = 1000
@@ -94,7 +94,7 @@ class Incoming:
         if self._fault is not None or self._writer is None:
             raise self._fault or NotUnderstood("the object was given up")
         try:
-            outline = walk.outline(self._writer.fileno(), self._offset, self._head.transfer_syntax_uid)
+            outline = self._outline(self._writer)
             size_bytes = self._writer.size_bytes
             check_identity(self._head, outline)
             path, version, kept = _keep(self._writer, self._head, outline, self._same)
@@ -120,6 +120,12 @@ class Incoming:
         self._fault = fault
         self.discard()
         self._writer = None
+
+    def _outline(self, writer: Writer) -> Outline:
+        try:
+            return walk.outline(writer.fileno(), self._offset, self._head.transfer_syntax_uid)
+        except OSError as fault:
+            raise storage_fault(fault) from fault
 
     def _same(self, new: Path, old: Path) -> bool:
         """Whether a file that is there holds the same data set in the same transfer syntax, whoever sent it."""

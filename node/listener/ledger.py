@@ -10,7 +10,7 @@ import itertools
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from node.store.log import get_logger
@@ -20,11 +20,18 @@ from node.store.records import Arrival, Association
 log = get_logger(__name__)
 
 BATCH: Final = 500
-GATHER_S: Final = 0.05
+GATHER_S: Final = 0.5
 """Seconds to gather arrivals before one transaction writes them."""
 _LONGEST_WAIT_S: Final = 5.0
 _TRIES: Final = 4
 """After so many, what is written is suspected, and not the catalog."""
+
+
+def recognised(arrivals: Sequence[Arrival], intake: IntakeLog) -> list[Arrival]:
+    """The same arrivals; those whose UIDs this installation gave out are marked as its own results."""
+    own = intake.own_results([arrival.sop_instance_uid for arrival in arrivals if not arrival.own_result])
+    return [dataclasses.replace(arrival, own_result=True) if arrival.sop_instance_uid in own else arrival for arrival in arrivals]
+
 
 _Entry = Arrival | Callable[[], None]
 
@@ -55,7 +62,7 @@ class Ledger:
         self._entries.put(lambda: self._intake.tally(kind, detail, count))
 
     def arrived(self, arrival: Arrival) -> None:
-        """Written within a tenth of a second, as far as the catalog can."""
+        """Written within a second, and before the end of its association is; as far as the catalog can."""
         self._entries.put(arrival)
 
     def flush(self, timeout_s: float) -> bool:
@@ -85,7 +92,7 @@ class Ledger:
                 self._persist(then)
 
     def _arrived(self, arrivals: list[Arrival]) -> None:
-        self._intake.arrived([self._recognised(arrival) for arrival in arrivals])
+        self._intake.arrived(recognised(arrivals, self._intake))
 
     def _gather(self) -> tuple[list[Arrival], Callable[[], None] | None]:
         """The next arrivals, and what comes after them."""
@@ -102,11 +109,6 @@ class Ledger:
                 until = time.monotonic() + GATHER_S
             arrivals.append(entry)
         return arrivals, None
-
-    def _recognised(self, arrival: Arrival) -> Arrival:
-        if arrival.own_result or not self._intake.is_own_result(arrival.sop_instance_uid):
-            return arrival
-        return dataclasses.replace(arrival, own_result=True)
 
     def _persist(self, write: Callable[[], None]) -> bool:
         """Write, again and again with growing waits, for order matters and the catalog may be away for a while.

@@ -2,32 +2,58 @@
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import socket
 import threading
 import time
-import uuid
+from dataclasses import dataclass
 from typing import Final
 
-from node.association import echo
+from node.listener import doorway
 from node.listener.connection import Connection
 from node.listener.doorkeeper import Doorkeeper, Visit
+from node.listener.doorway import Doors
 from node.listener.ledger import Ledger
 from node.listener.rescan import rescan
 from node.listener.secure import ServerTls
 from node.listener.services.table import Services
 from node.listener.session import Session
-from node.store.errors import ConfigurationError, OverreadError, Retryable
+from node.listener.shared_associations import SharedAssociations
+from node.store.errors import OverreadError
 from node.store.log import get_logger
 from node.store.ports import IntakeLog
-from node.store.settings import Peer, Settings
+from node.store.settings import Settings
 from node.store.spool import Spool
 
 log = get_logger(__name__)
 
-_WAITING: Final = 128
-"""Connections that the system holds until they are accepted."""
 _LEDGER_S: Final = 10.0
+_SHUT: Final = frozenset({errno.EINVAL, errno.EBADF})
+"""What `accept` says of a socket that was shut, here or by another process."""
+_HOLD_BACK_S: Final = 0.02
+"""Seconds for which a process with more connections than another lets that one accept first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Of one process among several that receive (`node.listener.crew`).
+
+    Parameters
+    ----------
+    doors
+        The sockets that all of them accept from.
+    listener_id
+        Of all of them.
+    counts
+        What is open in all of them.
+    number
+        Of this one, from 0.
+    """
+
+    doors: Doors
+    listener_id: str
+    counts: SharedAssociations
+    number: int
 
 
 class Listener:
@@ -41,30 +67,35 @@ class Listener:
         The catalog's port.
     services
         What is served beside C-ECHO and C-STORE.
+    place
+        Where it is one of several processes; what is to be done once is then done by their parent.
     """
 
-    def __init__(self, settings: Settings, intake: IntakeLog, services: Services | None = None) -> None:
+    def __init__(
+        self, settings: Settings, intake: IntakeLog, services: Services | None = None, place: Place | None = None
+    ) -> None:
         self._settings = settings
         self._intake = intake
         self._services = services
-        self._id = str(uuid.uuid4())
+        self._place = place
+        self._id = "" if place is None else place.listener_id
         self.spool = Spool(settings.spool, settings.limits.disk_reserve_mb)
         self._ledger = Ledger(intake)
         self._tls = ServerTls(settings.tls) if settings.tls else None
-        self._plain: socket.socket | None = None
-        self._secured: socket.socket | None = None
-        self._doorkeeper = Doorkeeper(settings, self._ledger.tally, has_room=self.spool.has_room)
+        self._doors = Doors() if place is None else place.doors
+        counts = None if place is None else place.counts
+        self._doorkeeper = Doorkeeper(settings, self._ledger.tally, counts, has_room=self.spool.has_room)
         self._stopping = threading.Event()
 
     @property
     def port(self) -> int:
         """The port it listens on for plain DICOM; known after `start`."""
-        return _port(self._plain)
+        return self._doors.port
 
     @property
     def tls_port(self) -> int:
         """The port it listens on for TLS; known after `start`."""
-        return _port(self._secured)
+        return self._doors.tls_port
 
     @property
     def open_connections(self) -> int:
@@ -83,27 +114,28 @@ class Listener:
         Retryable
             Where it does not answer.
         """
+        if self._place is not None:
+            self._ledger.start()
+            self._open()
+            return
         removed = self.spool.clean()
         if removed:
             log.info("removed files of writers that died", files=removed)
+        self._doors = Doors.open(self._settings)
+        self._id = doorway.listener_id(self._settings.data, self._doors)
         self._intake.listener_started(self._id)
         self._ledger.start()
         self._open()
         threading.Thread(target=self._rescan, name="rescan", daemon=True).start()
-        self._check()
-        ports = {"port": _port(self._plain)} if self._plain else {}
-        ports |= {"tls_port": _port(self._secured)} if self._secured else {}
-        log.info("listening", host=self._settings.host, ae_title=self._settings.ae_title, **ports)
+        doorway.check_that_it_answers(self._settings, self._doors)
+        log.info("listening", host=self._settings.host, ae_title=self._settings.ae_title, **self._doors.ports)
 
     def stop(self, drain_s: float | None = None) -> None:
         """Accept no more, wait at most `drain_s` seconds for open associations, abort those left, tell the catalog the rest."""
         drain_s = self._settings.limits.drain_s if drain_s is None else drain_s
         self._stopping.set()
         self._doorkeeper.close()
-        for bound in filter(None, (self._plain, self._secured)):
-            with contextlib.suppress(OSError):
-                bound.shutdown(socket.SHUT_RDWR)
-            bound.close()
+        self._doors.shut()
         self._join(time.monotonic() + drain_s, associations_only=True)
         for connection in self._doorkeeper.connections():
             connection.interrupt()
@@ -113,52 +145,33 @@ class Listener:
             log.warning("the catalog did not take everything; the next start finds the rest in the spool")
 
     def _open(self) -> None:
-        """Bind, and accept on threads of their own: plain DICOM, TLS, or both."""
-        if self._settings.plain:
-            self._plain = self._bind(self._settings.port)
-        if self._settings.tls and self._tls:
-            self._secured = self._bind(self._settings.tls.port)
-        for bound, tls in ((self._plain, None), (self._secured, self._tls)):
+        """Accept on threads of their own: plain DICOM, TLS, or both."""
+        for bound, tls in ((self._doors.plain, None), (self._doors.secured, self._tls)):
             if bound is not None:
                 threading.Thread(target=self._accept, args=(bound, tls), name="listener", daemon=True).start()
 
-    def _bind(self, port: int) -> socket.socket:
-        host = self._settings.host
-        try:
-            family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-            bound = socket.socket(family, kind)
-            try:
-                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                bound.bind(address)
-                bound.listen(_WAITING)
-            except OSError:
-                bound.close()
-                raise
-        except OSError as fault:
-            raise ConfigurationError(
-                f"cannot listen on {host}:{port} ({fault.strerror}): choose another --port or --host"
-            ) from fault
-        return bound
-
-    def _check(self) -> None:
-        if self._plain is None:
-            return  # our own C-ECHO would need a certificate of a sender; that the files can be used is known by now
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(self._settings.host, self._settings.host)  # noqa: S104
-        status = echo(Peer(ae_title=self._settings.ae_title, host=host, port=self.port), self._settings.ae_title)
-        if status:
-            raise Retryable(f"the listener answers its own C-ECHO with {status:04X}")
-
     def _accept(self, bound: socket.socket, tls: ServerTls | None) -> None:
         while not self._stopping.is_set():
+            self._hold_back()
             try:
                 accepted, address = bound.accept()
             except OSError as fault:
-                if self._stopping.is_set():
+                if self._stopping.is_set() or fault.errno in _SHUT:
                     return
                 log.warning("could not accept a connection, trying again", fault=fault.strerror)
                 self._stopping.wait(0.1)  # out of descriptors, for example
                 continue
             self._serve(accepted, str(address[0]), tls)
+
+    def _hold_back(self) -> None:
+        """Let another process accept first that has fewer connections, if it is there to."""
+        if self._place is None:
+            return
+        counts, number = self._place.counts, self._place.number
+        counts.set_load(number, self.open_connections)
+        until = time.monotonic() + _HOLD_BACK_S
+        while counts.is_heavier(number) and time.monotonic() < until:
+            time.sleep(0.001)
 
     def _serve(self, accepted: socket.socket, peer_host: str, tls: ServerTls | None) -> None:
         try:
@@ -188,6 +201,8 @@ class Listener:
             session.run()
         finally:
             visit.end()
+            if self._place is not None:
+                self._place.counts.set_load(self._place.number, self.open_connections)
 
     def _join(self, deadline: float, *, associations_only: bool) -> None:
         while time.monotonic() < deadline:
@@ -203,9 +218,3 @@ class Listener:
             return
         if found:
             log.info("the spool held instances that the catalog did not know", instances=found)
-
-
-def _port(bound: socket.socket | None) -> int:
-    if bound is None:
-        raise ConfigurationError("the listener was not started, or does not listen there")
-    return int(bound.getsockname()[1])

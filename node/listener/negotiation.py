@@ -10,6 +10,7 @@ import functools
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Final
 
 from pydicom.uid import UID
@@ -38,6 +39,9 @@ TRANSFER_SYNTAXES_NOT_SUPPORTED: Final = 4
 LONGEST_PDU: Final = 131072
 """Bytes in one P-DATA-TF that we ask peers not to exceed."""
 
+_PROTOCOL: Final = 0x0001
+"""The bit of the protocol version that says this one; others are not looked at (PS3.8 section 9.3.2)."""
+
 _BROKEN: Final = (
     AssertionError,
     ValueError,
@@ -57,6 +61,13 @@ IMPLICIT_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2"
 _PREFERRED: Final = (EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN)
 _CONVERTIBLE: Final = frozenset({*_PREFERRED, "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"})
 """Syntaxes that every sender converts among without loss."""
+
+
+class Unsupported(StrEnum):
+    """What of a request makes an association impossible (PS3.8 section 9.3.2)."""
+
+    PROTOCOL_VERSION = "protocol version"
+    APPLICATION_CONTEXT = "application context"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +92,8 @@ class Negotiated:
         Bytes that the peer takes in one P-DATA-TF; 0: any.
     refused
         Abstract syntax and result of each context that was not accepted (PS3.8 section 9.3.3.2).
+    unsupported
+        What of the request cannot be agreed to: the association must be rejected.
     """
 
     calling_ae: str
@@ -89,6 +102,7 @@ class Negotiated:
     answer: bytes
     longest_pdu: int
     refused: tuple[tuple[str, int], ...] = ()
+    unsupported: Unsupported | None = None
 
     @property
     def echo_only(self) -> bool:
@@ -135,6 +149,7 @@ def negotiate(pdu: bytes) -> Negotiated:
         proposed = primitive.presentation_context_definition_list
         calling_ae, called_ae = (title.strip(" \0") for title in (primitive.calling_ae_title, primitive.called_ae_title))
         longest_pdu = primitive.maximum_length_received or 0
+        unsupported = _unsupported(request.protocol_version, str(primitive.application_context_name or ""))
     except _BROKEN as broken:
         raise NotUnderstood("the association request is not well formed") from broken
     results = [_result(context) for context in proposed]
@@ -144,7 +159,13 @@ def negotiate(pdu: bytes) -> Negotiated:
         if result.result == ACCEPTED
     }
     refused = tuple((str(result.abstract_syntax or ""), result.result) for result in results if result.result != ACCEPTED)
-    return Negotiated(calling_ae, called_ae, accepted, _answer(primitive, results), longest_pdu, refused)
+    return Negotiated(calling_ae, called_ae, accepted, _answer(primitive, results), longest_pdu, refused, unsupported)
+
+
+def _unsupported(protocol_version: int, application_context: str) -> Unsupported | None:
+    if not protocol_version & _PROTOCOL:
+        return Unsupported.PROTOCOL_VERSION
+    return None if application_context == APPLICATION_CONTEXT else Unsupported.APPLICATION_CONTEXT
 
 
 def _result(proposed: Any) -> Any:

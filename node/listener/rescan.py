@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import os
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from typing import Final
 
 from node.listener import walk
 from node.listener.incoming import arrival_of
+from node.listener.ledger import recognised
 from node.store import part10
 from node.store.errors import NotUnderstood
 from node.store.log import get_logger
@@ -35,7 +35,7 @@ def rescan(spool: Spool, intake: IntakeLog, stop: Callable[[], bool] = lambda: F
             if stop():
                 return found
             arrivals = [arrival for arrival in (_read(spool, intake, instance) for instance in batch) if arrival]
-            intake.arrived(arrivals)
+            intake.arrived(recognised(arrivals, intake))
             found += len(arrivals)
     return found
 
@@ -46,14 +46,11 @@ def _batches(instances: list[SpooledInstance]) -> list[list[SpooledInstance]]:
 
 def _read(spool: Spool, intake: IntakeLog, instance: SpooledInstance) -> Arrival | None:
     try:
-        arrival = read_arrival(spool, instance)
+        return read_arrival(spool, instance)
     except NotUnderstood as fault:
         log.warning("a file of the spool is not what was received", path=instance.path, fault=str(fault))
         intake.event("unreadable", f"{instance.path} cannot be read back: {fault}", instance.study_uid)
         return None
-    if not arrival.own_result and intake.is_own_result(arrival.sop_instance_uid):
-        return dataclasses.replace(arrival, own_result=True)
-    return arrival
 
 
 def read_arrival(spool: Spool, instance: SpooledInstance) -> Arrival:

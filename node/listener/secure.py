@@ -103,7 +103,7 @@ def shake_hands(secured: ssl.SSLSocket, within_s: float) -> None:
     except (OSError, ValueError) as fault:  # ValueError: it was closed meanwhile
         reason = meaning(fault) if isinstance(fault, OSError) else None
         _let_read(secured)
-        raise HandshakeFailed(f"no TLS came about, {reason}" if reason else "") from fault
+        raise HandshakeFailed(reason or "") from fault
 
 
 def _expect_handshake(secured: ssl.SSLSocket, deadline: float) -> None:

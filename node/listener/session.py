@@ -11,11 +11,12 @@ from typing import Final
 from node import command_set, upper_layer
 from node.command_set import Command
 from node.listener import status
-from node.listener.connection import INVALID_PARAMETER, UNRECOGNISED_PDU, ConnectionEnded, ProtocolFault
+from node.listener.connection import ConnectionEnded
 from node.listener.doorkeeper import Visit
 from node.listener.incoming import Incoming, Received, Sender
+from node.listener.inflow import INVALID_PARAMETER, Inflow, ProtocolFault
 from node.listener.ledger import Ledger
-from node.listener.negotiation import Negotiated, negotiate
+from node.listener.negotiation import LONGEST_PDU, Negotiated, negotiate
 from node.listener.services.exchange import LONGEST_DATA_SET
 from node.listener.services.table import SERVED, Services
 from node.store.errors import NotUnderstood, OverreadError, StorageFull
@@ -26,6 +27,8 @@ from node.store.spool import Spool
 log = get_logger(__name__)
 
 _CLOSE_S: Final = 5.0
+_LONGEST_RECEIVED: Final = 4 * LONGEST_PDU
+"""Bytes of a PDU that are taken from peers which do not keep to what was agreed."""
 _RESPONSE: Final = 0x8000
 _CANCEL: Final = 0x0FFF
 
@@ -93,7 +96,7 @@ class Session:
         except ConnectionEnded as end:
             if end.remark:
                 self._visit.unheard(end.remark)
-            if not end.silent:
+            if self._recorded:  # of those that sent nothing there is nothing to tell, however often they come
                 self._log.info("connection ended", reason=str(end))
         except (ProtocolFault, NotUnderstood) as fault:
             reason = fault.reason if isinstance(fault, ProtocolFault) else INVALID_PARAMETER
@@ -106,22 +109,20 @@ class Session:
     def _serve(self, negotiated: Negotiated) -> str:
         """Serve PDUs until the association is released or aborted; returns which."""
         self._sender = Sender(self._id, negotiated.calling_ae, negotiated.called_ae)
+        inflow = Inflow(self._connection.receive, _LONGEST_RECEIVED)
         while True:
-            kind, body = self._connection.next_pdu()
+            kind, context_id, control, content = inflow.next()
             if kind == upper_layer.P_DATA_TF:
-                for context_id, control, fragment in upper_layer.data_values(body):
-                    self._take(context_id, control, fragment)
+                self._take(context_id, control, content)
             elif kind == upper_layer.A_RELEASE_RQ:
                 self._connection.send(upper_layer.RELEASE_REPLY)
                 self._connection.wait_for_end(_CLOSE_S)
                 return "released"
-            elif kind == upper_layer.A_ABORT:
-                return "aborted"
             else:
-                raise ProtocolFault(f"a PDU of type {kind:02X} within an association", UNRECOGNISED_PDU)
+                return "aborted"
 
     def _take(self, context_id: int, control: int, fragment: memoryview) -> None:
-        """Take one presentation data value (PS3.8 annex E)."""
+        """Take a presentation data value, or the next piece of one (PS3.8 annex E)."""
         last = bool(control & upper_layer.LAST)
         if control & upper_layer.COMMAND:
             if self._message is not None or len(self._command) + len(fragment) > command_set.LONGEST:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import mmap
+import os
 import zlib
 from typing import Final, Protocol
 
@@ -11,6 +11,10 @@ from node.store.errors import NotUnderstood
 _MOST_INFLATED: Final = 8 << 30
 """Bytes that a deflated data set may inflate to."""
 _PIECE: Final = 1 << 18
+_WINDOW: Final = 1 << 14
+"""Bytes read at once to walk over: most headers fit, pixels are skipped unread."""
+_NEAR_ITS_END: Final = 256
+"""Bytes of a window that are too few to begin with."""
 
 
 class Source(Protocol):
@@ -30,19 +34,32 @@ class Source(Protocol):
         """Return to an earlier position; False where that is not possible."""
         ...
 
+    def window(self) -> tuple[bytes, int]:
+        """Some of what comes next, to look at without taking it: the bytes, and where in them the position is."""
+        ...
 
-class Mapped:
-    """Bytes of a mapped file from an offset to its end; skipping costs nothing."""
 
-    def __init__(self, mapped: mmap.mmap, offset: int) -> None:
-        self._mapped = mapped
+class Filed:
+    """Bytes of an open file from an offset to its end; skipping costs nothing.
+
+    Read and not mapped: a disk that fails then raises an error, where a mapping would end the process, and nothing has to be
+    unmapped in the face of other threads.
+    """
+
+    def __init__(self, descriptor: int, offset: int) -> None:
+        self._descriptor = descriptor
         self._offset = offset
-        self._size = len(mapped) - offset
+        self._size = os.fstat(descriptor).st_size - offset
+        self._window = b""
+        self._window_at = 0
         self.position = 0
 
     def take(self, length: int) -> bytes:
-        start = self._offset + self.position
-        piece = self._mapped[start : start + length]
+        start = self.position - self._window_at
+        if not 0 <= start <= len(self._window) - length:
+            self._read(max(length, _WINDOW))
+            start = 0
+        piece = self._window[start : start + length]
         self.position += len(piece)
         return piece
 
@@ -55,12 +72,23 @@ class Mapped:
         self.position = position
         return True
 
+    def window(self) -> tuple[bytes, int]:
+        start = self.position - self._window_at
+        if not 0 <= start < len(self._window) - _NEAR_ITS_END:
+            self._read(_WINDOW)
+            start = 0
+        return self._window, start
+
+    def _read(self, length: int) -> None:
+        self._window = os.pread(self._descriptor, length, self._offset + self.position)
+        self._window_at = self.position
+
 
 class Inflating:
     """Inflates piece by piece (PS3.5 section A.5), so that memory stays small whatever the data set inflates to."""
 
-    def __init__(self, mapped: mmap.mmap, offset: int) -> None:
-        self._mapped = mapped
+    def __init__(self, descriptor: int, offset: int) -> None:
+        self._descriptor = descriptor
         self._next = offset
         self._inflater = zlib.decompressobj(-zlib.MAX_WBITS)
         self._ready = b""
@@ -85,6 +113,9 @@ class Inflating:
     def back_to(self, position: int) -> bool:
         return position == self.position
 
+    def window(self) -> tuple[bytes, int]:
+        return self._ready, 0
+
     def _more(self) -> bool:
         if self._inflater.eof:
             return False
@@ -92,7 +123,7 @@ class Inflating:
             raise NotUnderstood(f"the deflated data set inflates to more than {_MOST_INFLATED >> 30} GiB")
         piece = self._inflater.unconsumed_tail
         if not piece:
-            piece = self._mapped[self._next : self._next + _PIECE]
+            piece = os.pread(self._descriptor, _PIECE, self._next)
             self._next += len(piece)
         try:
             inflated = self._inflater.decompress(piece, _PIECE)

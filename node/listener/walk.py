@@ -7,13 +7,12 @@ certain, and refuses where it is not.
 
 from __future__ import annotations
 
-import mmap
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from node.listener.source import Inflating, Mapped, Source
+from node.listener.source import Filed, Inflating, Source
 from node.store.errors import NotUnderstood
 
 SOP_CLASS_UID: Final = 0x00080016
@@ -116,22 +115,20 @@ def outline(descriptor: int, offset: int, transfer_syntax_uid: str) -> Outline:
     ------
     NotUnderstood
         Where it is not a whole data set in that syntax, or nothing in it says that it is a DICOM object.
+    OSError
+        Where the disk does not give it.
     """
     faults: list[NotUnderstood] = []
-    try:
-        with mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ) as mapped:
-            for encoding in encodings(transfer_syntax_uid):
-                try:
-                    return _outline(mapped, offset, encoding)
-                except NotUnderstood as fault:
-                    faults.append(fault)  # of a private syntax the next encoding may be the one
-    except ValueError as empty:
-        raise NotUnderstood("the data set is empty") from empty
+    for encoding in encodings(transfer_syntax_uid):
+        try:
+            return _outline(descriptor, offset, encoding)
+        except NotUnderstood as fault:
+            faults.append(fault)  # of a private syntax the next encoding may be the one
     raise faults[0]
 
 
-def _outline(mapped: mmap.mmap, offset: int, encoding: Encoding) -> Outline:
-    source = Inflating(mapped, offset) if encoding.deflated else Mapped(mapped, offset)
+def _outline(descriptor: int, offset: int, encoding: Encoding) -> Outline:
+    source = Inflating(descriptor, offset) if encoding.deflated else Filed(descriptor, offset)
     texts: dict[int, str] = {}
     contributors: list[str] = []
 
@@ -177,17 +174,44 @@ class _Walk:
         order = "<" if encoding.little_endian else ">"
         self._tag = struct.Struct(f"{order}HH")
         self._short = struct.Struct(f"{order}H")
+        self._plain = struct.Struct(f"{order}HH2sH")
         self._long = struct.Struct(f"{order}L")
 
     def whole(self) -> None:
         """Walk over the data set to the end of its bytes."""
         while True:
+            self._stride()
             head = self._source.take(8)
             if len(head) < 8:
                 if head.strip(b"\0"):
                     raise NotUnderstood("the data set is truncated: it ends within the head of an element")
                 return  # nothing, or padding to a whole block
             self._element(head, 0, _TOP_LEVEL)
+
+    def _stride(self) -> None:
+        """Pass over elements of the top level as long as they are plain; most of a header is, and goes ten times as fast."""
+        window, begun = self._source.window()
+        position, last = begun, len(window) - 12
+        implicit, plain, long = self._encoding.implicit, self._plain, self._long
+        while position <= last:
+            group, element, vr, length = plain.unpack_from(window, position)
+            value = position + 8
+            if implicit:
+                length = long.unpack_from(window, position + 4)[0]
+            elif vr in _LONG_FORM:
+                length = long.unpack_from(window, value)[0]
+                value += 4
+            elif vr not in _SHORT_FORM:
+                break
+            tag = group << 16 | element
+            if length == _UNDEFINED or tag == CONTRIBUTING_EQUIPMENT or group == _ITEM >> 16:
+                break
+            if tag in _TOP_LEVEL and length <= _LONGEST_VALUE:
+                if value + length > len(window):
+                    break
+                self._found(tag, window[value : value + length], 0)
+            position = value + length
+        self._source.skip(position - begun)
 
     def _head(self) -> bytes:
         head = self._source.take(8)

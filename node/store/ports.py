@@ -29,7 +29,7 @@ class IntakeLog(Protocol):
     """What the listener writes. Calls may come from many threads."""
 
     def listener_started(self, listener_id: str) -> None:
-        """Close every association that an earlier listener left open."""
+        """Close what the predecessor of this listener left open: what comes before the slash of its id is the same."""
         ...
 
     def association_opened(self, association: Association) -> None: ...
@@ -59,8 +59,8 @@ class IntakeLog(Protocol):
         """Paths of the instances on record for a study; for the start-up scan."""
         ...
 
-    def is_own_result(self, sop_instance_uid: str) -> bool:
-        """Whether this installation made an object of that UID."""
+    def own_results(self, sop_instance_uids: Sequence[str]) -> frozenset[str]:
+        """Which of these this installation made."""
         ...
 
 

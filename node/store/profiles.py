@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-ResultKind = Literal["seg", "measurements", "report", "capture", "keys"]
+ResultKind = Literal["seg", "measurements", "report", "capture", "keys", "presentation"]
 """``seg``: Segmentation; ``measurements``: TID 1500; ``report``: readable text; ``capture``: pictures with the answer burned in;
-``keys``: selection of key images."""
+``keys``: selection of key images; ``presentation``: outlines as graphics of a presentation state."""
 
 Profile = Literal["standard", "ohif", "orthanc", "dcm4chee", "any-pacs", "air", "research"]
 
@@ -14,10 +14,10 @@ PROFILES: Final[dict[Profile, tuple[ResultKind, ...]]] = {
     "standard": ("seg", "measurements", "report"),
     "ohif": ("seg", "report", "capture"),
     "orthanc": ("seg", "measurements", "report"),
-    "dcm4chee": ("seg", "measurements", "report", "keys"),
+    "dcm4chee": ("seg", "measurements", "report", "keys", "presentation"),
     "any-pacs": ("capture", "report"),
     "air": ("seg", "measurements", "keys"),
-    "research": ("seg", "measurements", "report", "capture", "keys"),
+    "research": ("seg", "measurements", "report", "capture", "keys", "presentation"),
 }
 """OHIF shows nothing of a TID 1500 report whose groups carry no coordinates, nor key objects. ``any-pacs`` is for archives and
 viewers that know images and text only. ``air`` is what the IHE profile AI Results lets a result be."""

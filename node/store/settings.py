@@ -9,12 +9,12 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator, model_validator
 
+from node.store.destinations import FolderDestination, Results, WebDestination, sort_of
 from node.store.errors import ConfigurationError
-from node.store.profiles import PROFILES, Profile, ResultKind
 from node.store.sources import Source
 
 _AE_TITLE = re.compile(r"^[\x21-\x5b\x5d-\x7e](?:[\x20-\x5b\x5d-\x7e]{0,14}[\x21-\x5b\x5d-\x7e])?$")
@@ -72,21 +72,17 @@ class Peer(_Table):
         return f"{self.ae_title}@{self.host}:{self.port}"
 
 
-class Destination(Peer):
-    """Where results go."""
+class Destination(Peer, Results):
+    """An application entity that results go to."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
-    profile: Profile = "standard"
-    """What sort of destination it is, which decides the kinds of object that it gets (`node.store.profiles`)."""
-    kinds: tuple[ResultKind, ...] | None = None
-    """Which kinds of object it gets; None: those of its profile."""
     calling_ae: str | None = None
     """AE title that we call it with; ours (`Settings.ae_title`) where absent."""
 
-    @property
-    def wanted(self) -> tuple[ResultKind, ...]:
-        """The kinds of object that it gets."""
-        return PROFILES[self.profile] if self.kinds is None else self.kinds
+
+AnyDestination = Annotated[
+    Annotated[Destination, Tag("dicom")] | Annotated[WebDestination, Tag("web")] | Annotated[FolderDestination, Tag("folder")],
+    Discriminator(sort_of),
+]
 
 
 class Tls(_Table):
@@ -137,6 +133,8 @@ class Limits(_Table):
     """Seconds that a new connection has until its association request is there (the ARTIM timer of PS3.8 section 9.1.5)."""
     idle_s: Positive = 60.0
     """Seconds without progress of the peer after which an association is aborted."""
+    receivers: Annotated[int, Field(ge=1, le=64)] | None = None
+    """Processes that receive. None: one a processor, at most four."""
     drain_s: Positive = 20.0
     """Seconds that SIGTERM waits for open associations and running jobs."""
     disk_reserve_mb: Annotated[int, Field(ge=0)] = 500
@@ -202,7 +200,7 @@ class Settings(_Table):
     tls: Tls | None = None
     """Where associations are accepted over TLS; None: nowhere."""
     sources: tuple[Source, ...] = ()
-    destinations: tuple[Destination, ...] = ()
+    destinations: tuple[AnyDestination, ...] = ()
     routes: tuple[Route, ...] = ()
     limits: Limits = Limits()
     retention: Retention = Retention()
@@ -257,12 +255,14 @@ class Settings(_Table):
         """Fetched weights and demonstration data."""
         return self.data / "cache"
 
-    def destination(self, name: str) -> Destination | None:
+    def destination(self, name: str) -> AnyDestination | None:
         """The destination of that name, or None."""
         return next((destination for destination in self.destinations if destination.name == name), None)
 
 
 T = TypeVar("T", bound=BaseModel)
+_SORTS: Final[dict[str, type[BaseModel]]] = {"dicom": Destination, "web": WebDestination, "folder": FolderDestination}
+"""How errors name the sorts of `AnyDestination`."""
 
 
 def parse_peer(text: str, **more: object) -> Peer:
@@ -286,31 +286,39 @@ def parse_peer(text: str, **more: object) -> Peer:
     )
 
 
-def parse_destination(text: str) -> Destination:
-    """Read ``NAME=AET@HOST:PORT``, or ``AET@HOST:PORT`` whose name is then its AE title.
+def parse_destination(text: str) -> AnyDestination:
+    """Read ``NAME=AET@HOST:PORT``, ``NAME=https://…`` or ``NAME=FOLDER``; without a name that is the AE title.
+
+    A folder is told by a slash in it.
 
     Raises
     ------
     ConfigurationError
-        Where the text is not of that form.
+        Where the text is none of these.
     """
     match = _PEER.fullmatch(text)
-    if not match:
-        raise ConfigurationError(f"{text!r} is not NAME=AET@HOST:PORT, e.g. pacs=ORTHANC@10.0.0.5:4242")
-    values = {
-        "name": match["name"] or match["aet"],
-        "ae_title": match["aet"],
-        "host": match["host"].strip("[]"),
-        "port": int(match["port"]),
-    }
-    return _validated(Destination, values, text)
+    if match:
+        name = match["name"] or match["aet"]
+        return _validated(
+            Destination,
+            {"name": name, "ae_title": match["aet"], "host": match["host"].strip("[]"), "port": int(match["port"])},
+            text,
+        )
+    name, _, where = text.partition("=")
+    if where.startswith(("https://", "http://")):
+        return _validated(WebDestination, {"name": name, "url": where}, text)
+    if "/" in where:
+        return _validated(FolderDestination, {"name": name, "folder": where}, text)
+    raise ConfigurationError(
+        f"{text!r} is not NAME=AET@HOST:PORT, e.g. pacs=ORTHANC@10.0.0.5:4242, NAME=https://… or NAME=FOLDER"
+    )
 
 
 def load_settings(
     config: Path | None = None,
     overrides: Mapping[str, Any] | None = None,
     environment: Mapping[str, str] | None = None,
-    destinations: Sequence[Destination] = (),
+    destinations: Sequence[AnyDestination] = (),
 ) -> Settings:
     """Build the settings from a file, the environment and the flags.
 
@@ -373,7 +381,7 @@ def _validated(kind: type[T], values: Mapping[str, Any], where: str) -> T:
 
 
 def _say(kind: type[BaseModel], error: Mapping[str, Any]) -> str:
-    place = ".".join(str(part) for part in error["loc"])
+    place = ".".join(str(part) for part in error["loc"] if part not in _SORTS)
     if error["type"] == "extra_forbidden":
         table = _table_at(kind, error["loc"][:-1])
         return f"unknown key {place}, {_nearest(str(error['loc'][-1]), list(table.model_fields), 'see docs/configuration.md')}"
@@ -383,7 +391,8 @@ def _say(kind: type[BaseModel], error: Mapping[str, Any]) -> str:
 def _table_at(kind: type[BaseModel], location: tuple[Any, ...]) -> type[BaseModel]:
     """The table that a location of a pydantic error stands in."""
     for part in location:
-        if isinstance(part, int):
+        if isinstance(part, int) or part in _SORTS:
+            kind = _SORTS.get(part, kind) if isinstance(part, str) else kind
             continue
         annotation = kind.model_fields[part].annotation
         for candidate in (annotation, *getattr(annotation, "__args__", ())):

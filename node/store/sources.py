@@ -112,14 +112,18 @@ class Source(BaseModel):
             return Unlisted.CALLED_AE
         return None
 
+    @property
+    def host_names(self) -> tuple[str, ...]:
+        """Those of `hosts` that are names, not addresses or networks."""
+        return tuple(host for host in self.hosts if _network(host) is None)
+
     def _has(self, host: str, resolve: Resolve) -> bool:
         address = address_of(host)
         if address is None:
             return False
-        networks = [(_network(one), one) for one in self.hosts]
-        if any(network is not None and address in network for network, _ in networks):
+        if any(address in network for network in map(_network, self.hosts) if network is not None):
             return True
-        return any(address in resolve(name) for network, name in networks if network is None)
+        return any(address in resolve(name) for name in self.host_names)
 
 
 def find_source(sources: Sequence[Source], caller: Caller, resolve: Resolve) -> Source | tuple[Unlisted, tuple[Source, ...]]:

@@ -24,6 +24,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Final
 
+from node.store import writeout
 from node.store.errors import NotUnderstood, Permanent, Retryable, StorageFull
 from node.store.reserve import Reserve
 from node.store.workshop import Workshop, remove_if_dead
@@ -290,7 +291,7 @@ class Writer:
     def __init__(self, spool: Spool, path: Path) -> None:
         self._spool = spool
         self.path = path
-        self.size_bytes = 0
+        self.size_bytes = self._begun_bytes = 0
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         self._closed = False
 
@@ -313,6 +314,9 @@ class Writer:
         if not enough:
             raise self._spool.no_room()
         self.size_bytes += len(content)
+        if self.size_bytes - self._begun_bytes >= writeout.STEP:
+            writeout.begin(self._descriptor, self._begun_bytes, self.size_bytes - self._begun_bytes)
+            self._begun_bytes = self.size_bytes
 
     def fileno(self) -> int:
         """The descriptor, open for reading too, so that what was written can be mapped."""

@@ -23,6 +23,7 @@ from workers.encode.measure import Measure, Quantity
 from workers.encode.picture import Outline, Pixels, Sheet, draw, windowed
 from workers.encode.segments import Outlines
 from workers.encode.verdict import verdict
+from workers.encode.window import stated_window
 
 CAUTION: Final = "AI RESULT - NOT FOR DIAGNOSIS - not verified by a physician"
 LOOKED_AT: Final = "It shows what the network looked at, not where the disease is."
@@ -110,20 +111,11 @@ def _shades(image: Image, index: int, source: Dataset) -> Pixels:
     if plane.ndim == 3:
         return np.asarray(plane, dtype=np.uint8)
     values = np.asarray(plane, dtype=np.float32)
-    window = _stated_window(source) if image.header.photometric_interpretation in ("", "MONOCHROME2") else None
+    window = stated_window(source) if image.header.photometric_interpretation in ("", "MONOCHROME2") else None
     if window is None:
         low, high = (float(value) for value in np.percentile(values, (0.5, 99.5)))
         window = (low + high) / 2, max(high - low, 1.0)
     return windowed(values, *window)
-
-
-def _stated_window(source: Dataset) -> tuple[float, float] | None:
-    """The first window of the source, None where it states none that can be used."""
-    try:
-        centre, width = (float(np.ravel(source[keyword].value)[0]) for keyword in ("WindowCenter", "WindowWidth"))
-    except (KeyError, TypeError, ValueError, IndexError):
-        return None
-    return (centre, width) if np.isfinite([centre, width]).all() and width >= 1 else None
 
 
 def _pixel_ratio(image: Image) -> float:

@@ -21,6 +21,7 @@ from workers.encode.keys import key_images
 from workers.encode.measure import Measure, measures
 from workers.encode.measurements import findings_report, measurement_report
 from workers.encode.patient import leniently, patient_and_study
+from workers.encode.presentation import presentation
 from workers.encode.report import not_found, remarks, text_report
 from workers.encode.seg import segmentations
 from workers.encode.segments import Outlines, outlines
@@ -82,7 +83,8 @@ def encode(
     measured
         What `measure` said of this very prediction, where that is known already.
     extras
-        Kinds that are made only where some destination takes them: ``capture``, ``keys``. Others are of no effect here.
+        Kinds that are made only where some destination takes them: ``capture``, ``keys``, ``presentation``. Others are of
+        no effect here.
 
     Raises
     ------
@@ -102,7 +104,7 @@ def encode(
         if prediction.ratings:
             documents.append((Kind.MEASUREMENTS, findings_report(prediction.ratings, case)))
         documents.append((Kind.REPORT, text_report(prediction, found, taken, [seg.dataset for seg in segs], case)))
-        slices = frames_of(sources, frames)
+        slices = segs[0].grid.frames if segs else frames_of(sources, frames)
         if Kind.CAPTURE in extras:
             documents.extend(
                 (Kind.CAPTURE, one) for one in captures(prediction, found, taken, image=image, frames=slices, case=case)
@@ -110,6 +112,9 @@ def encode(
         if Kind.KEYS in extras and found and found.found:
             chosen = dict.fromkeys(slices[index].sop_instance_uid for index in key_slices(found))
             documents.append((Kind.KEYS, key_images([one for one in sources if one.SOPInstanceUID in chosen], case)))
+        state = presentation(found, slices, case) if Kind.PRESENTATION in extras and found and found.found else None
+        if state is not None:
+            documents.append((Kind.PRESENTATION, state))
         outlined = [_encoded(Kind.SEG, seg.dataset, seg.content()) for seg in segs]
         return (*outlined, *(_encoded(kind, dataset, file_bytes(dataset)) for kind, dataset in documents))
 

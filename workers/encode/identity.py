@@ -18,10 +18,11 @@ class Kind(StrEnum):
     REPORT = "report"
     CAPTURE = "capture"
     KEYS = "keys"
+    PRESENTATION = "presentation"
 
 
-_LAST_DIGIT: Final = {Kind.SEG: 1, Kind.MEASUREMENTS: 2, Kind.REPORT: 3, Kind.CAPTURE: 4, Kind.KEYS: 5}
-_MODALITY: Final = {Kind.SEG: "SEG", Kind.CAPTURE: "OT", Kind.KEYS: "KO"}
+_LAST_DIGIT: Final = {Kind.SEG: 1, Kind.MEASUREMENTS: 2, Kind.REPORT: 3, Kind.CAPTURE: 4, Kind.KEYS: 5, Kind.PRESENTATION: 6}
+_MODALITY: Final = {Kind.SEG: "SEG", Kind.CAPTURE: "OT", Kind.KEYS: "KO", Kind.PRESENTATION: "PR"}
 
 
 @dataclass(frozen=True, slots=True)

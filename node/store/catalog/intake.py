@@ -40,8 +40,17 @@ class SqlIntakeLog:
         self._clock = clock
 
     def listener_started(self, listener_id: str) -> None:
-        """Close every association that an earlier listener left open."""
-        left = sa.update(associations).where(associations.c.closed_at.is_(None), associations.c.listener_id != listener_id)
+        """Close what the predecessor of this listener left open: what comes before the slash of its id is the same.
+
+        Ids of versions that had none are closed too.
+        """
+        place = listener_id.partition("/")[0]
+        predecessor = sa.or_(
+            associations.c.listener_id.startswith(f"{place}/", autoescape=True), ~associations.c.listener_id.contains("/")
+        )
+        left = sa.update(associations).where(
+            associations.c.closed_at.is_(None), associations.c.listener_id != listener_id, predecessor
+        )
         with self._database.write() as connection:
             connection.execute(left.values(closed_at=self._clock.now(), how="lost"))
 
@@ -98,11 +107,14 @@ class SqlIntakeLog:
         with self._database.read() as connection:
             return frozenset(connection.execute(paths).scalars())
 
-    def is_own_result(self, sop_instance_uid: str) -> bool:
-        """Whether this installation made an object of that UID."""
-        made = sa.select(result_objects.c.id).where(result_objects.c.sop_instance_uid == sop_instance_uid)
+    def own_results(self, sop_instance_uids: Sequence[str]) -> frozenset[str]:
+        """Which of these this installation made."""
+        made: set[str] = set()
         with self._database.read() as connection:
-            return connection.execute(made).first() is not None
+            for start in range(0, len(sop_instance_uids), _BATCH):
+                some = result_objects.c.sop_instance_uid.in_(sop_instance_uids[start : start + _BATCH])
+                made.update(connection.execute(sa.select(result_objects.c.sop_instance_uid).where(some)).scalars())
+        return frozenset(made)
 
     def _study_arrived(self, connection: sa.Connection, study_uid: str, arrivals: list[Arrival]) -> None:
         images = [arrival for arrival in arrivals if not arrival.own_result]

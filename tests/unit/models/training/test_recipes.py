@@ -1,6 +1,7 @@
 import pytest
 
 from models.training.recipes import RECIPES, find_recipe
+from models.training.train_network import train_network
 from node.store.errors import ConfigurationError
 
 
@@ -16,6 +17,8 @@ def test_a_misspelt_name_is_put_right() -> None:
         find_recipe("brain", None)
 
 
-def test_another_architecture_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="there is no resnet for it"):
+def test_another_architecture_has_the_recipe_that_trains_any() -> None:
+    assert find_recipe("cxr-lungs", "resnet18").run is train_network
+    assert find_recipe("mine", "unet3d").architecture == "unet3d"
+    with pytest.raises(ConfigurationError, match="did you mean resnet"):
         find_recipe("cxr-lungs", "resnet")

@@ -37,3 +37,9 @@ def test_many_are_not_listed_one_by_one(tmp_path: Path) -> None:
     found = list(check_door(settings))
     assert len(found) == 1 + MOST + 1
     assert "3 more" in found[-1].says
+
+
+def test_a_host_that_nobody_knows_is_a_fault(tmp_path: Path) -> None:
+    sources = [{"ae_title": "CT_1", "hosts": ["no-such-host.invalid", "localhost", "10.0.0.0/8"]}]
+    _, unknown = check_door(Settings.model_validate({"data": tmp_path / "none", "accept": "listed", "sources": sources}))
+    assert (unknown.level, unknown.subject) == (Level.FAULT, "no-such-host.invalid")

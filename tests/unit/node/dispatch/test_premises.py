@@ -69,3 +69,17 @@ def test_parts_are_told_absolute_folders_and_a_definite_port(tmp_path: Path, mon
 def test_an_address_of_the_page_that_is_none_is_named(tmp_path: Path, http: str) -> None:
     with pytest.raises(ConfigurationError, match="is not HOST:PORT"):
         settle(Settings(data=tmp_path, http=http))
+
+
+def test_files_for_tls_are_found_from_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data" / "run").mkdir(parents=True)
+    pacs = {"name": "pacs", "ae_title": "PACS", "host": "pacs", "port": 104, "tls": True, "ca": "ca.pem"}
+    tls = {"port": 0, "certificate": "node.pem", "key": "node.key", "only": True}
+    values = {"data": "data", "host": "127.0.0.1", "http": "127.0.0.1:0", "tls": tls, "destinations": [pacs]}
+    settled, told = settle(Settings.model_validate(values))
+    assert settled.tls
+    assert (settled.tls.certificate, settled.tls.key) == (tmp_path / "node.pem", tmp_path / "node.key")
+    assert settled.tls.port == settled.sure_port > 0
+    assert settled.destinations[0].ca == tmp_path / "ca.pem"
+    assert load_settings(told, environment={}) == settled

@@ -98,6 +98,34 @@ def test_a_request_that_is_none_is_aborted_and_told_once(listener: Listener, int
     assert "127.0.0.1 asked in a way that cannot be read (the association request is not well formed)" in detail
 
 
+@pytest.mark.parametrize(
+    ("at", "value", "answer"),
+    [(6, b"\0\2", (1, 2, 2)), (78, b"1.2.840.10008.3.1.1.9", (1, 1, 2))],
+    ids=["protocol version", "application context"],
+)
+def test_another_protocol_is_rejected_for_what_it_is(
+    listener: Listener, intake: MemoryIntake, at: int, value: bytes, answer: tuple[int, int, int]
+) -> None:
+    request = upper_layer.associate_request("CT_1", "OVERREAD", upper_layer.number_contexts(CONTEXTS), 16384)
+    request = request[:at] + value + request[at + len(value) :]
+    with Requestor(listener.port) as requestor:
+        requestor.send(request)
+        kind, body = requestor.receive()
+    assert (kind, tuple(body[1:4])) == (upper_layer.A_ASSOCIATE_RJ, answer)
+    assert eventually(lambda: intake.tallies)
+    assert "than DICOM has" in next(iter(intake.tallies))[1]
+
+
+def test_a_peer_that_only_comes_and_goes_is_no_news(listener: Listener, capfd: pytest.CaptureFixture[str]) -> None:
+    capfd.readouterr()
+    for _ in range(30):
+        with Requestor(listener.port, CONTEXTS) as requestor:
+            requestor.associate()
+    assert eventually(lambda: listener.open_connections == 0)
+    seen = capfd.readouterr()
+    assert seen.out + seen.err == ""
+
+
 def test_breaking_the_rules_within_an_association_is_told(listener: Listener, intake: MemoryIntake) -> None:
     with Requestor(listener.port, CONTEXTS, calling_ae="CT_1") as requestor:
         requestor.associate()

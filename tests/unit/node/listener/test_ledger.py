@@ -87,7 +87,7 @@ def test_stop_gives_up_on_a_catalog_that_stays_away_and_says_so() -> None:
 
 def test_own_results_are_recognised_off_the_answering_thread() -> None:
     intake = MemoryIntake()
-    intake.own_results.add("1.4.2")
+    intake.made.add("1.4.2")
     ledger = Ledger(intake)
     ledger.start()
     for number in (1, 2):

@@ -45,7 +45,7 @@ def test_our_own_results_are_known_again(tmp_path: Path) -> None:
     derived = image(3)
     derived.ContributingEquipmentSequence = contributing("Overread")
     spool.keep(instance_path("1.2.3", "1.2.3.4", "1.2.3.4.3"), file_bytes(derived))
-    intake.own_results.add("1.2.3.4.1")
+    intake.made.add("1.2.3.4.1")
     rescan(spool, intake)
     assert [arrival.own_result for _, arrival in sorted(intake.arrivals.items())] == [True, False, True]
 

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from node import upper_layer
 from node.association import Association, AssociationLost, AssociationRejected, echo
@@ -134,7 +136,7 @@ def test_a_sender_without_one_is_told_and_so_is_the_administrator(
     assert eventually(lambda: intake.tallies)
     [(kind, detail)] = intake.tallies
     assert kind == "connection refused"
-    assert "127.0.0.1 was not understood: no TLS came about, it showed no client certificate" in detail
+    assert "127.0.0.1 was not understood, it showed no client certificate: give it one" in detail
 
 
 def test_a_sender_of_another_authority_is_not_let_in(
@@ -235,9 +237,9 @@ def test_files_that_cannot_be_used_are_named_at_the_start(
         "locked": (table(Files(files.certificate, locked(files.key, tmp_path))), "locked with a password"),
         "no CA": (table(files, client_ca=text), "client_ca .*text.pem holds no certificates"),
     }
-    settings, says = tables[wrong]
+    values, says = tables[wrong]
     with pytest.raises(ConfigurationError, match=says):
-        start(settings)
+        start(values)
 
 
 def locked(key: Path, folder: Path) -> Path:
@@ -319,3 +321,32 @@ def test_bytes_that_came_with_the_handshake_are_not_lost(secured: Listener, auth
         requestor.send(pdus + upper_layer.RELEASE_REQUEST)
         assert requestor.response().number(command_set.STATUS) == 0
         assert requestor.receive()[0] == upper_layer.A_RELEASE_RP
+
+
+def client_hello() -> bytes:
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        ssl.create_default_context().wrap_bio(incoming, outgoing, server_hostname="node").do_handshake()
+    return outgoing.read()
+
+
+HELLO = client_hello()
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.integers(0, len(HELLO)),
+    st.lists(st.tuples(st.integers(0, len(HELLO) - 1), st.integers(0, 255)), max_size=5),
+    st.binary(max_size=64),
+)
+def test_whatever_a_handshake_holds_the_next_one_is_served(
+    secured: Listener, authority: Authority, cut: int, changes: list[tuple[int, int]], more: bytes
+) -> None:
+    sent = bytearray(HELLO)
+    for at, value in changes:
+        sent[at] = value
+    with socket.create_connection(("127.0.0.1", secured.tls_port)) as probe, contextlib.suppress(OSError):
+        probe.sendall(bytes(sent[:cut]) + more)
+    assert eventually(lambda: secured.open_connections == 0)
+    assert echo(peer_of(secured, ca=authority.ca), "NEXT") == 0
+    assert eventually(lambda: secured.open_connections == 0)

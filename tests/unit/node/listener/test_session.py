@@ -250,7 +250,7 @@ def test_our_own_results_are_known_by_their_equipment(
 
 
 def test_our_own_results_are_known_by_their_uid(requestor: Requestor, intake: MemoryIntake) -> None:
-    intake.own_results.add("1.2.3.4.1")
+    intake.made.add("1.2.3.4.1")
     assert store(requestor, encode(image())).number(STATUS) == 0
     assert eventually(lambda: intake.arrivals)
     assert [arrival.own_result for arrival in intake.arrivals.values()] == [True]

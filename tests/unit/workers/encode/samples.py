@@ -100,6 +100,7 @@ def patient(**changes: Any) -> Dataset:
         "SeriesInstanceUID": SERIES,
         "SeriesNumber": 3,
         "SeriesDescription": "Body 3.0",
+        "BodyPartExamined": "CHEST",
     }
     dataset = Dataset()
     for keyword, value in {**values, **changes}.items():

@@ -78,11 +78,10 @@ def test_known_paths_are_those_of_one_study(story: Story) -> None:
 
 
 def test_only_published_objects_are_own_results(story: Story) -> None:
-    assert not story.catalog.intake.is_own_result("2.25.1.1")
+    assert story.catalog.intake.own_results(["2.25.1.1"]) == frozenset()
     job = story.reading()
     story.catalog.desk.publish(story.claim(job), results("seg"))
-    assert story.catalog.intake.is_own_result("2.25.1.1")
-    assert not story.catalog.intake.is_own_result("2.25.1.2")
+    assert story.catalog.intake.own_results(["2.25.1.1", "2.25.1.2"]) == {"2.25.1.1"}
 
 
 def test_a_code_string_that_is_too_long_does_not_lose_the_image(story: Story) -> None:

@@ -42,14 +42,23 @@ def test_an_open_association_that_sent_nothing_of_it_does_not(story: Story) -> N
 
 
 def test_a_listener_that_starts_closes_what_an_earlier_one_left_open(story: Story) -> None:
-    story.open_association("a1", listener="dead")
-    story.open_association("a2", listener="new")
+    story.open_association("a1", listener="here:11112/dead")
+    story.open_association("a2", listener="here:11112/new")
     story.arrive(1, association_id="a1")
     story.arrive(1, study="1.2.3", association_id="a2")
-    story.catalog.intake.listener_started("new")
+    story.catalog.intake.listener_started("here:11112/new")
     story.clock.advance(QUIET_S)
     (due,) = story.complete()
     assert due.evidence.endswith("1 lost")
+
+
+def test_a_listener_that_starts_leaves_those_of_other_listeners_open(story: Story) -> None:
+    for number, listener in enumerate(("there:11112/old", "here:11113/old", "her_:11112/old", "of a version without places"), 1):
+        story.open_association(f"a{number}", listener=listener)
+        story.arrive(1, study=f"1.2.{number}", association_id=f"a{number}")
+    story.catalog.intake.listener_started("here:11112/new")
+    story.clock.advance(QUIET_S)
+    assert [due.study_uid for due in story.complete()] == ["1.2.4"]
 
 
 def test_sources_have_quiet_periods_of_their_own(story: Story) -> None:

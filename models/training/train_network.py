@@ -1,0 +1,192 @@
+"""`overread train MODEL DATASET --arch NAME`: any family of networks, from a labelled folder to a model folder."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from models.manifest_text import Value
+from models.networks.architectures import Answers, Architecture, Reads, find_architecture
+from models.networks.weights import save_weights, start_from
+from models.runtimes.network import check_grid
+from models.runtimes.preparation import Preparation, Scale
+from models.training.curve import draw_curve
+from models.training.fit import History, Plan, fit
+from models.training.model_folder import Trained, read_labels, requirements, write_model
+from models.training.network_figures import Findings, Outlines, Said
+from models.training.network_recipe import NetworkRecipe, Samples, read_samples
+from models.training.request import NetworkOptions, Request, Watch
+from models.training.tables import Row, folds_by_patient, read_rows, split_rows
+from node.store.errors import ConfigurationError
+
+EPOCHS: Final = 20
+_GREY: Final = (0.449,), (0.226,)
+_COLOUR: Final = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Means and deviations of ImageNet, which published weights expect."""
+
+
+def train_network(request: Request, watch: Watch) -> dict[str, Any]:
+    """Train a network and return the record that is also written as ``training.json``.
+
+    By cross-validation inside ``train``, split by patient, come the figures and the calibration; the weights that are kept are
+    then trained on all rows of ``train``. `Request.folds` 0 leaves the cross-validation out: there are no figures then.
+
+    Raises
+    ------
+    ConfigurationError
+        Where the folder cannot be read, or does not fit the network.
+    """
+    options = _options(request)
+    architecture = find_architecture(options.architecture)
+    torch.manual_seed(request.seed)
+    column = "mask" if architecture.answers is Answers.STRUCTURES else "label"
+    rows = split_rows(read_rows(request.dataset, column), "train")
+    labels = read_labels(request.dataset)
+    preparation = prepare(architecture, options)
+    said: Said = Outlines(labels, request.dataset, rows) if column == "mask" else Findings(labels, rows, options.normal)
+    watch.stage("reading", len(rows))
+    samples = read_samples(request.dataset, rows, preparation, said, watch.advance, colour=options.colour)
+    run = _Run(request, options, architecture, samples, said.outputs, preparation.channels)
+    histories: dict[str, History] = {}
+    answers = _cross_validate(run, rows, histories, watch)
+    measured = said.measure(answers, samples, [row["patient"] for row in rows])
+    network, histories["all"] = run.train("all", np.arange(len(rows)), None, watch)
+    weights = request.out / f"{options.name}.safetensors"
+    save_weights(network.state_dict(), weights)
+    draw_curve(histories, request.out / "learning-curve.png", f"{said.figure}, held-out rows of train")
+    parameters: dict[str, Value] = {"arch": architecture.name, **({"width": options.width} if options.width else {})}
+    trained = Trained(
+        name=options.name,
+        structures=measured.structures,
+        findings=measured.findings,
+        parameters={**parameters, **_plain(preparation), **measured.parameters},
+        evaluation=measured.evaluation,
+        require=_require(architecture, options),
+    )
+    manifest = write_model(request.out, weights, trained, labels, request.dataset.name)
+    record = {
+        "model": options.name,
+        "architecture": architecture.name,
+        "parameters": sum(one.numel() for one in network.parameters()),
+        "dataset": request.dataset.name,
+        "rows": len(rows),
+        "patients": len({row["patient"] for row in rows}),
+        "epochs": request.epochs,
+        "folds": request.folds,
+        "seed": request.seed,
+        "weights": manifest.weights[0].sha256,
+        "cross_validation": measured.figures,
+    }
+    request.write_record(record)
+    for stage in histories:
+        request.checkpoint(stage).unlink(missing_ok=True)
+    return record
+
+
+def prepare(architecture: Architecture, options: NetworkOptions) -> Preparation:
+    """Grid and scale of the network's input.
+
+    Raises
+    ------
+    ConfigurationError
+        Where the network cannot work on that grid.
+    """
+    sides = 3 if architecture.reads is Reads.VOLUME else 1
+    size = options.size or (architecture.side,)
+    size = size * sides if len(size) == 1 else size
+    check_grid(architecture.multiple, architecture.smallest, size)
+    scale = Scale.COLOUR if options.colour else Scale.WINDOW if options.window else Scale.PERCENTILES
+    channels = 3 if options.colour else 1
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+    mean, deviation = _COLOUR if options.colour else _GREY
+    if architecture.channels:  # these bring the scale of their published weights with them, and take 0 to 1
+        mean, deviation = (0.0,) * channels, (1.0,) * channels
+    return Preparation(
+        reads=architecture.reads,
+        size=size,
+        channels=channels,
+        scale=scale,
+        window=options.window or (0.0, 1.0),
+        mean=mean,
+        deviation=deviation,
+        frames=options.frames,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What all trainings of one request have in common."""
+
+    request: Request
+    options: NetworkOptions
+    architecture: Architecture
+    samples: Samples
+    outputs: int
+    channels: int
+
+    def train(
+        self, stage: str, learned: NDArray[np.intp], held: NDArray[np.intp] | None, watch: Watch
+    ) -> tuple[nn.Module, History]:
+        """One network on some rows, scored on others."""
+        torch.manual_seed(self.request.seed)
+        network = self.architecture.build(self.channels, self.outputs, self.options.width)
+        if self.request.init is not None:
+            start_from(network, self.request.init)
+        network = network.to(self.options.device)
+        steps = max(1, math.ceil(self.request.epochs * len(learned) / self.options.batch))
+        plan = Plan(steps=steps, rate=self.options.rate, every=max(1, min(50, steps // 4)), seed=self.request.seed)
+        recipe = NetworkRecipe(
+            self.samples, learned, held, self.architecture, batch=self.options.batch, device=self.options.device
+        )
+        watch.stage(stage, steps)
+        return fit(
+            network,
+            recipe,
+            plan,
+            checkpoint=self.request.checkpoint(stage),
+            report=lambda _step, loss: watch.advance(loss),
+        )
+
+
+def _cross_validate(run: _Run, rows: Sequence[Row], histories: dict[str, History], watch: Watch) -> list[Tensor] | None:
+    """What networks that did not learn from a row say of it, ``(output, …)``, or None where nothing is to be held out."""
+    folds = run.request.folds
+    if not folds:
+        return None
+    patients = len({row["patient"] for row in rows})
+    if patients < folds:
+        raise ConfigurationError(f"{folds} folds need as many patients, train has {patients}: give --folds, 0 for none")
+    fold_of = np.asarray(folds_by_patient(rows, folds, run.request.seed))
+    answers: list[Tensor] = [torch.empty(0)] * len(rows)
+    for fold in range(folds):
+        held = np.flatnonzero(fold_of == fold)
+        network, histories[f"fold {fold + 1}"] = run.train(f"fold {fold + 1}", np.flatnonzero(fold_of != fold), held, watch)
+        recipe = NetworkRecipe(run.samples, held, held, run.architecture, batch=run.options.batch, device=run.options.device)
+        for index, answer in zip(held, recipe.answers(network, held), strict=True):
+            answers[index] = answer
+    return answers
+
+
+def _options(request: Request) -> NetworkOptions:
+    if request.network is None:
+        raise ConfigurationError("an architecture is needed: --arch NAME")
+    if request.folds == 1:
+        raise ConfigurationError("one fold holds nothing out: give two or more, or 0 for no cross-validation")
+    return request.network
+
+
+def _require(architecture: Architecture, options: NetworkOptions) -> Any:
+    several = architecture.reads is not Reads.PICTURE
+    return requirements(options.modality, pictures=not several, colour=options.colour, several=several)
+
+
+def _plain(preparation: Preparation) -> dict[str, Value]:
+    return {key: list(value) if isinstance(value, list) else value for key, value in preparation.parameters().items()}

@@ -1,0 +1,154 @@
+"""Presentation state: the outlines as graphics over the source's own images (PS3.3 section A.33.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import numpy as np
+from highdicom import PresentationLUTTransformation
+from highdicom.color import CIELabColor
+from highdicom.pr import GraphicAnnotation, GraphicLayer, GraphicObject, GrayscaleSoftcopyPresentationState
+from pydicom.dataset import Dataset
+
+from node.store.provenance import MANUFACTURER
+from workers.encode.case import Case
+from workers.encode.contours import contours
+from workers.encode.equipment import clip, put_equipment, put_series
+from workers.encode.grid import SourceFrame
+from workers.encode.identity import Kind
+from workers.encode.patient import REQUIRED
+from workers.encode.segments import Outlines, cielab
+from workers.encode.window import stated_window
+
+SMALLEST_PIXELS: Final = 4
+"""Borders of fewer pixels are left out: they would be dots."""
+TAKEN_OVER: Final = (
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "Modality",
+    "Rows",
+    "Columns",
+    "NumberOfFrames",
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "RescaleSlope",
+    "RescaleIntercept",
+    "RescaleType",
+    "PixelSpacing",
+    "ImagerPixelSpacing",
+    "PixelAspectRatio",
+    "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
+)
+MOST_SLICES: Final = 200
+"""Slices with graphics; a longer stack has them on evenly spread slices."""
+
+
+def presentation(found: Outlines, frames: Sequence[SourceFrame], case: Case) -> Dataset | None:
+    """Build the state, one graphic layer a structure in its colour; None where one state cannot show all images right.
+
+    Window and rescale values are those of the sources: a state replaces them all, so that it must be made of images that share
+    them, and that are grey.
+
+    Parameters
+    ----------
+    frames
+        The source of each slice.
+    """
+    first = case.sources[0]
+    if any(_shown_by(source) != _shown_by(first) for source in case.sources) or first.get("SamplesPerPixel", 1) != 1:
+        return None
+    layers = [
+        GraphicLayer(f"STRUCTURE_{number}", number, clip(structure.name), CIELabColor(*_lab(structure.color)))
+        for number, structure in enumerate(found.found, start=1)
+    ]
+    annotations = list(_annotations(found, layers, frames, case))
+    if not annotations:
+        return None
+    used = {item.ReferencedSOPInstanceUID for one in annotations for item in one.ReferencedImageSequence}
+    return _state(annotations, layers, [source for source in case.sources if source.SOPInstanceUID in used], case)
+
+
+def _lab(color: tuple[int, int, int]) -> tuple[float, float, float]:
+    """An sRGB colour as L* from 0 to 100, a* and b* from -128 to 127."""
+    lightness, a, b = (value / 65535 for value in cielab(color))
+    return lightness * 100, a * 255 - 128, b * 255 - 128
+
+
+def _shown_by(source: Dataset) -> tuple[str, ...]:
+    """What a presentation state takes over from an image: all images of a state must agree on it."""
+    keywords = ("PhotometricInterpretation", "RescaleSlope", "RescaleIntercept", "RescaleType", "Rows", "Columns")
+    return tuple(str(source.get(keyword, "")) for keyword in keywords)
+
+
+def _annotations(
+    found: Outlines, layers: Sequence[GraphicLayer], frames: Sequence[SourceFrame], case: Case
+) -> Iterator[GraphicAnnotation]:
+    by_uid = {str(source.SOPInstanceUID): source for source in case.sources}
+    outlined = np.flatnonzero(found.presence.any(axis=0))
+    shown = outlined[np.unique(np.linspace(0, len(outlined) - 1, min(len(outlined), MOST_SLICES)).round().astype(int))]
+    for index in shown:
+        for number, layer in enumerate(layers, start=1):
+            polygons = contours(found.plane(number, index), SMALLEST_PIXELS) if found.presence[number - 1, index] else []
+            if polygons:
+                yield GraphicAnnotation(
+                    [by_uid[frames[index].sop_instance_uid]],
+                    layer,
+                    referenced_frame_number=frames[index].frame_number,
+                    graphic_objects=[GraphicObject("POLYLINE", polygon, "PIXEL") for polygon in polygons],
+                )
+
+
+def _state(
+    annotations: Sequence[GraphicAnnotation], layers: Sequence[GraphicLayer], images: Sequence[Dataset], case: Case
+) -> Dataset:
+    manifest, identity = case.manifest, case.identity
+    inverse = images[0].get("PhotometricInterpretation") == "MONOCHROME1"
+    built = GrayscaleSoftcopyPresentationState(
+        referenced_images=[_bare(image) for image in images],
+        series_instance_uid=identity.series_uid(Kind.PRESENTATION),
+        series_number=identity.series_number(Kind.PRESENTATION),
+        sop_instance_uid=identity.instance_uid(Kind.PRESENTATION),
+        instance_number=1,
+        manufacturer=MANUFACTURER,
+        manufacturer_model_name=manifest.name,
+        software_versions=manifest.version,
+        device_serial_number=identity.device_serial,
+        content_label="OVERREAD",
+        content_description=clip(f"AI outlines, not verified: {manifest.title}"),
+        graphic_annotations=annotations,
+        graphic_layers=layers,
+        presentation_lut_transformation=PresentationLUTTransformation("INVERSE" if inverse else "IDENTITY"),
+    )
+    made = Dataset()
+    made.update(built)
+    made.update(case.subject.attributes)
+    put_series(made, identity, Kind.PRESENTATION, f"AI outlines, not verified (Overread {manifest.name})")
+    put_equipment(made, manifest, identity)
+    if part := images[0].get("BodyPartExamined"):  # without it nobody can tell whether Laterality is missing
+        made.BodyPartExamined = part
+    else:
+        made.Laterality = None
+    made.PresentationCreationDate, made.PresentationCreationTime = made.ContentDate, made.ContentTime
+    del made.ContentDate, made.ContentTime  # not of this object
+    return made
+
+
+def _bare(image: Dataset) -> Dataset:
+    """What a state takes over from an image, and nothing of whose it is: that is written from `Case.subject`."""
+    bare = Dataset()
+    bare.SamplesPerPixel, bare.PhotometricInterpretation = 1, "MONOCHROME2"
+    bare.SharedFunctionalGroupsSequence = [Dataset()]
+    bare.PerFrameFunctionalGroupsSequence = []
+    for keyword in REQUIRED:
+        setattr(bare, keyword, "")
+    for keyword in TAKEN_OVER:
+        if keyword in image:
+            bare[keyword] = image[keyword]
+    window = stated_window(image)
+    if window is not None:
+        bare.WindowCenter, bare.WindowWidth = window
+    return bare
