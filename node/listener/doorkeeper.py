@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -135,6 +136,13 @@ class Doorkeeper:
         """Tell of a rejection; the A-ASSOCIATE-RJ to send."""
         self.rejections.note(Rejection.ASSOCIATION, rejected.reason)
         return rejected.pdu
+
+    def unaccepted(self, fault: OSError) -> None:
+        """A connection that waits cannot be accepted now."""
+        to_do = "look at the system's log"
+        if fault.errno in {errno.EMFILE, errno.ENFILE}:
+            to_do = "allow this process more open files (LimitNOFILE of its unit, ulimit -n), or lower limits.associations"
+        self.rejections.note(Rejection.CONNECTION, f"connections wait that cannot be accepted ({fault.strerror}): {to_do}")
 
     def ended(self, visit: Visit) -> None:
         with self._lock:
