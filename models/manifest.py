@@ -32,6 +32,8 @@ class Input(_Table):
 
     require: tuple[Requirement, ...]
     minimum_slices: int = 1
+    group: str = ""
+    """Name of the group of images that it reads together (fact ``group``); ``""`` for a model that reads stacks one by one."""
 
 
 class Weights(_Table):

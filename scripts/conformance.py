@@ -14,11 +14,13 @@ from pydicom.uid import UID, UID_dictionary
 from node import store_scu, tls, upper_layer
 from node.association import VERIFICATION
 from node.check.decoders import DECODERS
+from node.delivery import stow
 from node.delivery.answers import ANSWERS
 from node.listener import admission, negotiation, status
 from node.listener.services import exchange
 from node.listener.services.table import SERVED
 from node.store.errors import OverreadError
+from node.store.profiles import PROFILES
 from node.store.provenance import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, MANUFACTURER
 from node.store.settings import Limits, Settings, Tls
 
@@ -154,6 +156,7 @@ def status_tables() -> dict[str, str]:
         "service_statuses": table("status", "meaning", rows=sorted(refused)),
         "answers": table("status of the answer", "what is done", "meaning", rows=answers),
         "meanings": table("status", "meaning", rows=((f"{code:04X}", said) for code, said in sorted(store_scu.MEANINGS.items()))),
+        "web_answers": table("HTTP status", "meaning", rows=sorted(stow._MEANINGS.items())),
         "rejections": table("result", "source", "reason", "when", rows=admission.REJECTIONS),
     }
 
@@ -167,6 +170,7 @@ def class_tables() -> dict[str, str]:
         "storage_classes": table("Storage SOP class", "UID", rows=named(storage_classes())),
         "requested": table("SOP class", "UID", rows=named([*result_classes(), *requested_classes()])),
         "results": table("SOP class", "UID", rows=named(result_classes())),
+        "profiles": table("profile", "kinds of object", rows=((f"`{key}`", ", ".join(kinds)) for key, kinds in PROFILES.items())),
         "decoders": table("transfer syntax", "UID", rows=((label, f"`{uid}`") for uid, label, _, _ in DECODERS)),
     }
 
