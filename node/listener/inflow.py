@@ -81,6 +81,11 @@ class Inflow:
         self._value_left = 0
         self._context_id = self._control = 0
 
+    @property
+    def drained(self) -> bool:
+        """Whether all that has come was handed on, to the end of a PDU."""
+        return not self._value_left and not self._pdu_left and self._start == self._end
+
     def next(self) -> Piece:
         """The next piece of a data value, or the next PDU of another type.
 

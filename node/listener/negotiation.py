@@ -20,6 +20,7 @@ from pynetdicom.pdu_primitives import (
     ImplementationClassUIDNotification,
     ImplementationVersionNameNotification,
     MaximumLengthNotification,
+    SCP_SCU_RoleSelectionNegotiation,
 )
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.service_class import ServiceClass, StorageServiceClass
@@ -184,6 +185,15 @@ def _result(proposed: Any) -> Any:
     return result
 
 
+def _roles(request: Any) -> list[Any]:
+    """Roles as proposed, for services: who reports a commitment is the SCP though it requests (PS3.7 section D.3.3.4)."""
+    return [
+        item
+        for item in request.user_information
+        if isinstance(item, SCP_SCU_RoleSelectionNegotiation) and str(item.sop_class_uid) in SERVED
+    ]
+
+
 def _answer(request: Any, results: list[Any]) -> bytes:
     answer = A_ASSOCIATE()
     answer.application_context_name = APPLICATION_CONTEXT
@@ -198,5 +208,5 @@ def _answer(request: Any, results: list[Any]) -> bytes:
     implementation.implementation_class_uid = IMPLEMENTATION_CLASS_UID
     version = ImplementationVersionNameNotification()
     version.implementation_version_name = IMPLEMENTATION_VERSION_NAME
-    answer.user_information = [longest, implementation, version]
+    answer.user_information = [longest, implementation, version, *_roles(request)]
     return bytes(A_ASSOCIATE_AC(answer).encode())

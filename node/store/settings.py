@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, Validatio
 
 from node.store.destinations import FolderDestination, Results, WebDestination, sort_of
 from node.store.errors import ConfigurationError
-from node.store.sources import Source
+from node.store.sources import Source, first_said
 
 _AE_TITLE = re.compile(r"^[\x21-\x5b\x5d-\x7e](?:[\x20-\x5b\x5d-\x7e]{0,14}[\x21-\x5b\x5d-\x7e])?$")
 _PEER = re.compile(r"^(?:(?P<name>[A-Za-z0-9_.-]+)=)?(?P<aet>[^@=]{1,16})@(?P<host>\[[0-9a-fA-F:]+\]|[^:@]+):(?P<port>\d{1,5})$")
@@ -102,6 +102,14 @@ class Tls(_Table):
     """Whether nothing is accepted without TLS."""
 
 
+class Archive(Peer):
+    """An archive that we ask: what it has, to send it to us, to commit it."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
+    calling_ae: str | None = None
+    """AE title that we call it with; ours (`Settings.ae_title`) where absent."""
+
+
 class Route(_Table):
     """One ordered rule: which models read a stack and where the results go. The first route that matches a stack decides."""
 
@@ -147,6 +155,8 @@ class Limits(_Table):
     """Seconds before the second try of a delivery; doubled each time."""
     delivery_longest_wait_s: Positive = 3600.0
     delivery_give_up_s: Positive = 7 * 86400.0
+    commitment_wait_s: Positive = 3600.0
+    """Seconds after a storage commitment request for which an archive that has not all of it is asked again."""
 
 
 class Retention(_Table):
@@ -201,6 +211,7 @@ class Settings(_Table):
     """Where associations are accepted over TLS; None: nowhere."""
     sources: tuple[Source, ...] = ()
     destinations: tuple[AnyDestination, ...] = ()
+    archives: tuple[Archive, ...] = ()
     routes: tuple[Route, ...] = ()
     limits: Limits = Limits()
     retention: Retention = Retention()
@@ -213,6 +224,14 @@ class Settings(_Table):
         twice = {name for name in names if names.count(name) > 1}
         if twice:
             raise ValueError(f"two destinations are named {min(twice)}")
+        archives = [archive.name for archive in self.archives]
+        if len(set(archives)) < len(archives):
+            raise ValueError("two archives have the same name")
+        for source in self.sources:
+            policy, _, name = source.commitment.partition(":")
+            if policy == "archive" and name not in archives:
+                nearest = _nearest(name, archives, "there is none of that name")
+                raise ValueError(f"source {source.ae_title} commits by archive {name}, {nearest}")
         if self.accept == "listed" and not self.sources:
             raise ValueError('accept = "listed" needs sources: with none, nobody could send')
         if any(source.certificate for source in self.sources) and (self.tls is None or self.tls.client_ca is None):
@@ -258,6 +277,19 @@ class Settings(_Table):
     def destination(self, name: str) -> AnyDestination | None:
         """The destination of that name, or None."""
         return next((destination for destination in self.destinations if destination.name == name), None)
+
+    def archive(self, name: str) -> Archive | None:
+        """The archive of that name, or None."""
+        return next((archive for archive in self.archives if archive.name == name), None)
+
+    def peer_of(self, ae_title: str) -> Peer | None:
+        """Where an AE title is called: by its source's `report_to`, else as the archive or destination of that title."""
+        address = first_said(self.sources, ae_title, lambda source: source.report_to)
+        if address:
+            host, _, port = address.rpartition(":")
+            return Peer(ae_title=ae_title, host=host.strip("[]"), port=int(port))
+        peers: tuple[Peer, ...] = (*self.archives, *(one for one in self.destinations if isinstance(one, Destination)))
+        return next((peer for peer in peers if peer.ae_title == ae_title), None)
 
 
 T = TypeVar("T", bound=BaseModel)

@@ -94,7 +94,7 @@ def encode(
         Where prediction, image, sources and manifest do not belong together.
     """
     with leniently():
-        case = Case(sources, patient_and_study(sources), manifest, identity)
+        case = Case(sources, patient_and_study(sources, grouped=bool(manifest.input.group)), manifest, identity)
         measured = measured or measure(prediction, image, manifest)
         found, taken = measured.found, measured.taken
         segs = segmentations(found, grid_of(image, sources, identity, frames), case) if found and found.found else ()
@@ -122,7 +122,7 @@ def encode(
 def summary(prediction: Prediction, measured: Measured, sources: Sequence[Dataset], manifest: Manifest) -> Facts:
     """What a person reads in a table: `node.store.records.ResultSet.summary`, JSON values without patient data."""
     with leniently():
-        subject = patient_and_study(sources)
+        subject = patient_and_study(sources, grouped=bool(manifest.input.group))
     found = measured.found
     notes = [not_found(found)] if found and found.absent else []
     return {
