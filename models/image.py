@@ -34,6 +34,9 @@ class Header:
     """Code meaning or value of View Code Sequence's first item."""
     patient_orientation: tuple[str, ...] = ()
     image_laterality: str = ""
+    standard_view: str = ""
+    """Of a mammogram: L-CC, R-CC, L-MLO or R-MLO."""
+    presentation_intent: str = ""
     image_type: tuple[str, ...] = ()
     series_description: str = ""
     protocol_name: str = ""
@@ -71,6 +74,9 @@ class Image:
         What `spacing_mm` is measured at.
     header
         What the source says.
+    together
+        Of a group that is read together (the four standard mammograms): all its images, this first one among them. They may
+        differ in size. Empty for all else.
     """
 
     array: NDArray[np.float32] | NDArray[np.uint8]
@@ -78,6 +84,7 @@ class Image:
     spacing_mm: tuple[float, float, float] | None
     spacing_kind: SpacingKind
     header: Header = field(default_factory=Header)
+    together: tuple[Image, ...] = ()
 
     @property
     def is_projection(self) -> bool:

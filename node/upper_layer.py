@@ -46,10 +46,11 @@ _REJECTIONS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """A presentation context that we propose."""
+    """A presentation context that we propose; `as_scp` where we are to be its SCP, though we request the association."""
 
     sop_class_uid: str
     transfer_syntax_uids: tuple[str, ...]
+    as_scp: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,8 @@ def associate_request(calling_ae: str, called_ae: str, contexts: Mapping[int, Co
         content += _item(0x20, struct.pack(">BBBB", context_id, 0, 0, 0) + _item(0x30, context.sop_class_uid.encode()) + syntaxes)
     user = _item(0x51, struct.pack(">L", longest_pdu))
     user += _item(0x52, IMPLEMENTATION_CLASS_UID.encode()) + _item(0x55, IMPLEMENTATION_VERSION_NAME.encode())
+    for uid in dict.fromkeys(context.sop_class_uid for context in contexts.values() if context.as_scp):
+        user += _item(0x54, struct.pack(">H", len(uid)) + uid.encode() + b"\0\1")  # PS3.7 section D.3.3.4: SCP, and not SCU
     titles = called_ae.encode("ascii").ljust(16) + calling_ae.encode("ascii").ljust(16)
     body = struct.pack(">HH", 1, 0) + titles + bytes(32) + content + _item(0x50, user)
     return struct.pack(">BBL", A_ASSOCIATE_RQ, 0, len(body)) + body

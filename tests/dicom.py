@@ -17,6 +17,8 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import (
     ComputedRadiographyImageStorage,
     CTImageStorage,
+    DigitalMammographyXRayImageStorageForPresentation,
+    DigitalMammographyXRayImageStorageForProcessing,
     DigitalXRayImageStorageForPresentation,
     EnhancedCTImageStorage,
     EnhancedMRImageStorage,
@@ -215,6 +217,35 @@ def radiograph(
     dataset.ImageType = ["ORIGINAL", "PRIMARY"]
     dataset.BodyPartExamined, dataset.ViewPosition = body_part, view
     dataset.PatientOrientation = ["L", "F"]
+    return dataset
+
+
+def mammogram(
+    view: str,
+    pixels: NDArray[Any] | None = None,
+    *,
+    spacing_mm: float | None = None,
+    intent: str = "PRESENTATION",
+    **options: Any,
+) -> FileDataset:
+    """A digital mammogram of a standard view such as ``L-CC``, in a series of its own unless the caller names one."""
+    side, name = view.split("-")
+    sop_class = DigitalMammographyXRayImageStorageForPresentation
+    if intent == "PROCESSING":
+        sop_class = DigitalMammographyXRayImageStorageForProcessing
+    frame = _noise(view, 1, (40, 32)) % 4096 if pixels is None else pixels
+    dataset = image(frame, modality="MG", sop_class=sop_class, **{"series": view, "bits": 12, **options})
+    dataset.ImageType = ["ORIGINAL", "PRIMARY"]
+    dataset.PresentationIntentType = f"FOR {intent}"
+    dataset.BodyPartExamined, dataset.ViewPosition, dataset.ImageLaterality = "BREAST", name, side
+    meaning, value = {"CC": ("cranio-caudal", "399162004"), "MLO": ("medio-lateral oblique", "399368009")}[name]
+    code = _item(CodeValue=value, CodingSchemeDesignator="SCT", CodeMeaning=meaning)
+    code.ViewModifierCodeSequence = []
+    dataset.ViewCodeSequence = [code]
+    dataset.PatientOrientation = ["A", "R" if side == "L" else "L"] if name == "CC" else ["A", "FR" if side == "L" else "FL"]
+    dataset.PartialView = "NO"
+    if spacing_mm is not None:
+        dataset.ImagerPixelSpacing = [str(spacing_mm)] * 2
     return dataset
 
 

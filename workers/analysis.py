@@ -18,7 +18,7 @@ from node.store.settings import Settings
 from node.store.spool import Spool
 from workers.encode.encode import EncodedObject, encode, measure, summary
 from workers.encode.identity import ResultIdentity
-from workers.series.stack import load_stack
+from workers.series.stack import load_group, load_stack
 
 RESULTS: Final = "results"
 """Folder of the spool that holds what we made."""
@@ -91,7 +91,7 @@ class Analyst:
         tuple
             The objects, encoded, and the summary for a table (`node.store.records.ResultSet.summary`).
         """
-        stack = load_stack(paths, facts.get("frame_numbers"))
+        stack = load_group(paths) if facts.get("group") else load_stack(paths, facts.get("frame_numbers"))
         prediction = self._model(manifest).predict(stack.image)
         prediction = replace(prediction, notes=tuple(dict.fromkeys((*facts.get("notes", ()), *stack.notes, *prediction.notes))))
         measured = measure(prediction, stack.image, manifest)

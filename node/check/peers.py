@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from node.association import AssociationRejected, AssociationRejectedForNow
 from node.check.verdict import Checked, fault, note, ok
+from node.store.destinations import FolderDestination, WebDestination
 from node.store.errors import OverreadError
-from node.store.settings import Destination, Peer, Settings
+from node.store.settings import AnyDestination, Destination, Peer, Settings
 
 Echo = Callable[[Peer, str, float], int]
 """Sends one C-ECHO (peer, our AE title, timeout in seconds) and returns the status; raises `OverreadError` where none comes."""
@@ -37,7 +39,35 @@ def check_destinations(settings: Settings, echo: Echo = echo_peer) -> Iterator[C
         )
         return
     with ThreadPoolExecutor(len(settings.destinations)) as pool:
-        yield from pool.map(lambda one: _destination(one, settings, echo), settings.destinations)
+        yield from pool.map(lambda one: _checked(one, settings, echo), settings.destinations)
+
+
+def _checked(destination: AnyDestination, settings: Settings, echo: Echo) -> Checked:
+    if isinstance(destination, WebDestination):
+        return _archive(destination)
+    if isinstance(destination, FolderDestination):
+        return _folder(destination)
+    return _destination(destination, settings, echo)
+
+
+def _archive(destination: WebDestination) -> Checked:
+    """Ask a web archive for one study, which any DICOMweb service answers (QIDO-RS, PS3.18 section 10.6)."""
+    from node.delivery.stow import ask
+
+    where = f"{destination.name} ({destination})"
+    said = ask(destination, TIMEOUT_S)
+    if said:
+        return fault("destination", where, said, "see url, credentials and certificates in overread.toml, and whether it runs")
+    return ok("destination", where, "answers a DICOMweb query")
+
+
+def _folder(destination: FolderDestination) -> Checked:
+    where = f"{destination.name} ({destination})"
+    if not destination.folder.is_dir():
+        return fault("destination", where, "the folder is not there", "make it, or mount the share")
+    if not os.access(destination.folder, os.W_OK | os.X_OK):
+        return fault("destination", where, "the folder cannot be written", "give this user the right to")
+    return ok("destination", where, "the folder can be written")
 
 
 def _destination(destination: Destination, settings: Settings, echo: Echo) -> Checked:

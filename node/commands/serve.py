@@ -39,7 +39,10 @@ def serve(
         float | None,
         typer.Option("--quiet", help="Seconds without a new image after which a study is complete.", show_default="10"),
     ] = None,
-    to: Annotated[list[str] | None, typer.Option("--to", help="Destination as NAME=AET@HOST:PORT; repeatable.")] = None,
+    to: Annotated[
+        list[str] | None,
+        typer.Option("--to", help="NAME=AET@HOST:PORT, NAME=https://… or NAME=/FOLDER; repeatable."),
+    ] = None,
 ) -> None:
     """Receive studies, read them and send the results, all on this machine, until Ctrl-C or SIGTERM."""
     from node.dispatch.premises import lock_data_folder, settle

@@ -2,8 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What became of one file on a way that is not DIMSE.
+
+    Parameters
+    ----------
+    status
+        As of a C-STORE response; None where the destination said nothing of this object.
+    reason
+        For a person; without patient data.
+    retryable
+        Without a status: whether another try may store it.
+    """
+
+    path: Path
+    status: int | None
+    reason: str = ""
+    retryable: bool = False
 
 
 class Disposal(StrEnum):

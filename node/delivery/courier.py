@@ -13,10 +13,11 @@ import structlog
 from node.delivery.errand import Errand, Sender
 from node.delivery.waits import Waits
 from node.store.clock import Clock, SystemClock
+from node.store.destinations import FolderDestination, WebDestination
 from node.store.faults import tell
 from node.store.log import get_logger
 from node.store.ports import Outbox
-from node.store.settings import Destination, Settings
+from node.store.settings import AnyDestination, Settings
 
 log = get_logger(__name__)
 
@@ -28,8 +29,16 @@ class HasOutbox(Protocol):
     def outbox(self) -> Outbox: ...
 
 
-def store_scu(destination: Destination, settings: Settings) -> Sender:
-    """The sender to one destination."""
+def sender_to(destination: AnyDestination, settings: Settings) -> Sender:
+    """The sender to one destination, of whatever sort."""
+    if isinstance(destination, WebDestination):
+        from node.delivery.stow import StowSender
+
+        return StowSender(destination)
+    if isinstance(destination, FolderDestination):
+        from node.delivery.folder import FolderSender
+
+        return FolderSender(destination.folder)
     from node.store_scu import StoreScu
 
     return StoreScu(destination, destination.calling_ae or settings.ae_title)
@@ -56,7 +65,7 @@ class Courier:
         catalog: HasOutbox,
         *,
         clock: Clock | None = None,
-        sender: Callable[[Destination, Settings], Sender] = store_scu,
+        sender: Callable[[AnyDestination, Settings], Sender] = sender_to,
         poll_s: float = 0.25,
     ) -> None:
         self._settings = settings
@@ -79,7 +88,7 @@ class Courier:
         for thread in threads:
             thread.join(max(0.0, end - time.monotonic()))
 
-    def errand(self, destination: Destination) -> Errand:
+    def errand(self, destination: AnyDestination) -> Errand:
         """The way to one destination."""
         return Errand(
             destination.name,
@@ -91,7 +100,7 @@ class Courier:
             lease_s=self._settings.limits.lease_s,
         )
 
-    def _serve(self, destination: Destination, stop: threading.Event) -> None:
+    def _serve(self, destination: AnyDestination, stop: threading.Event) -> None:
         errand = self.errand(destination)
         with structlog.contextvars.bound_contextvars(destination=destination.name):
             while not stop.is_set():

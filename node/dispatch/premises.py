@@ -10,10 +10,12 @@ import time
 from pathlib import Path
 from typing import IO, Final, TypeVar
 
-from node.store.errors import ConfigurationError
-from node.store.settings import Destination, Settings, Tls, dump_settings
+from pydantic import BaseModel
 
-Table = TypeVar("Table", Tls, Destination)
+from node.store.errors import ConfigurationError
+from node.store.settings import Settings, Tls, dump_settings
+
+Table = TypeVar("Table", bound=BaseModel)
 
 _FREE_WITHIN_S: Final = 4.0
 """Seconds to wait for an address: the parts of a node that was killed may need a moment to go."""
@@ -116,6 +118,7 @@ def settle(settings: Settings) -> tuple[Settings, Path]:
             "model_folders": tuple(folder.resolve() for folder in settings.model_folders),
             "port": free_port(settings.host, settings.port, "--port") if settings.plain else settings.port,
             "tls": _settled(settings),
+            "archives": tuple(_absolute(archive) for archive in settings.archives),
             "destinations": tuple(_absolute(destination) for destination in settings.destinations),
             "http": f"{http_host}:{http_port}",
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import ssl
 import struct
@@ -104,6 +105,15 @@ class Connection:
         elif not self._patience.received(received):
             raise ConnectionEnded("the peer was too slow")
         return received
+
+    def speaks_within(self, seconds: float) -> bool:
+        """Whether the peer sends anything, its end of the connection included, within that time."""
+        pending = getattr(self._socket, "pending", None)  # what a TLS socket has read ahead
+        if pending and pending():
+            return True
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return bool(poll.poll(1000 * seconds))
 
     @property
     def certificate_names(self) -> frozenset[str]:

@@ -164,7 +164,12 @@ class Crew:
             ours.close()
             if line != place.number:
                 theirs.close()
-        listener = Listener(self._settings, RemoteIntake(lines[place.number][1]), Services(catalog.signals), place)
+        listener = Listener(
+            self._settings,
+            RemoteIntake(lines[place.number][1]),
+            Services(catalog.signals, catalog.commitments, self._settings),
+            place,
+        )
         try:
             listener.start()
             while not stopping.wait(0.5):

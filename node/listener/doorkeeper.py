@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -67,6 +68,10 @@ class Visit:
             note(Rejection.ASSOCIATION, f"{self._who} asked in a way that cannot be read ({reason}): see what sends there")
         else:
             note(Rejection.ABORTED, f"{self._who} broke the rules ({reason}): see its log, and the network between")
+
+    def refused(self, reason: str) -> None:
+        """An object was answered with a failure; which one is in the log, here it only counts."""
+        self._doorkeeper.rejections.note(Rejection.OBJECT, f"{self._who} sent what is not kept ({reason}): see what it sends")
 
     def unheard(self, remark: str) -> None:
         """Somebody meant to request an association and could not, for what `remark` says."""
@@ -135,6 +140,13 @@ class Doorkeeper:
         """Tell of a rejection; the A-ASSOCIATE-RJ to send."""
         self.rejections.note(Rejection.ASSOCIATION, rejected.reason)
         return rejected.pdu
+
+    def unaccepted(self, fault: OSError) -> None:
+        """A connection that waits cannot be accepted now."""
+        to_do = "look at the system's log"
+        if fault.errno in {errno.EMFILE, errno.ENFILE}:
+            to_do = "allow this process more open files (LimitNOFILE of its unit, ulimit -n), or lower limits.associations"
+        self.rejections.note(Rejection.CONNECTION, f"connections wait that cannot be accepted ({fault.strerror}): {to_do}")
 
     def ended(self, visit: Visit) -> None:
         with self._lock:

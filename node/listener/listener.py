@@ -158,8 +158,8 @@ class Listener:
             except OSError as fault:
                 if self._stopping.is_set() or fault.errno in _SHUT:
                     return
-                log.warning("could not accept a connection, trying again", fault=fault.strerror)
-                self._stopping.wait(0.1)  # out of descriptors, for example
+                self._doorkeeper.unaccepted(fault)
+                self._stopping.wait(0.1)
                 continue
             self._serve(accepted, str(address[0]), tls)
 

@@ -18,6 +18,7 @@ from node.listener.inflow import INVALID_PARAMETER, Inflow, ProtocolFault
 from node.listener.ledger import Ledger
 from node.listener.negotiation import LONGEST_PDU, Negotiated, negotiate
 from node.listener.services.exchange import LONGEST_DATA_SET
+from node.listener.services.reporting import Reporting
 from node.listener.services.table import SERVED, Services
 from node.store.errors import NotUnderstood, OverreadError, StorageFull
 from node.store.log import get_logger
@@ -27,6 +28,7 @@ from node.store.spool import Spool
 log = get_logger(__name__)
 
 _CLOSE_S: Final = 5.0
+_FLUSH_S: Final = 10.0
 _LONGEST_RECEIVED: Final = 4 * LONGEST_PDU
 """Bytes of a PDU that are taken from peers which do not keep to what was agreed."""
 _RESPONSE: Final = 0x8000
@@ -74,6 +76,7 @@ class Session:
         self._listener_id = listener_id
         self._negotiation_s = negotiation_s
         self._services = services
+        self._reporting: Reporting | None = None
         self._id = str(uuid.uuid4())
         self._log = log.bind(association_id=self._id, peer=visit.host)
         self._message: _Message | None = None
@@ -111,7 +114,10 @@ class Session:
         self._sender = Sender(self._id, negotiated.calling_ae, negotiated.called_ae)
         inflow = Inflow(self._connection.receive, _LONGEST_RECEIVED)
         while True:
-            kind, context_id, control, content = inflow.next()
+            if self._reporting is not None and self._message is None and inflow.drained:
+                self._reporting.while_silent(self._connection, self._negotiation_s)
+            incoming = self._message.incoming if self._message else None
+            kind, context_id, control, content = inflow.next(incoming.room() if incoming else None)
             if kind == upper_layer.P_DATA_TF:
                 self._take(context_id, control, content)
             elif kind == upper_layer.A_RELEASE_RQ:
@@ -164,6 +170,8 @@ class Session:
         if message.incoming is not None:
             self._respond(message, *self._finish(message.incoming))
         elif field is None or field & _RESPONSE:
+            if self._reporting is not None and self._reporting.answered(message.command):
+                return
             raise ProtocolFault("a response to a request that we did not make")
         elif field == command_set.C_ECHO_RQ:
             self._respond(message, status.SUCCESS, "")
@@ -177,10 +185,22 @@ class Session:
         context = self._negotiated.contexts[message.context_id]
         content = bytes(message.gathered) if len(message.gathered) <= LONGEST_DATA_SET else None
         served = context.sop_class_uid, context.transfer_syntax_uid
+        if message.command.field == command_set.N_ACTION_RQ:
+            self._expect_report(self._services, message.context_id, context.transfer_syntax_uid)
         response = self._services.serve(served, message.command, content, self._sender)
         if response is not None:
             self._send_command(message.context_id, response)
         return response is not None
+
+    def _expect_report(self, services: Services, context_id: int, transfer_syntax_uid: str) -> None:
+        """Before a request to commit is served: the catalog must know its association, and the images that came before it."""
+        self._record()
+        self._ledger.flush(_FLUSH_S)
+        if self._reporting is not None:
+            return
+        self._reporting = Reporting(
+            services.reports, self._id, (context_id, transfer_syntax_uid), self._negotiated.longest_pdu, self._connection.send
+        )
 
     def _finish(self, incoming: Incoming) -> tuple[int, str]:
         """Keep the object; return the status and the comment of the response."""
@@ -195,7 +215,7 @@ class Session:
             if isinstance(fault, StorageFull):  # counted: a study has hundreds of images, and each meets the same disk
                 self._ledger.tally("disk full", f"{self._sender.calling_ae}: {fault} (status {code:04X})", 1)
             else:
-                self._ledger.event("refused", f"{uid or 'an object'} of {self._sender.calling_ae}: {fault} (status {code:04X})")
+                self._visit.refused(f"{fault}; status {code:04X}")
             return code, str(fault)
         self._stored += 1
         self._report(received)
@@ -217,7 +237,7 @@ class Session:
         self._connection.send(upper_layer.data_header(context_id, control, len(encoded)) + encoded)
 
     def _record(self) -> None:
-        """Tell the catalog of an association that stores; those that only echo are none of its business."""
+        """Tell the catalog of an association that stores or asks to commit; others are none of its business."""
         if not self._recorded:
             self._recorded = True
             now = datetime.now(UTC)

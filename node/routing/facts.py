@@ -14,6 +14,7 @@ from pydicom.dataset import Dataset
 
 from node.store.attributes import item, number, text, texts
 from node.store.frames import functional_group
+from node.store.mammography import standard_view
 from node.store.records import Facts
 
 
@@ -79,7 +80,9 @@ DERIVED: Final = (
     Fact("view", Kind.TEXT, "View Position in capitals, else the meaning of the View Code in capitals"),
     Fact("contrast", Kind.TRUTH, "a contrast agent is named"),
     Fact("rescaled", Kind.TRUTH, "Rescale Slope and Intercept are stated"),
+    Fact("standard_view", Kind.TEXT, "of a mammogram L-CC, R-CC, L-MLO or R-MLO; empty for other views and other images"),
     Fact("part", Kind.TEXT, "which part of its series this stack is, e.g. echo time 80 ms; empty where the series is one stack"),
+    Fact("group", Kind.TEXT, "four standard views for the mammograms of a study that are read together; else empty"),
 )
 
 FACTS: Final = {
@@ -120,6 +123,7 @@ def read_keywords(dataset: Dataset) -> Facts:
         derived=found["ImageType"][:1] == ["DERIVED"],
         body_part=_first(found["BodyPartExamined"], text(item(dataset, "AnatomicRegionSequence"), "CodeMeaning")),
         view=_first(found["ViewPosition"], text(item(dataset, "ViewCodeSequence"), "CodeMeaning")),
+        standard_view=standard_view(dataset),
         contrast=found["ContrastBolusAgent"].upper() not in NO_CONTRAST,
         rescaled=found["RescaleSlope"] is not None and found["RescaleIntercept"] is not None,
     )

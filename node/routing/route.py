@@ -26,6 +26,9 @@ class _Selection:
 
     def objection(self, facts: Facts) -> str:
         """Why the model does not read such a stack; ``""`` where it does."""
+        group = self.manifest.input.group
+        if group != (facts.get("group") or ""):
+            return f"reads {group or 'stacks one by one'}, this is {facts.get('group') or 'one stack'}"
         for rule, otherwise in self.requirements:
             if not rule.holds(facts):
                 return otherwise.fill(facts)

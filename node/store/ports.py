@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from node.store.commitment import Asked, CommitmentTask, Outcome, Reference
 from node.store.events import NodeEvent
 from node.store.records import (
     Arrival,
@@ -123,6 +124,77 @@ class Signals(Protocol):
 
     def newest(self) -> datetime | None:
         """When anything was last said about any study."""
+        ...
+
+
+class Commitments(Protocol):
+    """Requests to commit instances (PS3.4 annex J): those made to us, and those that we make."""
+
+    def request(
+        self,
+        transaction_uid: str,
+        *,
+        requestor: str,
+        called_ae: str,
+        policy: str,
+        association_id: str,
+        references: Sequence[Reference],
+    ) -> None:
+        """Keep a request; the same one again is reported again, another one of the same UID fails as a duplicate."""
+        ...
+
+    def claim(self, registrar: str, lease_s: float) -> CommitmentTask | None:
+        """Own a request that is to be decided, or to be reported over an association of ours.
+
+        The latter where the one that it came over has ended, or did not bring the report.
+        """
+        ...
+
+    def claim_over(self, association_id: str, registrar: str, lease_s: float) -> CommitmentTask | None:
+        """Own a report that may go over the association that its request came over."""
+        ...
+
+    def unreported(self, association_id: str) -> bool:
+        """Whether a request that came over an association waits for its report."""
+        ...
+
+    def ask(self, task: CommitmentTask, transaction_uid: str) -> None:
+        """Let the report on a request of ours decide a task; that of none where it is empty."""
+        ...
+
+    def asking(self, transaction_uid: str, archive: str) -> None:
+        """Keep, before it is sent, a request of ours to an archive."""
+        ...
+
+    def answered(self, transaction_uid: str, outcome: Outcome) -> bool:
+        """Keep an archive's report; False where we never asked."""
+        ...
+
+    def asked(self, transaction_uid: str) -> Asked | None:
+        """A request of ours, and what came of it."""
+        ...
+
+    def here(self, sop_instance_uids: Sequence[str]) -> Mapping[str, Sequence[tuple[str, str]]]:
+        """SOP class and path, relative to the spool's root, of what is here of these instances."""
+        ...
+
+    def decide(self, task: CommitmentTask, outcome: Outcome, *, keep: bool) -> bool:
+        """Keep the decision, whose report is due at once; with `keep`, committed instances must still be on record.
+
+        False where the task belongs to somebody else by now, or an instance was removed meanwhile.
+        """
+        ...
+
+    def reported(self, task: CommitmentTask) -> bool:
+        """The requestor took the report."""
+        ...
+
+    def retry(self, task: CommitmentTask, reason: str, at: datetime) -> bool:
+        """Look at it, or bring it, again then."""
+        ...
+
+    def fail(self, task: CommitmentTask, reason: str) -> bool:
+        """Give up bringing the report."""
         ...
 
 

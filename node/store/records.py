@@ -134,6 +134,8 @@ class StackPlan:
     digest: str
     facts: Facts
     decisions: tuple[Decision, ...]
+    stands: bool = False
+    """Retention has removed images of it: what was read of its series before still holds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,13 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator, model_validator
 
+from node.store.destinations import FolderDestination, Results, WebDestination, sort_of
 from node.store.errors import ConfigurationError
-from node.store.profiles import PROFILES, Profile, ResultKind
-from node.store.sources import Source
+from node.store.sources import Source, first_said
 
 _AE_TITLE = re.compile(r"^[\x21-\x5b\x5d-\x7e](?:[\x20-\x5b\x5d-\x7e]{0,14}[\x21-\x5b\x5d-\x7e])?$")
 _PEER = re.compile(r"^(?:(?P<name>[A-Za-z0-9_.-]+)=)?(?P<aet>[^@=]{1,16})@(?P<host>\[[0-9a-fA-F:]+\]|[^:@]+):(?P<port>\d{1,5})$")
@@ -72,21 +72,17 @@ class Peer(_Table):
         return f"{self.ae_title}@{self.host}:{self.port}"
 
 
-class Destination(Peer):
-    """Where results go."""
+class Destination(Peer, Results):
+    """An application entity that results go to."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
-    profile: Profile = "standard"
-    """What sort of destination it is, which decides the kinds of object that it gets (`node.store.profiles`)."""
-    kinds: tuple[ResultKind, ...] | None = None
-    """Which kinds of object it gets; None: those of its profile."""
     calling_ae: str | None = None
     """AE title that we call it with; ours (`Settings.ae_title`) where absent."""
 
-    @property
-    def wanted(self) -> tuple[ResultKind, ...]:
-        """The kinds of object that it gets."""
-        return PROFILES[self.profile] if self.kinds is None else self.kinds
+
+AnyDestination = Annotated[
+    Annotated[Destination, Tag("dicom")] | Annotated[WebDestination, Tag("web")] | Annotated[FolderDestination, Tag("folder")],
+    Discriminator(sort_of),
+]
 
 
 class Tls(_Table):
@@ -104,6 +100,16 @@ class Tls(_Table):
     """With `client_ca`: whether senders must show a certificate."""
     only: bool = False
     """Whether nothing is accepted without TLS."""
+
+
+class Archive(Peer):
+    """An archive that we ask: what it has, to send it to us, to commit it."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
+    calling_ae: str | None = None
+    """AE title that we call it with; ours (`Settings.ae_title`) where absent."""
+    retrieve: Literal["move", "get"] = "move"
+    """How it sends us studies: C-MOVE to our listener, whose AE title, host and port it knows, or C-GET."""
 
 
 class Route(_Table):
@@ -151,6 +157,8 @@ class Limits(_Table):
     """Seconds before the second try of a delivery; doubled each time."""
     delivery_longest_wait_s: Positive = 3600.0
     delivery_give_up_s: Positive = 7 * 86400.0
+    commitment_wait_s: Positive = 3600.0
+    """Seconds after a storage commitment request for which an archive that has not all of it is asked again."""
 
 
 class Retention(_Table):
@@ -204,7 +212,8 @@ class Settings(_Table):
     tls: Tls | None = None
     """Where associations are accepted over TLS; None: nowhere."""
     sources: tuple[Source, ...] = ()
-    destinations: tuple[Destination, ...] = ()
+    destinations: tuple[AnyDestination, ...] = ()
+    archives: tuple[Archive, ...] = ()
     routes: tuple[Route, ...] = ()
     limits: Limits = Limits()
     retention: Retention = Retention()
@@ -217,6 +226,15 @@ class Settings(_Table):
         twice = {name for name in names if names.count(name) > 1}
         if twice:
             raise ValueError(f"two destinations are named {min(twice)}")
+        archives = [archive.name for archive in self.archives]
+        if len(set(archives)) < len(archives):
+            raise ValueError("two archives have the same name")
+        for source in self.sources:
+            policy, _, name = source.commitment.partition(":")
+            for asked in (name if policy == "archive" else None, source.archive):
+                if asked is not None and asked not in archives:
+                    nearest = _nearest(asked, archives, "there is none of that name")
+                    raise ValueError(f"source {source.ae_title} names archive {asked}, {nearest}")
         if self.accept == "listed" and not self.sources:
             raise ValueError('accept = "listed" needs sources: with none, nobody could send')
         if any(source.certificate for source in self.sources) and (self.tls is None or self.tls.client_ca is None):
@@ -269,12 +287,27 @@ class Settings(_Table):
         """Every folder of models beside the shipped ones."""
         return (*self.model_folders, self.shelf)
 
-    def destination(self, name: str) -> Destination | None:
+    def destination(self, name: str) -> AnyDestination | None:
         """The destination of that name, or None."""
         return next((destination for destination in self.destinations if destination.name == name), None)
 
+    def archive(self, name: str) -> Archive | None:
+        """The archive of that name, or None."""
+        return next((archive for archive in self.archives if archive.name == name), None)
+
+    def peer_of(self, ae_title: str) -> Peer | None:
+        """Where an AE title is called: by its source's `report_to`, else as the archive or destination of that title."""
+        address = first_said(self.sources, ae_title, lambda source: source.report_to)
+        if address:
+            host, _, port = address.rpartition(":")
+            return Peer(ae_title=ae_title, host=host.strip("[]"), port=int(port))
+        peers: tuple[Peer, ...] = (*self.archives, *(one for one in self.destinations if isinstance(one, Destination)))
+        return next((peer for peer in peers if peer.ae_title == ae_title), None)
+
 
 T = TypeVar("T", bound=BaseModel)
+_SORTS: Final[dict[str, type[BaseModel]]] = {"dicom": Destination, "web": WebDestination, "folder": FolderDestination}
+"""How errors name the sorts of `AnyDestination`."""
 
 
 def parse_peer(text: str, **more: object) -> Peer:
@@ -298,31 +331,39 @@ def parse_peer(text: str, **more: object) -> Peer:
     )
 
 
-def parse_destination(text: str) -> Destination:
-    """Read ``NAME=AET@HOST:PORT``, or ``AET@HOST:PORT`` whose name is then its AE title.
+def parse_destination(text: str) -> AnyDestination:
+    """Read ``NAME=AET@HOST:PORT``, ``NAME=https://…`` or ``NAME=FOLDER``; without a name that is the AE title.
+
+    A folder is told by a slash in it.
 
     Raises
     ------
     ConfigurationError
-        Where the text is not of that form.
+        Where the text is none of these.
     """
     match = _PEER.fullmatch(text)
-    if not match:
-        raise ConfigurationError(f"{text!r} is not NAME=AET@HOST:PORT, e.g. pacs=ORTHANC@10.0.0.5:4242")
-    values = {
-        "name": match["name"] or match["aet"],
-        "ae_title": match["aet"],
-        "host": match["host"].strip("[]"),
-        "port": int(match["port"]),
-    }
-    return _validated(Destination, values, text)
+    if match:
+        name = match["name"] or match["aet"]
+        return _validated(
+            Destination,
+            {"name": name, "ae_title": match["aet"], "host": match["host"].strip("[]"), "port": int(match["port"])},
+            text,
+        )
+    name, _, where = text.partition("=")
+    if where.startswith(("https://", "http://")):
+        return _validated(WebDestination, {"name": name, "url": where}, text)
+    if "/" in where:
+        return _validated(FolderDestination, {"name": name, "folder": where}, text)
+    raise ConfigurationError(
+        f"{text!r} is not NAME=AET@HOST:PORT, e.g. pacs=ORTHANC@10.0.0.5:4242, NAME=https://… or NAME=FOLDER"
+    )
 
 
 def load_settings(
     config: Path | None = None,
     overrides: Mapping[str, Any] | None = None,
     environment: Mapping[str, str] | None = None,
-    destinations: Sequence[Destination] = (),
+    destinations: Sequence[AnyDestination] = (),
 ) -> Settings:
     """Build the settings from a file, the environment and the flags.
 
@@ -385,7 +426,7 @@ def _validated(kind: type[T], values: Mapping[str, Any], where: str) -> T:
 
 
 def _say(kind: type[BaseModel], error: Mapping[str, Any]) -> str:
-    place = ".".join(str(part) for part in error["loc"])
+    place = ".".join(str(part) for part in error["loc"] if part not in _SORTS)
     if error["type"] == "extra_forbidden":
         table = _table_at(kind, error["loc"][:-1])
         return f"unknown key {place}, {_nearest(str(error['loc'][-1]), list(table.model_fields), 'see docs/configuration.md')}"
@@ -395,7 +436,8 @@ def _say(kind: type[BaseModel], error: Mapping[str, Any]) -> str:
 def _table_at(kind: type[BaseModel], location: tuple[Any, ...]) -> type[BaseModel]:
     """The table that a location of a pydantic error stands in."""
     for part in location:
-        if isinstance(part, int):
+        if isinstance(part, int) or part in _SORTS:
+            kind = _SORTS.get(part, kind) if isinstance(part, str) else kind
             continue
         annotation = kind.model_fields[part].annotation
         for candidate in (annotation, *getattr(annotation, "__args__", ())):

@@ -1,4 +1,4 @@
-"""The states of a study, a job and a delivery, and the one table by which they change.
+"""The states of a study, a job, a delivery and a request to commit, and the one table by which they change.
 
 Nothing else in Overread decides what may follow what: every writer asks `step`, and the tests walk the whole cross
 product of states and events.
@@ -40,6 +40,17 @@ class DeliveryState(StrEnum):
     FAILED = "failed"  # refused for good, or given up
 
 
+class CommitmentState(StrEnum):
+    """Where a request to commit instances stands (PS3.4 annex J)."""
+
+    OPEN = "open"  # some instances are undecided
+    DECIDING = "deciding"
+    DECIDED = "decided"  # the report is due
+    REPORTING = "reporting"
+    REPORTED = "reported"
+    FAILED = "failed"  # the report could not be brought
+
+
 class StudyEvent(StrEnum):
     IMAGE_ARRIVED = "image arrived"
     COMPLETED = "completed"
@@ -65,8 +76,18 @@ class DeliveryEvent(StrEnum):
     SEND_AGAIN = "send again"
 
 
-State = StudyState | JobState | DeliveryState
-Event = StudyEvent | JobEvent | DeliveryEvent
+class CommitmentEvent(StrEnum):
+    CLAIM = "claim"
+    LEASE_EXPIRED = "lease expired"
+    DECIDE = "decide"
+    RETRY = "retry"
+    REPORT = "report"
+    FAIL = "fail"
+    ASK_AGAIN = "ask again"  # the requestor repeats itself
+
+
+State = StudyState | JobState | DeliveryState | CommitmentState
+Event = StudyEvent | JobEvent | DeliveryEvent | CommitmentEvent
 
 _Key = tuple[type[State], State, type[Event], Event]
 
@@ -97,6 +118,17 @@ _ROWS: tuple[tuple[State, Event, State], ...] = (
     (DeliveryState.SENDING, DeliveryEvent.RETRY, DeliveryState.DUE),
     (DeliveryState.SENDING, DeliveryEvent.FAIL, DeliveryState.FAILED),
     (DeliveryState.FAILED, DeliveryEvent.SEND_AGAIN, DeliveryState.DUE),
+    (CommitmentState.OPEN, CommitmentEvent.CLAIM, CommitmentState.DECIDING),
+    (CommitmentState.DECIDING, CommitmentEvent.LEASE_EXPIRED, CommitmentState.OPEN),
+    (CommitmentState.DECIDING, CommitmentEvent.RETRY, CommitmentState.OPEN),
+    (CommitmentState.DECIDING, CommitmentEvent.DECIDE, CommitmentState.DECIDED),
+    (CommitmentState.DECIDED, CommitmentEvent.CLAIM, CommitmentState.REPORTING),
+    (CommitmentState.REPORTING, CommitmentEvent.LEASE_EXPIRED, CommitmentState.DECIDED),
+    (CommitmentState.REPORTING, CommitmentEvent.RETRY, CommitmentState.DECIDED),
+    (CommitmentState.REPORTING, CommitmentEvent.REPORT, CommitmentState.REPORTED),
+    (CommitmentState.REPORTING, CommitmentEvent.FAIL, CommitmentState.FAILED),
+    (CommitmentState.REPORTED, CommitmentEvent.ASK_AGAIN, CommitmentState.DECIDED),
+    (CommitmentState.FAILED, CommitmentEvent.ASK_AGAIN, CommitmentState.DECIDED),
 )
 
 TRANSITIONS: dict[_Key, State] = {_key(state, event): following for state, event, following in _ROWS}
@@ -108,7 +140,7 @@ class IllegalTransition(Permanent):
     """An event that cannot happen in this state: a defect of ours, never of the input."""
 
 
-S = TypeVar("S", StudyState, JobState, DeliveryState)
+S = TypeVar("S", StudyState, JobState, DeliveryState, CommitmentState)
 
 
 def step(state: S, event: Event) -> S:

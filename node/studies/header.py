@@ -41,6 +41,7 @@ _WANTED: Final[list[BaseTag]] = sorted(
         *_PIXEL_MODULE,
         *_SEQUENCES,
         "InstanceNumber",
+        "PartialView",
         *(attribute.keyword for attribute in ATTRIBUTES),
     }
 )

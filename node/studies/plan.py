@@ -17,6 +17,7 @@ from node.store.records import Decision, Facts, Outcome, StackPlan, StoredInstan
 from node.store.settings import Settings
 from node.studies.header import read_headers
 from node.studies.stacks import Stack, split_study
+from node.studies.views import four_views
 
 _ORIENTATIONS: Final = ("sagittal", "coronal", "axial")
 """By the axis, LPS, that is nearest to the normal."""
@@ -51,7 +52,10 @@ class Planner:
         images = [one for one in instances if not one.arrival.own_result]
         removed = {one.arrival.series_uid for one in images if one.removed_at is not None}
         headers = read_headers((one for one in images if one.arrival.series_uid not in removed), self._root)
-        stacks = tuple(self._plan(key, stack) for key, stack in split_study(headers))
+        stacks = [self._plan(key, stack) for key, stack in split_study(headers)]
+        views = None if removed else four_views(headers)
+        if views is not None:
+            stacks.append(self._plan(f"{views.series_uid}#{views.group}", views))
         return (*stacks, *(_without_originals(uid, images) for uid in sorted(removed)))
 
     def _plan(self, key: str, stack: Stack) -> StackPlan:
@@ -104,7 +108,10 @@ def stack_facts(stack: Stack) -> Facts:
         extent_mm=None if between is None else round(between * (count - 1), 3),
         localizer=stack.localizer,
         part=stack.part,
+        group=stack.group,
     )
+    if stack.group:
+        facts["standard_view"] = ""
     if first.header.enhanced and count < len(first.header.slices):
         facts["frame_numbers"] = [frame.index + 1 for frame in stack.frames]
     if stack.notes:
@@ -147,7 +154,9 @@ def _without_originals(series_uid: str, images: Sequence[StoredInstance]) -> Sta
     if here:
         reason += "; to have new ones read, send the whole series again"
     described = series[0].arrival.modality + ", removed"
-    return StackPlan(f"{series_uid}#removed", series_uid, described, here, "", {"slices": len(here)}, (_refused(reason),))
+    return StackPlan(
+        f"{series_uid}#removed", series_uid, described, here, "", {"slices": len(here)}, (_refused(reason),), stands=True
+    )
 
 
 def _digest(stack: Stack) -> str:

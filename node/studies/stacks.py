@@ -39,6 +39,8 @@ class Stack:
         Why no model may read it; ``""`` where nothing is wrong.
     notes
         What a person should know, e.g. that copies were left out.
+    group
+        Name of a group of images that are read together though they make no volume, in whatever series; ``""`` for all else.
     """
 
     series_uid: str
@@ -49,6 +51,7 @@ class Stack:
     fault: str = ""
     code: str = ""
     notes: tuple[str, ...] = ()
+    group: str = ""
 
     @property
     def order(self) -> tuple[float, str, int]:

@@ -23,6 +23,7 @@ from tests.story import Story
 from tests.unit.node.store.catalog.test_desk import *  # noqa: F403
 from tests.unit.node.store.catalog.test_intake import *  # noqa: F403
 from tests.unit.node.store.catalog.test_outbox import *  # noqa: F403
+from tests.unit.node.store.catalog.test_removals import *  # noqa: F403
 from tests.unit.node.store.catalog.test_views import *  # noqa: F403
 from tests.unit.node.store.catalog.test_worklist import *  # noqa: F403
 
@@ -115,8 +116,8 @@ def catalog(settings: Settings, clock: FakeClock) -> Iterator[Catalog]:
 
 
 @pytest.fixture
-def story(catalog: Catalog, clock: FakeClock) -> Story:
-    return Story(catalog, clock)
+def story(catalog: Catalog, clock: FakeClock, settings: Settings) -> Story:
+    return Story(catalog, clock, settings)
 
 
 def test_it_really_is_postgresql(migrated: Database) -> None:

@@ -20,13 +20,16 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from node.delivery.courier import Courier
+from node.delivery.stow import StowSender, ask
 from node.doubles.archive import Archive
+from node.store.destinations import FolderDestination, WebDestination
 from node.store.settings import Destination, Limits, Settings
 from node.store.states import DeliveryState
 from tests.unit.node.delivery.outbox import MemoryOutbox
 
 SEG = "1.2.840.10008.5.1.4.1.1.66.4"
 COMPREHENSIVE_3D_SR = "1.2.840.10008.5.1.4.1.1.88.34"
+QUICK = Limits(delivery_first_wait_s=0.2, delivery_longest_wait_s=0.5, drain_s=5)
 PEER_ENVIRONMENT = {**os.environ, "TCP_NODELAY": "1"}
 
 
@@ -68,7 +71,7 @@ def settings_for(*destinations: tuple[str, str, int]) -> Settings:
         destinations=tuple(
             Destination(name=name, ae_title=title, host="127.0.0.1", port=port) for name, title, port in destinations
         ),
-        limits=Limits(delivery_first_wait_s=0.2, delivery_longest_wait_s=0.5, drain_s=5),
+        limits=QUICK,
     )
 
 
@@ -132,6 +135,43 @@ def test_orthanc_has_what_was_sent(tmp_path: Path) -> None:
 
         there = [ask(f"/instances/{one}/tags?simplify") for one in ask("/instances")]  # type: ignore[attr-defined]
     assert sorted(one["SOPInstanceUID"] for one in there) == sorted(uids)  # type: ignore[index]
+
+
+@pytest.mark.peer
+def test_a_web_archive_and_a_folder_have_what_was_sent(tmp_path: Path) -> None:
+    plugin = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
+    if not shutil.which("Orthanc", path="/usr/sbin:/usr/bin") or not plugin.exists():
+        pytest.skip("needs the Debian packages orthanc and orthanc-dicomweb")
+    http, share = free_port(), tmp_path / "share"
+    share.mkdir()
+    (tmp_path / "password").write_text("secret\n")
+    config = {
+        "StorageDirectory": str(tmp_path / "orthanc"),
+        "IndexDirectory": str(tmp_path / "orthanc"),
+        "DicomPort": free_port(),
+        "HttpPort": http,
+        "Plugins": [str(plugin)],
+        "RemoteAccessAllowed": False,
+        "AuthenticationEnabled": True,
+        "RegisteredUsers": {"overread": "secret"},
+        "DicomWeb": {"Enable": True},
+    }
+    (tmp_path / "orthanc.json").write_text(json.dumps(config))
+    web = WebDestination(
+        name="web", url=f"http://127.0.0.1:{http}/dicom-web", user="overread", password_file=tmp_path / "password"
+    )
+    outbox = MemoryOutbox()
+    uids = results(tmp_path, outbox, "web", "share")
+    with process("/usr/sbin/Orthanc", str(tmp_path / "orthanc.json")):
+        assert until(lambda: answers(http), 60)
+        assert until(lambda: not ask(web, 10.0), 60)
+        settings = Settings(destinations=(web, FolderDestination(name="share", folder=share)), limits=QUICK)
+        with delivering(settings, outbox):
+            assert until(lambda: all(row.state is DeliveryState.SENT for row in outbox.rows.values()))
+        with StowSender(web).client() as client:
+            there = [one["00080018"]["Value"][0] for one in client.get(f"{web.url}/instances").json()]
+    assert sorted(there) == sorted(uids)
+    assert sorted(path.stem for path in share.rglob("*.dcm")) == sorted(uids)
 
 
 @pytest.mark.peer

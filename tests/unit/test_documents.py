@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from node.page.plain import event_in_full, study_in_full
 from node.routing.facts import FACTS
 from node.routing.rules import Rule
-from node.store.settings import Destination, Limits, Retention, Route, Settings, Tls
+from node.store.settings import Archive, Destination, Limits, Retention, Route, Settings, Tls
 from node.store.sources import Source
 from tests.unit.node.page.views import AN_EVENT, a_study
 
@@ -28,10 +28,10 @@ def words(document: str) -> set[str]:
     return set(re.findall(r"`([^`\n]+)`", (ROOT / document).read_text(encoding="utf-8")))
 
 
-TABLES = {"sources", "destinations", "routes", "limits", "tls", "retention"}
+TABLES = {"sources", "archives", "destinations", "routes", "limits", "tls", "retention"}
 
 
-@pytest.mark.parametrize("table", [Settings, Tls, Source, Destination, Route, Limits, Retention])
+@pytest.mark.parametrize("table", [Settings, Tls, Source, Archive, Destination, Route, Limits, Retention])
 def test_every_setting_is_documented(table: type[BaseModel]) -> None:
     assert set(table.model_fields) - TABLES <= words("docs/configuration.md")
 

@@ -94,7 +94,7 @@ def encode(
         Where prediction, image, sources and manifest do not belong together.
     """
     with leniently():
-        case = Case(sources, patient_and_study(sources), manifest, identity)
+        case = Case(sources, patient_and_study(sources, grouped=bool(manifest.input.group)), manifest, identity)
         measured = measured or measure(prediction, image, manifest)
         found, taken = measured.found, measured.taken
         segs = segmentations(found, grid_of(image, sources, identity, frames), case) if found and found.found else ()
@@ -122,7 +122,7 @@ def encode(
 def summary(prediction: Prediction, measured: Measured, sources: Sequence[Dataset], manifest: Manifest) -> Facts:
     """What a person reads in a table: `node.store.records.ResultSet.summary`, JSON values without patient data."""
     with leniently():
-        subject = patient_and_study(sources)
+        subject = patient_and_study(sources, grouped=bool(manifest.input.group))
     found = measured.found
     notes = [not_found(found)] if found and found.absent else []
     return {
@@ -131,6 +131,7 @@ def summary(prediction: Prediction, measured: Measured, sources: Sequence[Datase
                 "name": manifest.finding(rating.key).name,
                 "probability": round(rating.probability, 4),
                 "verdict": str(verdict(manifest.finding(rating.key), rating.probability)),
+                **({} if rating.spread is None else {"spread": round(rating.spread, 4)}),
             }
             for rating in prediction.ratings
         ],

@@ -53,15 +53,8 @@ OPTIONAL: Final = (
 
 _TERMS: Final = {"PatientSex": ("M", "F", "O"), "PatientIdentityRemoved": ("YES", "NO")}
 
-_SAME: Final = (
-    "StudyInstanceUID",
-    "SeriesInstanceUID",
-    "PatientID",
-    "IssuerOfPatientID",
-    "FrameOfReferenceUID",
-    "Rows",
-    "Columns",
-)
+_SAME_STUDY: Final = ("StudyInstanceUID", "PatientID", "IssuerOfPatientID")
+_SAME_STACK: Final = ("SeriesInstanceUID", "FrameOfReferenceUID", "Rows", "Columns")
 
 
 @contextmanager
@@ -92,7 +85,7 @@ class PatientAndStudy:
     dropped: tuple[str, ...]
 
 
-def patient_and_study(sources: Sequence[Dataset]) -> PatientAndStudy:
+def patient_and_study(sources: Sequence[Dataset], *, grouped: bool = False) -> PatientAndStudy:
     """Copy patient and study attributes from the first source, after making sure that all agree on who it is.
 
     Raises
@@ -103,7 +96,7 @@ def patient_and_study(sources: Sequence[Dataset]) -> PatientAndStudy:
     """
     if not sources:
         raise Refused("there is no source image to make a result for", "no-source")
-    for keyword in _SAME:
+    for keyword in _SAME_STUDY if grouped else (*_SAME_STUDY, *_SAME_STACK):
         if len({str(source.get(keyword) or "") for source in sources}) > 1:
             raise Refused(
                 f"the images of one stack differ in {keyword}; nothing is written for two of them at once", "mixed-sources"

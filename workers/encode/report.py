@@ -151,16 +151,20 @@ def remarks(prediction: Prediction, subject: PatientAndStudy) -> list[str]:
     return [*prediction.notes, *([f"Not carried over from the source, as its value is not legal: {dropped}."] if dropped else [])]
 
 
-def _told(case: Case) -> list[str]:
-    sources, manifest, identity = case.sources, case.manifest, case.identity
-    source = sources[0]
+def _series(source: Dataset) -> str:
     number = source.get("SeriesNumber")
     name = " ".join(filter(None, [str(source.get("Modality") or ""), f"series {number}" if number is not None else "series"]))
     described = str(source.get("SeriesDescription") or "").strip()
+    return f"{name} ({described})" if described else name
+
+
+def _told(case: Case) -> list[str]:
+    sources, manifest, identity = case.sources, case.manifest, case.identity
+    name = ", ".join(dict.fromkeys(_series(source) for source in sources))
     images = f"{len(sources)} image{'s' if len(sources) > 1 else ''}"
     looked = [*(finding.name for finding in manifest.findings), *(structure.name for structure in manifest.structures)]
     return [
-        f"Read: {name}{f' ({described})' if described else ''}, {images}. Other series of the study were not read by this model.",
+        f"Read: {name}, {images}. Other series of the study were not read by this model.",
         f"Looked for: {', '.join(looked)}. Nothing else was looked for; what is not named here may still be there.",
         f"Intended use: {manifest.intended_use}",
         f"Model {manifest.name} {manifest.version}, fingerprint {identity.device_serial}, licence {manifest.licence}.",

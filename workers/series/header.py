@@ -7,6 +7,7 @@ from pydicom.dataset import Dataset
 from models.image import Header
 from node.store.attributes import item, number, text, texts
 from node.store.frames import functional_group
+from node.store.mammography import standard_view
 from workers.series.values import has_rescale
 
 _MR_TIMING = "MRTimingAndRelatedParametersSequence"
@@ -27,6 +28,8 @@ def read_header(dataset: Dataset, frame: int) -> Header:
         view_code=text(view, "CodeMeaning") or text(view, "CodeValue"),
         patient_orientation=texts(dataset, "PatientOrientation"),
         image_laterality=text(dataset, "ImageLaterality") or text(dataset, "Laterality"),
+        standard_view=standard_view(dataset),
+        presentation_intent=text(dataset, "PresentationIntentType").upper(),
         image_type=texts(dataset, "ImageType"),
         series_description=text(dataset, "SeriesDescription"),
         protocol_name=text(dataset, "ProtocolName"),

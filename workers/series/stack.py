@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -99,6 +99,38 @@ def load_stack(paths: Sequence[Path], frames: Sequence[int] | None = None) -> St
         sources=tuple(sources[index] for index in used),
         frames=tuple((place[index], frame) for index, frame in layout.frames),
         notes=layout.notes,
+    )
+
+
+def load_group(paths: Sequence[Path]) -> Stack:
+    """Read images that are read together though they make no volume: each becomes an image of its own.
+
+    Parameters
+    ----------
+    paths
+        Files, one image each.
+
+    Returns
+    -------
+    Stack
+        With all images in ``image.together``, in the order of `paths`.
+
+    Raises
+    ------
+    Refused
+        As `load_stack`; ``not-one-image`` where a file holds several.
+    """
+    stacks = [load_stack([path]) for path in paths]
+    sources = tuple(source for stack in stacks for source in stack.sources)
+    _check(sources)
+    if any(len(stack.frames) != 1 for stack in stacks):
+        raise Refused("images that are read together have one frame each", "not-one-image")
+    images = tuple(stack.image for stack in stacks)
+    return Stack(
+        image=replace(images[0], together=images),
+        sources=sources,
+        frames=tuple((index, 1) for index in range(len(sources))),
+        notes=tuple(dict.fromkeys(note for stack in stacks for note in stack.notes)),
     )
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from pydicom.dataset import Dataset
-from pynetdicom.dsutils import decode
 
 from node.command_set import AFFECTED_SOP_INSTANCE_UID, REQUESTED_SOP_INSTANCE_UID, Command
+from node.data_set import read_data_set
 from node.listener.incoming import Sender
-from node.store.attributes import BROKEN, quietly, text, values
+from node.store.attributes import text, values
 from node.store.errors import NotUnderstood
 from node.store.spool import check_uid
 
@@ -86,15 +85,10 @@ def decoded(content: bytes, transfer_syntax_uid: str) -> Dataset:
     Declined
         Where it cannot be decoded.
     """
-    implicit, little = transfer_syntax_uid == UNCOMPRESSED[1], transfer_syntax_uid != UNCOMPRESSED[2]
     try:
-        with quietly():
-            dataset: Dataset = decode(io.BytesIO(content), implicit, little)
-            for _ in dataset.iterall():  # converts every value now, here
-                pass
-    except (*BROKEN, EOFError, RecursionError) as broken:
-        raise Declined(PROCESSING_FAILURE, "the data set cannot be decoded") from broken
-    return dataset
+        return read_data_set(content, transfer_syntax_uid)
+    except NotUnderstood as broken:
+        raise Declined(PROCESSING_FAILURE, str(broken)) from broken
 
 
 def items(dataset: Dataset, keyword: str) -> tuple[Dataset, ...]:

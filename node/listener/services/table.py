@@ -8,11 +8,12 @@ from typing import Final
 from node import command_set
 from node.command_set import Command
 from node.listener.incoming import Sender
-from node.listener.services import availability, performed_step
+from node.listener.services import availability, commitment, performed_step
 from node.listener.services.exchange import PROCESSING_FAILURE, RESOURCE_LIMITATION, Declined, Reply, Request, decoded
 from node.store.faults import tell
 from node.store.log import get_logger
-from node.store.ports import Signals
+from node.store.ports import Commitments, Signals
+from node.store.settings import Settings
 
 log = get_logger(__name__)
 
@@ -20,7 +21,7 @@ Handler = Callable[[Request], Reply]
 Served = tuple[str, str]
 """SOP class and transfer syntax of a presentation context."""
 
-SERVED: Final = frozenset({performed_step.SOP_CLASS, availability.SOP_CLASS})
+SERVED: Final = frozenset({performed_step.SOP_CLASS, availability.SOP_CLASS, commitment.SOP_CLASS})
 """SOP classes that are accepted beside Verification and Storage."""
 
 
@@ -31,14 +32,23 @@ class Services:
     ----------
     signals
         Port of the catalog: what is said about studies is written before the response.
+    commitments
+        Port of the catalog: requests to commit.
+    settings
+        Who may ask us to commit, and which archives we ask.
     """
 
-    def __init__(self, signals: Signals) -> None:
+    def __init__(self, signals: Signals, commitments: Commitments, settings: Settings) -> None:
+        requests = commitment.CommitmentRequests(signals, commitments, settings)
+        self.reports = commitment.Reports(commitments, settings.limits.lease_s)
+        """Reports that go over the association of their request."""
         step, available = performed_step.PerformedStep(signals), availability.Availability(signals)
         self._table: dict[tuple[str, int], Handler] = {
             (performed_step.SOP_CLASS, command_set.N_CREATE_RQ): step.create,
             (performed_step.SOP_CLASS, command_set.N_SET_RQ): step.set,
             (availability.SOP_CLASS, command_set.N_CREATE_RQ): available.create,
+            (commitment.SOP_CLASS, command_set.N_ACTION_RQ): requests.action,
+            (commitment.SOP_CLASS, command_set.N_EVENT_REPORT_RQ): requests.event_report,
         }
 
     def serve(self, served: Served, command: Command, content: bytes | None, sender: Sender) -> bytes | None:

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import sqlalchemy as sa
 
+from node.store.catalog.commitments import SqlCommitments
 from node.store.catalog.desk import SqlJobDesk
 from node.store.catalog.engine import Database, sqlite_url
 from node.store.catalog.intake import SqlIntakeLog
@@ -59,6 +60,7 @@ class Catalog:
         self.removals = SqlRemovals(database, clock)
         self.views = SqlViews(database)
         self.signals = SqlSignals(database, clock)
+        self.commitments = SqlCommitments(database, clock)
 
     def close(self) -> None:
         """Give all connections back."""

@@ -14,6 +14,7 @@ from node.store.catalog.progress import lock_study, record
 from node.store.catalog.removals import free_places
 from node.store.catalog.tables import associations, events, instances, removals, result_objects, studies
 from node.store.clock import Clock
+from node.store.companions import is_companion
 from node.store.records import Arrival, Association
 from node.store.states import StudyEvent, StudyState, step
 
@@ -117,11 +118,12 @@ class SqlIntakeLog:
         return frozenset(made)
 
     def _study_arrived(self, connection: sa.Connection, study_uid: str, arrivals: list[Arrival]) -> None:
-        images = [arrival for arrival in arrivals if not arrival.own_result]
+        images = [arrival for arrival in arrivals if _extends(arrival)]
+        others = [arrival for arrival in arrivals if not arrival.own_result]
         first = min(arrival.received_at for arrival in images or arrivals)
         row = {
             "uid": study_uid,
-            "state": StudyState.RECEIVING if images else StudyState.FINISHED,  # results alone are nothing to read
+            "state": StudyState.RECEIVING if others else StudyState.FINISHED,  # results alone are nothing to read
             "revision": 0,
             "calling_ae": (images or arrivals)[0].calling_ae,
             "first_arrival_at": first,
@@ -139,8 +141,12 @@ class SqlIntakeLog:
         connection.execute(sa.insert(instances), [_row(study_id, arrival) for arrival in new])
         if study.originals_removed_at is not None:
             connection.execute(sa.update(studies).where(studies.c.id == study_id).values(originals_removed_at=None))
-        new_images = [arrival for arrival in new if not arrival.own_result]
+        new_images = [arrival for arrival in new if _extends(arrival)]
         if not new_images:
+            beside = sum(not arrival.own_result for arrival in new)
+            if beside and study.state != StudyState.RECEIVING:
+                detail = f"{beside} objects that accompany images came, such as reports and presentation states: the study stands"
+                record(connection, self._clock.now(), "beside", detail, study_uid)
             return
         latest = max(new_images, key=lambda arrival: arrival.received_at)
         if study.state != StudyState.RECEIVING:
@@ -180,6 +186,11 @@ class SqlIntakeLog:
             detail = f"{came_again} images came again after retention had removed them"
             record(connection, self._clock.now(), "came again", detail, study.uid)
         return new
+
+
+def _extends(arrival: Arrival) -> bool:
+    """Whether a study that gets it is to be read (again), and more of it waited for."""
+    return not (arrival.own_result or is_companion(arrival.sop_class_uid))
 
 
 def _gone(connection: sa.Connection, study: sa.Row[Any]) -> frozenset[str]:

@@ -9,7 +9,17 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from node.store.catalog.tables import associations, deliveries, instances, jobs, result_objects, studies
+from node.store.catalog.tables import (
+    associations,
+    commitment_items,
+    commitments,
+    deliveries,
+    instances,
+    jobs,
+    result_objects,
+    studies,
+)
+from node.store.commitment import COMMITTED, NODE
 from node.store.records import Removed
 from node.store.states import ENDED_JOBS, DeliveryState, JobState, StudyState
 
@@ -93,6 +103,21 @@ def _never_delivered(_: Ages) -> sa.ColumnElement[bool]:
     return _job(sa.and_(made.exists(), ~sent.exists()))
 
 
+def _committed(_: Ages) -> sa.ColumnElement[bool]:
+    """Somebody was told, or may be told, that it is safe here and that their own may go."""
+    promised = (
+        sa.select(commitment_items.c.id)
+        .join(commitments, commitment_items.c.commitment_id == commitments.c.id)
+        .join(instances, instances.c.sop_instance_uid == commitment_items.c.sop_instance_uid)
+        .where(
+            instances.c.study_id == studies.c.id,
+            commitments.c.policy == NODE,
+            sa.or_(commitment_items.c.failure == COMMITTED, commitment_items.c.failure.is_(None)),
+        )
+    )
+    return promised.exists()
+
+
 def _job(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
     return sa.select(jobs.c.id).where(jobs.c.study_id == studies.c.id, condition).exists()
 
@@ -113,6 +138,7 @@ REASONS: Final[dict[Removed, tuple[Reason, ...]]] = {
     Removed.ORIGINALS: (
         *_BOTH,
         Reason("a job or delivery of it failed not long ago: a person may want it read or sent again", _failed_lately),
+        Reason("it is committed: whoever sent it was told that it is safe here", _committed),
     ),
     Removed.RESULTS: (
         *_BOTH,

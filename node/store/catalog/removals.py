@@ -47,9 +47,12 @@ class SqlRemovals:
             if what is Removed.ORIGINALS
             else studies.c.id.in_(_with_results())  # few: those that are here
         )
+        begun = sa.select(removals.c.id).where(
+            removals.c.study_id == studies.c.id, removals.c.what == what.value, removals.c.ended_at.is_(None)
+        )
         oldest = (
             sa.select(studies.c.id, studies.c.uid)
-            .where(there, studies.c.last_arrival_at <= settled_before, nothing_keeps(what, ages))
+            .where(there, ~begun.exists(), studies.c.last_arrival_at <= settled_before, nothing_keeps(what, ages))
             .order_by(studies.c.last_arrival_at, studies.c.id)
             .limit(limit)
         )

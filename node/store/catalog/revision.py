@@ -14,6 +14,9 @@ from node.store.catalog.tables import decisions, jobs, result_objects, revisions
 from node.store.records import Decision, DueStudy, Outcome, StackPlan
 from node.store.states import ENDED_JOBS, JobEvent, JobState, StudyEvent, StudyState, step
 
+Key = tuple[str, str, str]
+"""Stack key, model and fingerprint: one thing to read."""
+
 
 class RevisionWriter:
     """Writes one revision.
@@ -32,13 +35,20 @@ class RevisionWriter:
         self._connection = connection
         self._now = now
         self._kinds = kinds
-        self._jobs: dict[tuple[str, str, str], int] = {}  # of this revision, by stack key, model and fingerprint
+        self._jobs: dict[Key, int] = {}  # of this revision
+        self._kept: dict[Key, sa.Row[Any] | None] = {}
 
     def write(self, due: DueStudy, plans: Sequence[StackPlan]) -> int:
-        """Return the revision's number; 0, with nothing written, where the study has changed since it was planned."""
+        """Return the revision's number; 0, with nothing written, where the study has changed since it was planned.
+
+        Where nothing that was or would be read has changed, the newest revision stands, with what is now known of the rest.
+        """
         study = lock_study(self._connection, due.study_id)
         if study.state != StudyState.RECEIVING or study.arrivals != due.arrivals:
             return 0
+        self._kept = self._kept_jobs(study.id, plans)
+        if study.revision and self._stands(study, plans):
+            return self._amend(study, due, plans)
         number: int = study.revision + 1
         row = {"study_id": study.id, "number": number, "opened_at": self._now, "evidence": due.evidence}
         revision_id = self._insert(revisions, row | {"incomplete": due.incomplete})
@@ -51,6 +61,52 @@ class RevisionWriter:
         record(self._connection, self._now, "incomplete" if due.incomplete else "complete", detail, study.uid)
         finish_if_read(self._connection, study.id, self._now)
         return number
+
+    def _stands(self, study: sa.Row[Any], plans: Sequence[StackPlan]) -> bool:
+        """Whether the newest revision read just what is to be read now, apart from what was removed here since."""
+        if None in self._kept.values():
+            return False
+        was_read = (
+            sa.select(decisions.c.job_id, stacks.c.series_uid)
+            .join(stacks, decisions.c.stack_id == stacks.c.id)
+            .join(revisions, stacks.c.revision_id == revisions.c.id)
+            .where(revisions.c.study_id == study.id, revisions.c.number == study.revision, decisions.c.job_id.is_not(None))
+        )
+        kept = {job.id for job in self._kept.values() if job is not None}
+        removed = {plan.series_uid for plan in plans if plan.stands}
+        return all(row.job_id in kept or row.series_uid in removed for row in self._connection.execute(was_read))
+
+    def _amend(self, study: sa.Row[Any], due: DueStudy, plans: Sequence[StackPlan]) -> int:
+        """Leave the newest revision as it is, but for stacks that nobody reads, and decisions that settings have changed."""
+        newest = sa.select(revisions.c.id).where(revisions.c.study_id == study.id, revisions.c.number == study.revision)
+        revision_id: int = self._connection.execute(newest).scalar_one()
+        left = list(self._connection.execute(sa.select(stacks).where(stacks.c.revision_id == revision_id)).all())
+        for position, plan in enumerate(plans):
+            found = _same_stack(plan, left)
+            if found is None:
+                self._write_stack(study, study.revision, revision_id, position, plan)
+                continue
+            left.remove(found)
+            one = sa.update(stacks).where(stacks.c.id == found.id)
+            self._connection.execute(one.values(position=position, key=plan.key))
+            self._connection.execute(sa.delete(decisions).where(decisions.c.stack_id == found.id))
+            self._write_decisions(study, study.revision, found.id, plan)
+        removed = {plan.series_uid for plan in plans if plan.stands}
+        self._forget([stack.id for stack in left if stack.series_uid not in removed])
+        self._connection.execute(sa.update(revisions).where(revisions.c.id == revision_id).values(incomplete=due.incomplete))
+        changed = {"state": step(study.state, StudyEvent.COMPLETED), "evidence": due.evidence}
+        self._connection.execute(sa.update(studies).where(studies.c.id == study.id).values(changed))
+        detail = f"nothing that is read has changed, revision {study.revision} stands: {due.evidence}"
+        record(self._connection, self._now, "unchanged", detail, study.uid)
+        finish_if_read(self._connection, study.id, self._now)
+        return int(study.revision)
+
+    def _forget(self, stack_ids: Sequence[int]) -> None:
+        """Remove stacks that nobody has read and that are others now."""
+        for stack_id in stack_ids:
+            self._connection.execute(sa.delete(decisions).where(decisions.c.stack_id == stack_id))
+            self._connection.execute(sa.delete(stack_instances).where(stack_instances.c.stack_id == stack_id))
+            self._connection.execute(sa.delete(stacks).where(stacks.c.id == stack_id))
 
     def _write_stack(self, study: sa.Row[Any], number: int, revision_id: int, position: int, plan: StackPlan) -> None:
         row = {
@@ -69,6 +125,9 @@ class RevisionWriter:
                 {"stack_id": stack_id, "position": place, "instance_id": one} for place, one in enumerate(plan.instance_ids)
             ]
             self._connection.execute(sa.insert(stack_instances), slices)
+        self._write_decisions(study, number, stack_id, plan)
+
+    def _write_decisions(self, study: sa.Row[Any], number: int, stack_id: int, plan: StackPlan) -> None:
         for decision in plan.decisions:
             job_id = self._job(study, number, stack_id, plan, decision) if decision.outcome is Outcome.CHOSEN else None
             self._write_decision(stack_id, decision, job_id)
@@ -91,7 +150,7 @@ class RevisionWriter:
         key = (plan.key, decision.model, decision.fingerprint)
         if key in self._jobs:  # a second route chose the same model
             return self._jobs[key]
-        kept = self._kept_job(study.id, plan, decision)
+        kept = self._kept.get(key)
         if kept is None:
             self._jobs[key] = self._new_job(study.id, number, stack_id, plan, decision)
         else:
@@ -124,7 +183,18 @@ class RevisionWriter:
         }
         return self._insert(jobs, row)
 
-    def _kept_job(self, study_id: int, plan: StackPlan, decision: Decision) -> sa.Row[Any] | None:
+    def _kept_jobs(self, study_id: int, plans: Sequence[StackPlan]) -> dict[Key, sa.Row[Any] | None]:
+        """For each thing to read the earlier job that has read, or will read, just that; None where there is none."""
+        kept: dict[Key, sa.Row[Any] | None] = {}
+        for plan in plans:
+            for decision in plan.decisions:
+                key = (plan.key, decision.model, decision.fingerprint)
+                if decision.outcome is Outcome.CHOSEN and key not in kept:
+                    taken = [job.id for job in kept.values() if job is not None]
+                    kept[key] = self._kept_job(study_id, plan, decision, taken)
+        return kept
+
+    def _kept_job(self, study_id: int, plan: StackPlan, decision: Decision, taken: list[int]) -> sa.Row[Any] | None:
         same = (
             sa.select(jobs)
             .where(
@@ -134,7 +204,7 @@ class RevisionWriter:
                 jobs.c.model == decision.model,
                 jobs.c.fingerprint == decision.fingerprint,
                 jobs.c.state.not_in([JobState.FAILED, JobState.SUPERSEDED]),
-                jobs.c.id.not_in(self._jobs.values()),  # two stacks of one series with equal pixels are two results
+                jobs.c.id.not_in(taken),  # two stacks of one series with equal pixels are two results
             )
             .order_by(jobs.c.stack_key != plan.key, jobs.c.id.desc())
         )
@@ -168,3 +238,9 @@ class RevisionWriter:
         if key is None:
             raise RuntimeError(f"{table.name}: no primary key came back")
         return int(key[0])
+
+
+def _same_stack(plan: StackPlan, among: Sequence[sa.Row[Any]]) -> sa.Row[Any] | None:
+    """The row that holds the same images as a plan, under the same key where there are several."""
+    same = [row for row in among if row.series_uid == plan.series_uid and row.digest == plan.digest]
+    return min(same, key=lambda row: row.key != plan.key, default=None)

@@ -9,9 +9,9 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from node.store.signals import SignalKind
-from node.store.states import DeliveryState, JobState, StudyState
+from node.store.states import CommitmentState, DeliveryState, JobState, StudyState
 
-SCHEMA: Final = "0004"
+SCHEMA: Final = "0005"
 """Newest revision in `node.store.migrations`."""
 
 
@@ -296,4 +296,47 @@ signal_instances = sa.Table(
     sa.Column("signal_id", sa.ForeignKey("signals.id"), nullable=False, index=True),
     sa.Column("series_uid", UID, nullable=False),
     sa.Column("sop_instance_uid", UID, nullable=False, index=True),
+)
+
+commitments = sa.Table(
+    "commitments",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("transaction_uid", UID, nullable=False, index=True),
+    sa.Column("requestor", sa.String(16), nullable=False),
+    sa.Column("called_ae", sa.String(16), nullable=False),
+    sa.Column("policy", sa.String(140), nullable=False),
+    sa.Column("association_id", sa.String(64), nullable=False, index=True),
+    sa.Column("state", Word(CommitmentState), nullable=False),
+    sa.Column("duplicate", sa.Boolean, nullable=False),  # of a transaction UID that stood for something else
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("fence", sa.Integer, nullable=False),
+    sa.Column("registrar", sa.String(128)),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("asked_uid", UID, nullable=False),  # of our own request to the archive; empty where none was made
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("due_at", Moment, nullable=False),
+    sa.Column("lease_until", Moment),
+    sa.Column("ended_at", Moment),
+    sa.Index("ix_commitments_state_due_at", "state", "due_at"),
+)
+
+commitment_items = sa.Table(
+    "commitment_items",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("commitment_id", sa.ForeignKey("commitments.id"), nullable=False, index=True),
+    sa.Column("sop_class_uid", UID, nullable=False),
+    sa.Column("sop_instance_uid", UID, nullable=False, index=True),
+    sa.Column("failure", sa.Integer),  # 0: committed; a failure reason (PS3.3 section C.14.1.1); null: not decided
+)
+
+asked_commitments = sa.Table(
+    "asked_commitments",
+    metadata,
+    sa.Column("transaction_uid", UID, primary_key=True),
+    sa.Column("archive", sa.String(128), nullable=False),
+    sa.Column("asked_at", Moment, nullable=False),
+    sa.Column("answered_at", Moment),
+    sa.Column("outcome", sa.JSON),
 )

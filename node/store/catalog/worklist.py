@@ -14,6 +14,7 @@ from node.store.catalog.progress import expire_lease, lock_job
 from node.store.catalog.revision import RevisionWriter
 from node.store.catalog.tables import associations, instances, jobs, removals, studies
 from node.store.clock import Clock
+from node.store.companions import COMPANIONS
 from node.store.records import Arrival, DueStudy, StackPlan, StoredInstance
 from node.store.signals import Arrived, Receiving
 from node.store.states import JobState, StudyState
@@ -56,7 +57,7 @@ class SqlWorklist:
         sent_over = (
             sa.select(instances.c.study_id, sa.func.count(associations.c.association_id.distinct()).label("open"))
             .join(associations, associations.c.association_id == instances.c.association_id)
-            .where(instances.c.own_result.is_(False), associations.c.closed_at.is_(None))
+            .where(instances.c.own_result.is_(False), associations.c.closed_at.is_(None), *_no_companions())
             .group_by(instances.c.study_id)
             .subquery()
         )
@@ -157,6 +158,14 @@ class SqlWorklist:
                 found = lock_job(connection, job_id)
                 if found and found[1].state == JobState.RUNNING and found[1].lease_until < now:
                     expire_lease(connection, *found, now, self._job_attempts)
+
+
+def _no_companions() -> list[sa.ColumnElement[bool]]:
+    """Conditions on rows of instances: an association that only sends what accompanies images holds no study."""
+    return [
+        instances.c.sop_class_uid.not_like(f"{beginning}%") if beginning.endswith(".") else instances.c.sop_class_uid != beginning
+        for beginning in COMPANIONS
+    ]
 
 
 def _stored(row: sa.Row[Any]) -> StoredInstance:

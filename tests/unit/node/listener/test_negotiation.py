@@ -66,7 +66,6 @@ def test_private_retired_and_unknown_classes_are_stored(sop_class: str) -> None:
     [
         "1.2.840.10008.5.1.4.1.2.2.1",  # Study Root Query, FIND
         "1.2.840.10008.5.1.4.1.2.2.2",  # MOVE
-        "1.2.840.10008.1.20.1",  # Storage Commitment
         "1.2.840.10008.3.1.2.3.4",  # MPPS Retrieve
         "1.2.840.10008.5.1.4.31",  # Modality Worklist
         "1.2.840.10008.1.3.10",  # DICOMDIR

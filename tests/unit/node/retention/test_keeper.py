@@ -7,9 +7,10 @@ import threading
 
 import pytest
 
+from node.store.commitment import Reference
 from node.store.settings import Retention
 from node.store.states import StudyState
-from tests.story import LEASE_S
+from tests.story import CT, LEASE_S
 from tests.unit.node.retention.attic import STUDY, Attic
 
 
@@ -122,6 +123,43 @@ def test_a_study_with_a_failed_job_keeps_its_images_a_month(attic: Attic) -> Non
     assert attic.sweep() == 0
     attic.days_pass(1.1)
     assert attic.sweep() == 1
+
+
+def ask_to_commit(attic: Attic, policy: str, failure: int | None, transaction: str = "1.9") -> bool:
+    """A request to commit the first image, decided unless `failure` is None; whether the decision was kept."""
+    commitments, named = attic.catalog.commitments, Reference(CT, f"{STUDY}.4.1")
+    whom = {"requestor": "CT_1", "called_ae": "OVERREAD", "association_id": "a9"}
+    commitments.request(transaction, policy=policy, references=[named], **whom)
+    if failure is None:
+        return False
+    task = commitments.claim("registrar", LEASE_S)
+    assert task
+    assert task.transaction_uid == transaction
+    return commitments.decide(task, {named.sop_instance_uid: failure}, keep=policy == "node")
+
+
+@pytest.mark.parametrize("failure", [0, None])
+def test_what_this_node_has_committed_or_may_commit_stays_for_good(attic: Attic, failure: int | None) -> None:
+    attic.delivered_study()
+    assert ask_to_commit(attic, "node", failure) is (failure == 0)
+    attic.days_pass(1000)
+    attic.sweep()
+    assert len(attic.files("in")) == 3
+
+
+@pytest.mark.parametrize(("policy", "failure"), [("nobody", 0), ("archive:vna", 0)])
+def test_what_somebody_else_has_committed_goes_and_cannot_be_committed_here_afterwards(
+    attic: Attic, policy: str, failure: int
+) -> None:
+    attic.delivered_study()
+    if policy != "nobody":
+        assert ask_to_commit(attic, policy, failure)
+    attic.days_pass(1000)
+    attic.sweep()
+    assert attic.files("in") == []
+    attic.catalog.commitments.claim("registrar", LEASE_S)  # the report of the first, if any
+    assert not ask_to_commit(attic, "node", 0, "1.10")
+    assert attic.catalog.commitments.here([f"{STUDY}.4.1"]) == {}
 
 
 def test_results_that_went_nowhere_stay(attic: Attic) -> None:

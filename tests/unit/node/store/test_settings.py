@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from node.store.destinations import FolderDestination, WebDestination
 from node.store.errors import ConfigurationError
 from node.store.settings import (
     Destination,
@@ -39,6 +40,9 @@ def test_the_defaults_need_no_file() -> None:
         ('ae_titel = "X"', "unknown key ae_titel, did you mean ae_title?"),
         ("[limits]\nleese_s = 3", "unknown key limits.leese_s, did you mean lease_s?"),
         ('[[destinations]]\nname="a"\nae_title="A"\nhost="h"\nprot=1', "did you mean port?"),
+        ('[[destinations]]\nname="a"\nurl="https://a"\ntoken="x"', "unknown key destinations.0.token, did you mean token_file?"),
+        ('[[destinations]]\nname="a"\nurl="archive"', "destinations.0.url: Value error, url must begin with https://"),
+        ('[[destinations]]\nname="a"\nfolder="/x"\nkind=[]', "did you mean kinds?"),
         ("xyzzy = 1", "unknown key xyzzy, see docs/configuration.md"),
         ('accept = "listed"', 'accept = "listed" needs sources'),
         ('[[sources]]\nae_title="A"\nhost=["h"]', "unknown key sources.0.host, did you mean hosts?"),
@@ -154,6 +158,8 @@ def test_what_is_no_peer_is_refused(text: str) -> None:
 def test_a_destination_without_a_name_has_its_ae_titles() -> None:
     assert parse_destination("PACS@h:104").name == "PACS"
     assert parse_destination("main=PACS@h:104").name == "main"
+    assert parse_destination("web=https://archive/dicom-web") == WebDestination(name="web", url="https://archive/dicom-web")
+    assert parse_destination("share=/mnt/results") == FolderDestination(name="share", folder=Path("/mnt/results"))
     with pytest.raises(ConfigurationError, match="is not NAME=AET@HOST:PORT"):
         parse_destination("PACS")
 

@@ -6,6 +6,8 @@ import pytest
 
 from node.store.states import (
     ENDED_JOBS,
+    CommitmentEvent,
+    CommitmentState,
     DeliveryEvent,
     DeliveryState,
     Event,
@@ -18,8 +20,8 @@ from node.store.states import (
     step,
 )
 
-STATES: list[State] = [*StudyState, *JobState, *DeliveryState]
-EVENTS: list[Event] = [*StudyEvent, *JobEvent, *DeliveryEvent]
+STATES: list[State] = [*StudyState, *JobState, *DeliveryState, *CommitmentState]
+EVENTS: list[Event] = [*StudyEvent, *JobEvent, *DeliveryEvent, *CommitmentEvent]
 
 # Written out a second time on purpose: a change of the table must be meant twice.
 ALLOWED = {
@@ -43,6 +45,14 @@ ALLOWED = {
         "due": {"claim": "sending"},
         "sending": {"lease expired": "due", "stored": "sent", "retry": "due", "fail": "failed"},
         "failed": {"send again": "due"},
+    },
+    "CommitmentState": {
+        "open": {"claim": "deciding"},
+        "deciding": {"lease expired": "open", "retry": "open", "decide": "decided"},
+        "decided": {"claim": "reporting"},
+        "reporting": {"lease expired": "decided", "retry": "decided", "report": "reported", "fail": "failed"},
+        "reported": {"ask again": "decided"},
+        "failed": {"ask again": "decided"},
     },
 }
 

@@ -38,7 +38,7 @@ def catalog(tmp_path: Path) -> Iterator[Catalog]:
 @pytest.fixture
 def listener(tmp_path: Path, catalog: Catalog) -> Iterator[Listener]:
     settings = Settings(data=tmp_path / "data", host="127.0.0.1", port=0, limits=Limits(disk_reserve_mb=0))
-    started = Listener(settings, catalog.intake, Services(catalog.signals))
+    started = Listener(settings, catalog.intake, Services(catalog.signals, catalog.commitments, settings))
     started.start()
     yield started
     started.stop(drain_s=0.5)

@@ -178,8 +178,9 @@ def test_a_late_image_elsewhere_keeps_the_published_job(story: Story) -> None:
     story.clock.advance(QUIET_S)
     (due,) = story.complete()
     plans = [story.plan(due, chosen(), series=1), story.plan(due, Decision("", Outcome.REFUSED, "a localizer"), series=2)]
-    assert story.catalog.worklist.open_revision(due, plans) == 2
+    assert story.catalog.worklist.open_revision(due, plans) == 1
     assert [job.job_id for job in story.study().jobs] == [first]
+    assert [one.decision.reason for one in story.study().decisions] == ["reads axial CT", "a localizer"]
     assert story.study().state == StudyState.FINISHED
 
 

@@ -1,0 +1,76 @@
+"""Asking an archive to commit instances, as SCU (PS3.4 section J.3.2); its report may come at once or much later.
+
+Who asks keeps the Transaction UID beforehand (`node.store.ports.Commitments.asking`): a report that comes over an association of
+the archive's reaches the listener, which keeps it under that UID.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from node import command_set
+from node.commitment import messages
+from node.data_set import read_data_set
+from node.dialogue import Dialogue, Message, plain
+from node.store.commitment import Outcome, Reference
+from node.store.errors import NotUnderstood, Permanent, Retryable
+from node.store.settings import Archive
+
+_RETRYABLE = frozenset({0x0110, 0x0124, 0x0210, 0x0213})
+
+
+def ask_to_commit(
+    archive: Archive, calling_ae: str, transaction_uid: str, references: Sequence[Reference], wait_s: float
+) -> Outcome | None:
+    """Ask, and wait up to `wait_s` seconds for a report over the same association.
+
+    Returns
+    -------
+    The outcome; None where the report is still to come, over an association that the archive opens to us.
+
+    Raises
+    ------
+    Retryable
+        Where the archive cannot be reached, or fails.
+    Permanent
+        Where it does not offer storage commitment, or refuses the request.
+    """
+    with Dialogue(archive, archive.calling_ae or calling_ae, [plain(messages.SOP_CLASS)]) as dialogue:
+        context_id, syntax = dialogue.plain_context(messages.SOP_CLASS)
+        elements: dict[int, bytes | str | int] = {
+            command_set.REQUESTED_SOP_CLASS_UID: messages.SOP_CLASS,
+            command_set.COMMAND_FIELD: command_set.N_ACTION_RQ,
+            command_set.REQUESTED_SOP_INSTANCE_UID: messages.SOP_INSTANCE,
+            command_set.ACTION_TYPE_ID: messages.REQUEST_COMMITMENT,
+        }
+        dialogue.request(context_id, elements, messages.write_request(transaction_uid, references, syntax))
+        outcome: Outcome | None = None
+        response = dialogue.next_message()
+        while response.command.field != command_set.N_ACTION_RSP:  # a quick archive reports before it answers
+            outcome = _report(dialogue, response, transaction_uid) or outcome
+            response = dialogue.next_message()
+        status = response.command.number(command_set.STATUS)
+        if status != 0:
+            said = f"{archive} answered the request to commit with {status or 0xFFFF:04X}"
+            raise (Retryable if status in _RETRYABLE else Permanent)(said)
+        until = time.monotonic() + wait_s
+        while outcome is None and dialogue.speaks_within(max(0.0, until - time.monotonic())):
+            outcome = _report(dialogue, dialogue.next_message(), transaction_uid)
+        return outcome
+
+
+def _report(dialogue: Dialogue, message: Message, transaction_uid: str) -> Outcome | None:
+    """Take a report; None where it is of something else."""
+    if message.command.field != command_set.N_EVENT_REPORT_RQ:
+        dialogue.abort()
+        raise Retryable(f"{dialogue.peer} sent something else than a report")
+    try:
+        _, syntax = dialogue.accepted(message.context_id)
+        reported, outcome = messages.read_report(read_data_set(message.content, syntax))
+    except NotUnderstood as broken:
+        dialogue.respond(message, 0x0110, str(broken))
+        return None
+    event = {command_set.EVENT_TYPE_ID: message.command.number(command_set.EVENT_TYPE_ID) or 0}
+    dialogue.respond(message, 0, beside=event)
+    return outcome if reported == transaction_uid else None

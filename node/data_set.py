@@ -1,0 +1,47 @@
+"""Data sets of messages, decoded whole and encoded: small ones, never images."""
+
+from __future__ import annotations
+
+import io
+from typing import Final
+
+from pydicom.dataset import Dataset
+from pynetdicom.dsutils import decode, encode
+
+from node.store.attributes import BROKEN, quietly
+from node.store.errors import NotUnderstood
+
+_IMPLICIT: Final = "1.2.840.10008.1.2"
+_BIG: Final = "1.2.840.10008.1.2.2"
+
+
+def read_data_set(content: bytes, transfer_syntax_uid: str) -> Dataset:
+    """Decode a data set in one of the uncompressed transfer syntaxes, every value of it.
+
+    Raises
+    ------
+    NotUnderstood
+        Where it cannot be decoded.
+    """
+    try:
+        with quietly():
+            dataset: Dataset = decode(io.BytesIO(content), transfer_syntax_uid == _IMPLICIT, transfer_syntax_uid != _BIG)
+            for _ in dataset.iterall():
+                pass
+    except (*BROKEN, EOFError, RecursionError) as broken:
+        raise NotUnderstood("the data set cannot be decoded") from broken
+    return dataset
+
+
+def write_data_set(dataset: Dataset, transfer_syntax_uid: str) -> bytes:
+    """Encode a data set, implicit or explicit little endian.
+
+    Raises
+    ------
+    NotUnderstood
+        Where it cannot be encoded.
+    """
+    encoded: bytes | None = encode(dataset, transfer_syntax_uid == _IMPLICIT, True)
+    if encoded is None:
+        raise NotUnderstood("the data set cannot be encoded")
+    return encoded

@@ -1,0 +1,68 @@
+"""Where results go, beside application entities: web archives and folders; and what all destinations share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from node.store.profiles import PROFILES, Profile, ResultKind
+
+
+class Results(BaseModel):
+    """What is sent to a destination."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
+    profile: Profile = "standard"
+    """What sort of destination it is, which decides the kinds of object that it gets (`node.store.profiles`)."""
+    kinds: tuple[ResultKind, ...] | None = None
+    """Which kinds of object it gets; None: those of its profile."""
+
+    @property
+    def wanted(self) -> tuple[ResultKind, ...]:
+        """The kinds of object that it gets."""
+        return PROFILES[self.profile] if self.kinds is None else self.kinds
+
+
+class WebDestination(Results):
+    """An archive that takes objects by STOW-RS (PS3.18 section 10.5)."""
+
+    url: str
+    """Of the DICOMweb service; ``/studies`` is added to it."""
+    token_file: Path | None = None
+    """File with the bearer token; read anew whenever something is sent, so that it may be renewed."""
+    user: str | None = None
+    """For basic authentication, with `password_file`."""
+    password_file: Path | None = None
+    ca: Path | None = None
+    """Certificates (PEM) of the CAs that the archive's may be signed by; None: those that this system trusts."""
+
+    @field_validator("url")
+    @classmethod
+    def is_web(cls, url: str) -> str:
+        if not url.startswith(("https://", "http://")):
+            raise ValueError("url must begin with https:// or http://")
+        return url.rstrip("/")
+
+    def __str__(self) -> str:
+        return self.url
+
+
+class FolderDestination(Results):
+    """A folder: an object is a file ``<Study Instance UID>/<SOP Instance UID>.dcm`` below it."""
+
+    folder: Path
+
+    def __str__(self) -> str:
+        return str(self.folder)
+
+
+def sort_of(values: Any) -> str:
+    """Which sort of destination a table describes: ``web``, ``folder`` or ``dicom``."""
+    given = values if isinstance(values, dict) else dict.fromkeys(type(values).model_fields, True)
+    if "url" in given:
+        return "web"
+    return "folder" if "folder" in given else "dicom"
