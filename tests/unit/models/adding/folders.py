@@ -56,7 +56,8 @@ def network_folder(folder: Path, sha256: str = "") -> Path:
         folder, "safetensors", "net.safetensors", 'arch = "squeezenet"\nsize = [32]\nclasses = ["normal", "tumour"]', sha256
     )
     torch.manual_seed(0)
-    save_file(find_architecture("squeezenet").build(1, 2).state_dict(), str(folder / "net.safetensors"))
+    state = find_architecture("squeezenet").build(1, 2).state_dict()
+    save_file({name: tensor.contiguous() for name, tensor in state.items()}, str(folder / "net.safetensors"))
     return folder
 
 
