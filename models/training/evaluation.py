@@ -17,6 +17,7 @@ from models.prediction import LabelMap, Prediction, Segmentation
 from models.runtime import Model, load_model
 from models.runtimes.chest_views import Shown
 from models.runtimes.lung_fields import split_sides
+from models.training.marked import marked_film
 from models.training.metrics import classification, dice, segmentation
 from models.training.tables import Row, read_grey, read_rows, split_rows
 from node.store.errors import ConfigurationError, Refused
@@ -75,7 +76,7 @@ def evaluate(manifest: Manifest, model: Model, folder: Path, split: str, advance
     def answered() -> Iterator[tuple[Row, Prediction]]:
         for row in rows:
             try:
-                yield row, model.predict(film_image(read_grey(folder / row["image"]), view=row.get("view", "")))
+                yield row, model.predict(_image(folder, row))
             except Refused as refused:
                 refusals[refused.code] += 1
             advance()
@@ -95,6 +96,12 @@ def evaluate(manifest: Manifest, model: Model, folder: Path, split: str, advance
         **headline,
         "per_label": per_label,
     }
+
+
+def _image(folder: Path, row: Row) -> Image:
+    """The row's film, with its marked region where the folder lists regions."""
+    marked = marked_film(folder, row) if row.get("rois") else None
+    return marked or film_image(read_grey(folder / row["image"]), view=row.get("view", ""))
 
 
 Answers = Sequence[tuple[Row, Prediction]]
