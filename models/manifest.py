@@ -55,6 +55,19 @@ class Algorithm(_Table):
     Analysis."""
 
 
+class Pictures(_Table):
+    """How `overread evaluate` shows the pictures of a labelled folder, and where that keeps the masks."""
+
+    modality: str = "CR"
+    colour: bool = False
+    """Pictures are shown in colour, ``(1, row, column, 3)``; else their grey values."""
+    masks: dict[str, tuple[str, ...]] = {}
+    """By structure: the column of its mask, and columns whose masks are taken out of it. Without any the column ``mask`` holds
+    all structures together."""
+    small_mask_pixels: Annotated[int, Field(ge=0)] = 0
+    """Masks of fewer pixels get figures of their own."""
+
+
 class Manifest(_Table):
     """A model as its folder describes it."""
 
@@ -72,6 +85,9 @@ class Manifest(_Table):
     input: Input
     structures: tuple[Structure, ...] = ()
     findings: tuple[Finding, ...] = ()
+    one_of: bool = False
+    """The findings exclude one another: the likeliest is the answer."""
+    pictures: Pictures = Pictures()
     weights: tuple[Weights, ...] = ()
     algorithm: Algorithm = Algorithm()
     parameters: dict[str, float | int | str | bool | list[float] | list[int] | list[str]] = {}
@@ -86,6 +102,10 @@ class Manifest(_Table):
         keys = [*(one.key for one in self.structures), *(one.key for one in self.findings)]
         if len(keys) != len(set(keys)):
             raise ValueError("keys of structures and findings must differ")
+        if unknown := set(self.pictures.masks) - {one.key for one in self.structures}:
+            raise ValueError(f"pictures.masks names {min(unknown)}, which is no structure")
+        if self.one_of and len(self.findings) < 2:
+            raise ValueError("one_of needs two findings or more")
         if not keys:
             raise ValueError("a model must have structures or findings")
         return self
@@ -107,6 +127,8 @@ class Manifest(_Table):
         digest.update(repr(sorted(self.parameters.items())).encode())
         for finding in self.findings:
             digest.update(f"{finding.key}\0{finding.threshold}\0{finding.unsure}\0".encode())
+        if self.one_of:
+            digest.update(b"one of\0")
         return digest.hexdigest()
 
     def structure(self, key: str) -> Structure:

@@ -48,6 +48,8 @@ def figures_table(figures: dict[str, Any]) -> Table:
 def _plain(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4f}"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_plain(one)}" for key, one in value.items())
     if isinstance(value, list):
         return " to ".join(_plain(one) for one in value)
     return str(value)

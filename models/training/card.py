@@ -25,7 +25,8 @@ def keep_figures(folder: Path, figures: dict[str, Any]) -> None:
     path = folder / FIGURES
     kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     view = figures.get("view", "as shipped")
-    kept[f"{figures['dataset']}/{figures['split']}, {view}"] = figures
+    rows = "".join(f", {column}={value}" for column, value in figures.get("where", {}).items())
+    kept[f"{figures['dataset']}/{figures['split']}{rows}, {view}"] = figures
     path.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     write_card(folder)
 
@@ -51,7 +52,8 @@ def render_figures(kept: dict[str, dict[str, Any]]) -> str:
     lines: list[str] = []
     for run, figures in kept.items():
         refused = ", ".join(f"{count} {code}" for code, count in figures["refusals"].items()) or "none"
-        lines += [f"**{run}** (version {figures['version']}): {figures['n']} films read, refused: {refused}.", ""]
+        lines += [f"**{run}** (version {figures['version']}): {figures['n']} images read, refused: {refused}.", ""]
+        lines += _headline(figures)
         names = list(dict.fromkeys(name for label in figures["per_label"].values() for name in label if not name.endswith("_ci")))
         names = [name for name in names if name != "by_group"]
         labels = list(figures["per_label"])
@@ -62,6 +64,19 @@ def render_figures(kept: dict[str, dict[str, Any]]) -> str:
         lines.append("")
         lines += _groups(figures["per_label"])
     return "\n".join(lines) + "\n"
+
+
+def _headline(figures: dict[str, Any]) -> list[str]:
+    """Figures of the whole model, where it chooses between findings: as a line, and how its choices went as a table."""
+    if "confusion" not in figures:
+        return []
+    names = [name for name, value in figures.items() if isinstance(value, float)]
+    lines = [", ".join(f"{name} {_cell(figures, name)}" for name in names) + ".", ""]
+    labels = figures["confusion"]["labels"]
+    lines += ["| truth, and what it was called | " + " | ".join(labels) + " |", "|---" * (len(labels) + 1) + "|"]
+    rows = zip(labels, figures["confusion"]["counts"], strict=True)
+    lines += [f"| {label} | " + " | ".join(str(count) for count in counts) + " |" for label, counts in rows]
+    return [*lines, ""]
 
 
 def _groups(per_label: dict[str, Any]) -> list[str]:

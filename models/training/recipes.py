@@ -9,10 +9,10 @@ from typing import Any, Final
 
 from models.networks.architectures import find_architecture
 from models.training.request import Request, Watch
+from models.training.train_finding import train_pneumonia, train_tuberculosis
 from models.training.train_lesion import train_lesion
 from models.training.train_lungs import train_lungs
 from models.training.train_network import EPOCHS, train_network
-from models.training.train_pneumonia import train_pneumonia
 from node.store.errors import ConfigurationError
 
 
@@ -36,9 +36,10 @@ class Recipe:
 
 
 RECIPES: Final = {
-    "mammo-lesion": Recipe("logistic", 0, train_lesion),
     "cxr-lungs": Recipe("unet", 100, train_lungs),
     "cxr-pneumonia": Recipe("squeezenet", 1, train_pneumonia),
+    "cxr-tb": Recipe("squeezenet", 1, train_tuberculosis),
+    "mammo-lesion": Recipe("logistic", 0, train_lesion),
 }
 
 

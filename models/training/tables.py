@@ -28,7 +28,8 @@ def read_rows(folder: Path, *columns: str) -> list[Row]:
     Parameters
     ----------
     folder
-        A folder with an ``index.csv`` whose columns include ``split``, ``image``, ``patient`` and `columns`.
+        A folder with an ``index.csv`` whose columns include ``split``, ``image``, ``patient`` and `columns`. Where patients are
+        not known but lesions are, ``lesion`` stands for ``patient``.
 
     Raises
     ------
@@ -45,6 +46,10 @@ def read_rows(folder: Path, *columns: str) -> list[Row]:
         raise ConfigurationError(
             f"{path} cannot be read: {missing.strerror}; a data set is a folder with an index.csv"
         ) from missing
+    if "patient" not in present and "lesion" in present:
+        present.add("patient")
+        for row in rows:
+            row["patient"] = row["lesion"]
     for column in ("split", "image", "patient", *columns):
         if column not in present:
             raise ConfigurationError(f"{path} has no column {column}")
@@ -101,5 +106,20 @@ def read_grey(path: Path) -> NDArray[np.float32]:
     try:
         with Picture.open(path) as picture:
             return np.asarray(picture.convert("L"), dtype=np.float32)
+    except (OSError, UnidentifiedImageError) as broken:
+        raise ConfigurationError(f"{path} cannot be read as a picture") from broken
+
+
+def read_colour(path: Path) -> NDArray[np.uint8]:
+    """The ``(row, column, 3)`` red, green and blue of a picture, 0 to 255.
+
+    Raises
+    ------
+    ConfigurationError
+        Where the file is missing or no picture.
+    """
+    try:
+        with Picture.open(path) as picture:
+            return np.asarray(picture.convert("RGB"), dtype=np.uint8)
     except (OSError, UnidentifiedImageError) as broken:
         raise ConfigurationError(f"{path} cannot be read as a picture") from broken

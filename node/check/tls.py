@@ -10,10 +10,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from node.certificate import encoded, validity
 from node.check.peers import EVERYWHERE
 from node.check.verdict import Checked, fault, note, ok
 from node.store.errors import ConfigurationError
-from node.store.settings import Destination, Settings, Tls
+from node.store.settings import Archive, Destination, Settings, Tls
 from node.tls import meaning, server_context
 
 SOON: Final = timedelta(days=30)
@@ -21,9 +22,9 @@ SOON: Final = timedelta(days=30)
 
 def check_tls(settings: Settings) -> Iterator[Checked]:
     """Look at certificate, key and client CA as the listener will, at who has the port, and at what destinations are shown."""
-    for destination in settings.destinations:
-        if isinstance(destination, Destination) and destination.certificate and destination.key:
-            yield from _shown_to(destination.name, destination.certificate, destination.key)
+    for called in (*settings.destinations, *settings.archives):
+        if isinstance(called, Destination | Archive) and called.certificate and called.key:
+            yield from _shown_to(called.name, called.certificate, called.key)
     tls = settings.tls
     if tls is None:
         return
@@ -54,15 +55,22 @@ def _openness(key: Path) -> Iterator[Checked]:
 
 
 def _validity(certificate: Path, look: Callable[[], dict[str, Any]]) -> Checked:
+    renew = "put a new certificate and key in place; no restart is needed"
     try:
+        first, last = validity(certificate)
+        now = datetime.now(UTC)
+        if not first <= now <= last:
+            said = f"has expired on {last:%Y-%m-%d}" if now > last else f"is not valid before {first:%Y-%m-%d %H:%M} UTC"
+            return fault("tls", str(certificate), said, renew)
         found = look()
+    except ConfigurationError as wrong:
+        return fault("tls", str(certificate), str(wrong), renew)
     except ssl.SSLError as untrusted:
         said = (meaning(untrusted) or str(untrusted)).replace("its certificate", "it").partition(":")[0]
-        return fault("tls", str(certificate), said, "put a new certificate and key in place; no restart is needed")
-    ends = datetime.fromtimestamp(ssl.cert_time_to_seconds(found["notAfter"]), UTC)
+        return fault("tls", str(certificate), said, renew)
     names = ", ".join(value for _, value in found.get("subjectAltName", ())) or "no name: some peers will not trust it"
-    said = f"valid until {ends:%Y-%m-%d}, for {names}"
-    if ends - datetime.now(UTC) < SOON:
+    said = f"valid until {last:%Y-%m-%d}, for {names}"
+    if last - now < SOON:
         return note("tls", str(certificate), said, "renew it; no restart is needed")
     return ok("tls", str(certificate), said)
 
@@ -134,7 +142,7 @@ def _port(host: str, tls: Tls) -> Checked:
         return ok("tls", where, "free for DICOM over TLS")
     if tls.client_ca is not None and tls.require_client_certificate:
         return ok("tls", where, "is listened on; by whom is not asked, for that takes a sender's certificate")
-    if _shown("127.0.0.1" if host in EVERYWHERE else host, tls.port) == _encoded(tls.certificate):
+    if _shown("127.0.0.1" if host in EVERYWHERE else host, tls.port) == encoded(tls.certificate):
         return ok("tls", where, "this certificate is shown there: this node runs")
     return fault(
         "tls",
@@ -153,8 +161,3 @@ def _shown(host: str, port: int) -> bytes | None:
             return secured.getpeercert(binary_form=True)
     except OSError:
         return None
-
-
-def _encoded(certificate: Path) -> bytes:
-    first, end, _ = certificate.read_text(encoding="ascii", errors="replace").partition(ssl.PEM_FOOTER)
-    return ssl.PEM_cert_to_DER_cert(first[first.index(ssl.PEM_HEADER) :] + end)

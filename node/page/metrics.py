@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Iterator
 from enum import StrEnum
@@ -11,9 +12,11 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from node.certificate import validity
 from node.page.health import PageCatalog
+from node.store.errors import ConfigurationError
 from node.store.records import KeptView
-from node.store.settings import Settings
+from node.store.settings import Archive, Destination, Settings
 from node.store.states import DeliveryState, JobState, StudyState
 
 STATES: dict[str, type[StrEnum]] = {"studies": StudyState, "jobs": JobState, "deliveries": DeliveryState}
@@ -54,6 +57,7 @@ class NodeCollector(Collector):
         for kind, count in self._catalog.views.rejected().items():
             rejections.add_metric([kind], count)
         yield rejections
+        yield from _certificates(self._settings)
         free = shutil.disk_usage(self._settings.data).free
         yield GaugeMetricFamily("overread_disk_free_bytes", "Free space where images and results are kept.", free)
         reserve = self._settings.limits.disk_reserve_mb * 1_000_000
@@ -66,6 +70,24 @@ def _removed(kept: KeptView) -> Iterator[Metric]:
     if kept.oldest_at is not None:
         at = kept.oldest_at.timestamp()
         yield GaugeMetricFamily("overread_oldest_original_seconds", "Last image of the oldest study whose images are here.", at)
+
+
+def _certificates(settings: Settings) -> Iterator[Metric]:
+    """When the certificates that this node shows end; those that cannot be read are `overread check`'s to tell."""
+    shown = {"node": settings.tls.certificate} if settings.tls else {}
+    called = (one for one in (*settings.destinations, *settings.archives) if isinstance(one, Destination | Archive))
+    shown |= {one.name: one.certificate for one in called if one.certificate}
+    if not shown:
+        return
+    ends = GaugeMetricFamily(
+        "overread_certificate_expires_seconds",
+        "End of the certificate shown to senders (node) or to a destination.",
+        labels=["to"],
+    )
+    for to, certificate in shown.items():
+        with contextlib.suppress(ConfigurationError):
+            ends.add_metric([to], validity(certificate)[1].timestamp())
+    yield ends
 
 
 def render(catalog: PageCatalog, settings: Settings) -> bytes:

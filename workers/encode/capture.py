@@ -13,6 +13,7 @@ from pydicom.uid import SecondaryCaptureImageStorage
 
 from models.image import Image
 from models.prediction import HeatMap, Prediction
+from node.store.summary import number, percent
 from workers.encode.case import Case
 from workers.encode.concepts import SOURCE_IMAGE, code_item
 from workers.encode.equipment import clip, put_equipment, put_series
@@ -64,7 +65,7 @@ def captures(
 
 def _shots(prediction: Prediction, found: Outlines | None, taken: Sequence[Measure], image: Image) -> Iterator[_Shot]:
     if found and found.found:
-        sizes = {one.structure.key: f" {one.value:.4g} {one.unit}" for one in taken if one.quantity in _SIZES}
+        sizes = {one.structure.key: f" {number(one.value)} {one.unit}" for one in taken if one.quantity in _SIZES}
         for index in key_slices(found):
             yield _Shot(
                 index,
@@ -101,7 +102,7 @@ def _findings(prediction: Prediction, case: Case) -> list[str]:
     said = []
     for rating in prediction.ratings:
         finding = case.manifest.finding(rating.key)
-        said.append(f"{finding.name}: {verdict(finding, rating.probability)}, probability {rating.probability:.2f}")
+        said.append(f"{finding.name}: {verdict(finding, rating.probability)}, probability {percent(rating.probability)}")
     return said
 
 

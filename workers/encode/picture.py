@@ -135,8 +135,10 @@ def _with_words(picture: Pixels, sheet: Sheet, legend: Sequence[tuple[Color, str
     for number, words in enumerate(head):
         pen.text((margin, margin // 2 + number * line), words, _HEAD, font)
     middle = above + picture.shape[0] // 2
-    pen.text((left + margin, middle), sheet.edges[0], _HEAD, font)
-    pen.text((left + picture.shape[1] - margin, middle), sheet.edges[1], _HEAD, font, anchor="ra")
+    pen.text((left + margin, middle), sheet.edges[0], _HEAD, font, stroke_width=2, stroke_fill="black")
+    pen.text(
+        (left + picture.shape[1] - margin, middle), sheet.edges[1], _HEAD, font, anchor="ra", stroke_width=2, stroke_fill="black"
+    )
     below = above + picture.shape[0] + margin // 2
     for number, (color, words) in enumerate(legend):
         top = below + number * line

@@ -88,7 +88,7 @@ def test_what_cannot_be_read_right_is_refused(model: Model, film: np.ndarray) ->
 
 @pytest.mark.shared
 def test_real_films_are_read_and_their_distortions_refused(model: Model, shared: Path) -> None:
-    from models.training.evaluation import film_image
+    from models.training.pictures import film_image
     from models.training.tables import read_grey, read_rows, split_rows
 
     folder = shared / "data" / "cxr_lungs"

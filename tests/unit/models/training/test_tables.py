@@ -50,3 +50,8 @@ def test_pictures_are_read_as_grey(tmp_path: Path) -> None:
     (tmp_path / "b.png").write_text("no picture")
     with pytest.raises(ConfigurationError, match=r"b\.png cannot be read as a picture"):
         read_grey(tmp_path / "b.png")
+
+
+def test_a_lesion_stands_for_a_patient_that_is_not_known(tmp_path: Path) -> None:
+    (tmp_path / "index.csv").write_text("split,image,label,lesion\ntrain,a.jpg,nv,HAM_1\n")
+    assert read_rows(tmp_path, "label")[0]["patient"] == "HAM_1"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,11 +11,13 @@ import pytest
 import uvicorn
 
 from node.page.app import COOKIE, create_app
+from node.page.metrics import render
 from node.page.server import bind
 from node.store.events import NodeEvent
 from node.store.records import StudyView
 from node.store.settings import Destination, Limits, Settings
 from node.store.states import JobState, StudyState
+from tests.certificates import Authority
 from tests.unit.node.page.views import AN_EVENT, MemoryCatalog, a_job, a_study
 
 TOKEN = "a-token-of-forty-three-characters-or-about-so"
@@ -185,6 +188,18 @@ def test_rejections_are_counted_in_the_metrics(page: Client) -> None:
     text = page(events=(AN_EVENT,)).get("/metrics").text
     assert 'overread_rejections_total{kind="association rejected"} 17.0' in text
     assert "MR_1" not in text
+
+
+def test_the_metrics_say_when_certificates_end(tmp_path: Path) -> None:
+    own = Authority(tmp_path).issue("ai.example", valid_days=30)
+    tls = {"certificate": own.certificate, "key": own.key}
+    gone = {"name": "pacs", "ae_title": "A", "host": "h", "port": 1, "tls": True, "certificate": "gone.pem", "key": "gone.key"}
+    values = {"data": tmp_path, "tls": tls, "destinations": [gone]}
+    text = render(MemoryCatalog(), Settings.model_validate(values)).decode()  # type: ignore[arg-type]
+    [line] = [one for one in text.splitlines() if one.startswith("overread_certificate_expires_seconds{")]
+    name, value = line.split(" ")
+    assert name.endswith('{to="node"}')
+    assert abs(float(value) - time.time() - 30 * 86400) < 600
 
 
 def test_nothing_else_is_served(page: Client) -> None:
