@@ -131,6 +131,7 @@ def summary(prediction: Prediction, measured: Measured, sources: Sequence[Datase
                 "name": manifest.finding(rating.key).name,
                 "probability": round(rating.probability, 4),
                 "verdict": str(verdict(manifest.finding(rating.key), rating.probability)),
+                **({} if rating.spread is None else {"spread": round(rating.spread, 4)}),
             }
             for rating in prediction.ratings
         ],
