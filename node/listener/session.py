@@ -116,7 +116,8 @@ class Session:
         while True:
             if self._reporting is not None and self._message is None and inflow.drained:
                 self._reporting.while_silent(self._connection, self._negotiation_s)
-            kind, context_id, control, content = inflow.next()
+            incoming = self._message.incoming if self._message else None
+            kind, context_id, control, content = inflow.next(incoming.room() if incoming else None)
             if kind == upper_layer.P_DATA_TF:
                 self._take(context_id, control, content)
             elif kind == upper_layer.A_RELEASE_RQ:
@@ -214,7 +215,7 @@ class Session:
             if isinstance(fault, StorageFull):  # counted: a study has hundreds of images, and each meets the same disk
                 self._ledger.tally("disk full", f"{self._sender.calling_ae}: {fault} (status {code:04X})", 1)
             else:
-                self._ledger.event("refused", f"{uid or 'an object'} of {self._sender.calling_ae}: {fault} (status {code:04X})")
+                self._visit.refused(f"{fault}; status {code:04X}")
             return code, str(fault)
         self._stored += 1
         self._report(received)
