@@ -77,6 +77,9 @@ class Image:
     together
         Of a group that is read together (the four standard mammograms): all its images, this first one among them. They may
         differ in size. Empty for all else.
+    phases
+        Phases of a cycle that was imaged again and again, as the heart's is: `array` then holds all phases of the first slice,
+        then all of the second, and so on; `affine` and `spacing_mm` are about slices. 1 for all else.
     """
 
     array: NDArray[np.float32] | NDArray[np.uint8]
@@ -85,6 +88,12 @@ class Image:
     spacing_kind: SpacingKind
     header: Header = field(default_factory=Header)
     together: tuple[Image, ...] = ()
+    phases: int = 1
+
+    @property
+    def slices(self) -> int:
+        """Number of slices, each with all its phases."""
+        return int(self.array.shape[0]) // self.phases
 
     @property
     def is_projection(self) -> bool:

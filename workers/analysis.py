@@ -90,7 +90,8 @@ class Analyst:
         tuple
             The objects, encoded, and the summary for a table (`node.store.records.ResultSet.summary`).
         """
-        stack = load_group(paths) if facts.get("group") else load_stack(paths, facts.get("frame_numbers"))
+        phases = int(facts.get("phases") or 1)
+        stack = load_group(paths) if facts.get("group") else load_stack(paths, facts.get("frame_numbers"), phases)
         prediction = self._model(manifest).predict(stack.image)
         prediction = replace(prediction, notes=tuple(dict.fromkeys((*facts.get("notes", ()), *stack.notes, *prediction.notes))))
         measured = measure(prediction, stack.image, manifest)
