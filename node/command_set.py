@@ -15,6 +15,12 @@ from node.store.errors import NotUnderstood
 
 C_STORE_RQ: Final = 0x0001
 C_STORE_RSP: Final = 0x8001
+C_GET_RQ: Final = 0x0010
+C_GET_RSP: Final = 0x8010
+C_FIND_RQ: Final = 0x0020
+C_FIND_RSP: Final = 0x8020
+C_MOVE_RQ: Final = 0x0021
+C_MOVE_RSP: Final = 0x8021
 C_ECHO_RQ: Final = 0x0030
 C_ECHO_RSP: Final = 0x8030
 N_EVENT_REPORT_RQ: Final = 0x0100
@@ -41,6 +47,12 @@ AFFECTED_SOP_INSTANCE_UID: Final = 0x00001000
 REQUESTED_SOP_INSTANCE_UID: Final = 0x00001001
 EVENT_TYPE_ID: Final = 0x00001002
 ACTION_TYPE_ID: Final = 0x00001008
+MOVE_DESTINATION: Final = 0x00000600
+REMAINING: Final = 0x00001020
+COMPLETED: Final = 0x00001021
+FAILED: Final = 0x00001022
+WARNING: Final = 0x00001023
+"""Numbers of sub-operations (PS3.7 section 9.3.4.2)."""
 
 LONGEST: Final = 65536
 """Bytes; a command set is a few hundred, so that more is an attempt to fill the memory."""

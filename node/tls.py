@@ -73,7 +73,7 @@ def _mistrust(fault: ssl.SSLCertVerificationError, name: str) -> str:
     if code in _OTHER_HOST:
         return f"its certificate is not for {name}: call it by a name in the certificate, or set tls_name"
     if code in _UNKNOWN_CA:
-        return "its certificate is not signed by a CA that is trusted here: set ca (of a sender: tls.client_ca)"
+        return "its certificate is not signed by a CA that is trusted here: set ca, or tls.client_ca for a sender"
     return f"its certificate cannot be trusted ({fault.verify_message})"
 
 

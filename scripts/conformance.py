@@ -68,14 +68,14 @@ def result_classes() -> list[str]:
 
 
 def requested_classes() -> list[str]:
-    """SOP classes beside storage that the node asks others for: those that its code names and its listener does not serve."""
+    """SOP classes beside storage that the node asks others for: those that its code names outside the listener."""
     named_in_code = {
         node.value
-        for tree in trees("node", but="node/doubles")
+        for tree in trees("node", "node/doubles", "node/listener")
         for node in ast.walk(tree)
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and is_class(node.value)
     }
-    return sorted((uid for uid in named_in_code - SERVED - {VERIFICATION} if not is_kept(uid)), key=name)
+    return sorted((uid for uid in named_in_code - {VERIFICATION} if not is_kept(uid)), key=name)
 
 
 def is_class(text: str) -> bool:
@@ -88,9 +88,9 @@ def is_kept(uid: str) -> bool:
     return negotiation.is_storage(uid) or "Storage Directory" in name(uid)
 
 
-def trees(folder: str, but: str = "\0") -> Iterator[ast.Module]:
+def trees(folder: str, *but: str) -> Iterator[ast.Module]:
     for path in sorted((ROOT / folder).rglob("*.py")):
-        if not path.is_relative_to(ROOT / but):
+        if not any(path.is_relative_to(ROOT / other) for other in but):
             yield ast.parse(path.read_text(encoding="utf-8"))
 
 
@@ -106,14 +106,18 @@ def figure(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def yes(is_so: bool) -> str:
+    return "yes" if is_so else "no"
+
+
 def overview() -> str:
     results = result_classes()
     rows = [("Verification", "yes", "yes"), *((name(uid), "yes", "yes") for uid in results)]
     rows.append(
         (f"all {len(set(storage_classes()) - set(results))} other Storage SOP classes of section 3.2.1", "yes (1)", "yes")
     )
-    rows += [(name(uid), "no", "yes") for uid in sorted(SERVED)]
-    rows += [(name(uid), "yes", "no") for uid in requested_classes()]
+    asked = requested_classes()
+    rows += [(name(uid), yes(uid in asked), yes(uid in SERVED)) for uid in sorted({*SERVED, *asked})]
     return table("SOP class", "SCU", "SCP", rows=rows)
 
 

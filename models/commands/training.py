@@ -101,7 +101,8 @@ def evaluate_command(
     dataset_dir: Path = typer.Argument(help="Folder with an index.csv."),
     split: str = typer.Option(..., help="Split whose rows are read, e.g. val."),
     as_json: bool = typer.Option(False, "--json", help="One JSON object on standard output."),
-    view: str | None = typer.Option(None, help="Show a part only: border-only, border-hidden, lungs-only, chest."),
+    view: str | None = typer.Option(None, help="Show a part only: border-only, border-hidden, lungs-only, lungs-evened, chest."),
+    where: list[str] | None = typer.Option(None, help="COLUMN=VALUE: read only such rows, e.g. source=montgomery."),
     card: bool = typer.Option(False, "--card", help="Keep the figures in the model's folder and write them into its card."),
     device: str = typer.Option("cpu", help="cpu or cuda."),
     threads: int = typer.Option(0, min=0, help="Of the processor; 0: all."),
@@ -115,18 +116,20 @@ def evaluate_command(
 
     from models.commands.watching import figures_table
     from models.training.card import keep_figures
+    from models.training.evaluation import chosen_rows, load_for_evaluation
     from models.training.evaluation import evaluate as measure
-    from models.training.evaluation import load_for_evaluation
-    from models.training.tables import read_rows, split_rows
 
     if threads:
         torch.set_num_threads(threads)
     manifest, loaded = load_for_evaluation(model, device, view)
-    count = len(split_rows(read_rows(dataset_dir), split))
+    if odd := [one for one in where or () if "=" not in one]:
+        raise typer.BadParameter(f"{odd[0]} is not COLUMN=VALUE", param_hint="--where")
+    condition = dict(one.split("=", 1) for one in where or ())
+    count = len(chosen_rows(dataset_dir, split, condition))
     console = Console(stderr=True)
     with Progress(console=console) as progress:
         task = progress.add_task(f"{manifest.name} on {split}", total=count)
-        figures = measure(manifest, loaded, dataset_dir, split, lambda: progress.advance(task))
+        figures = measure(manifest, loaded, dataset_dir, split, lambda: progress.advance(task), where=condition)
     if view:
         figures["view"] = view
     if card:

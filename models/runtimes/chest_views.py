@@ -1,7 +1,8 @@
-"""What the pneumonia network is shown of a chest: the whole film, the part around the lungs, the lungs alone."""
+"""What a classifier is shown of a chest: the whole film, the part around the lungs, the lungs alone, or those evened out."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -12,6 +13,7 @@ from scipy import ndimage
 
 from models.runtimes.film import Grey, Letterbox, window
 from models.runtimes.lung_fields import Mask
+from node.store.errors import ConfigurationError
 
 MARGIN: Final = 0.06
 """Width left around the lungs, as a part of their extent."""
@@ -23,21 +25,51 @@ class Shown(StrEnum):
     WHOLE = "whole"
     CHEST = "chest"  # the box around both lungs
     LUNGS = "lungs-only"  # that box, all outside the lung fields hidden
+    EVENED = "lungs-evened"  # the lungs alone, mean and contrast made the same everywhere: no grey scale of a machine is left
     BORDER = "border-only"  # the outer frame of the film alone: what a shortcut could live on
     HIDDEN = "border-hidden"  # the film without that frame
 
 
-SHOWN: Final = (Shown.WHOLE, Shown.CHEST, Shown.LUNGS)
-"""What is shown in the hospital."""
+@dataclass(frozen=True, slots=True)
+class Views:
+    """What a classifier is shown of each film, in the order of its heads.
 
-SHARES: Final = (0.5, 0.25, 0.25)
-"""Each view's share in the answer: half of it rests on the whole film, half on the lungs and what is close to them."""
+    Parameters
+    ----------
+    shown
+        Parts of the film.
+    sides
+        Side of the square that each is shown as, in pixels.
+    shares
+        Each one's share in the answer; they add up to 1.
+    """
 
-SIDES: Final = {Shown.WHOLE: 224, Shown.CHEST: 256, Shown.LUNGS: 256}
-"""Side of the square that the classifier sees, in pixels."""
+    shown: tuple[Shown, ...]
+    sides: tuple[int, ...]
+    shares: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not len(self.shown) == len(self.sides) == len(self.shares) > 0 or abs(sum(self.shares) - 1) > 1e-6:
+            raise ConfigurationError("views, sides and shares must be as many, and the shares add up to 1")
+
+    def head(self, part: Shown) -> int:
+        """The head that rates a part; the first one where it has none of its own."""
+        return self.shown.index(part) if part in self.shown else 0
+
+    def combine(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+        """``(…)`` logits of ``(…, view)`` logits."""
+        combined: NDArray[np.float64] = logits @ np.asarray(self.shares)
+        return combined
+
+
+BOXED: Final = frozenset({Shown.CHEST, Shown.LUNGS, Shown.EVENED})
+"""Parts that are cut out of the film."""
 
 BORDER: Final = 1 / 32
 """Width of the border, as a part of the film's side: 10 of 320 pixels."""
+
+EVENING: Final = 1 / 8
+"""Width of the neighbourhood whose mean and contrast are evened out, as a part of the box's height."""
 
 
 def chest_box(lungs: Mask) -> tuple[slice, slice]:
@@ -60,15 +92,10 @@ def show(film: Grey, lungs: Mask, shown: Shown) -> Grey:
     lungs
         Both lung fields on the same grid.
     """
-    if shown in {Shown.CHEST, Shown.LUNGS}:
+    if shown in BOXED:
         rows, columns = chest_box(lungs)
         part, inside = film[rows, columns], lungs[rows, columns]
-        if shown is Shown.CHEST:
-            return window(part)
-        reach = max(1, round(0.02 * part.shape[0]))
-        near = ndimage.distance_transform_edt(~inside) <= reach
-        graded = window(np.where(near, part, np.median(part[near])).astype(np.float32))
-        return np.where(near, graded, np.float32(0.5)).astype(np.float32)
+        return window(part) if shown is Shown.CHEST else _lungs(part, inside, evened=shown is Shown.EVENED)
     whole = window(film)
     if shown is Shown.WHOLE:
         return whole
@@ -79,13 +106,34 @@ def show(film: Grey, lungs: Mask, shown: Shown) -> Grey:
     return np.where(kept, whole, np.float32(0.5)).astype(np.float32)
 
 
-def square(film: Grey, shown: Shown) -> torch.Tensor:
+def _lungs(part: Grey, inside: Mask, *, evened: bool) -> Grey:
+    """The lungs of the box around them, all else mid grey."""
+    reach = max(1, round(0.02 * part.shape[0]))
+    near = ndimage.distance_transform_edt(~inside) <= reach
+    graded = window(np.where(near, part, np.median(part[near])).astype(np.float32))
+    if evened:
+        graded = _even(graded, near)
+    return np.where(near, graded, np.float32(0.5)).astype(np.float32)
+
+
+def _even(graded: Grey, near: Mask) -> Grey:
+    """Make mean and standard deviation about 0.5 and 0.2 around each place, measured on the lungs alone."""
+    width = EVENING * graded.shape[0]
+    weight = ndimage.gaussian_filter(near.astype(np.float32), width) + np.float32(1e-3)
+    mean = ndimage.gaussian_filter(graded * near, width) / weight
+    deviation = np.sqrt(np.maximum(ndimage.gaussian_filter(np.square(graded - mean) * near, width) / weight, 0))
+    evened: Grey = np.clip(0.5 + 0.2 * (graded - mean) / (deviation + np.float32(0.01)), 0, 1).astype(np.float32)
+    return evened
+
+
+def square(film: Grey, side: int) -> torch.Tensor:
     """``(1, 1, side, side)`` of a film that `show` gave, filled up with mid grey."""
-    side = SIDES.get(shown, SIDES[Shown.WHOLE])
     return Letterbox(film.shape[0], film.shape[1], side).shrink(film, fill=0.5)
 
 
-def combine(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """``(film,)`` logits of ``(film, view)`` logits."""
-    combined: NDArray[np.float64] = logits @ np.asarray(SHARES)
-    return combined
+def origin(lungs: Mask, shown: Shown) -> tuple[int, int]:
+    """First row and column of the part of the film that `show` gave."""
+    if shown not in BOXED:
+        return 0, 0
+    rows, columns = chest_box(lungs)
+    return rows.start, columns.start

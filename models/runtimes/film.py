@@ -52,6 +52,16 @@ def reduce(film: Grey, side: int) -> Grey:
     return reduced
 
 
+def squash(film: Grey, side: int) -> Grey:
+    """A ``(side, side)`` film, its aspect lost; for models that learned from pictures that were made so."""
+    tensor = torch.from_numpy(np.ascontiguousarray(film, dtype=np.float32))[None, None]
+    block = int(min(film.shape) // (2 * side))
+    if block > 1:
+        tensor = torch.nn.functional.avg_pool2d(tensor, block, ceil_mode=True)
+    squashed: Grey = interpolate(tensor, size=(side, side), mode="bilinear", antialias=True, align_corners=False)[0, 0].numpy()
+    return squashed
+
+
 @dataclass(frozen=True, slots=True)
 class Letterbox:
     """Where a film lies in the square that a network sees: scaled with its aspect kept, centred, the rest filled.

@@ -62,6 +62,9 @@ class Place:
 def lay_out(places: Tensor, place: Place, shape: tuple[int, int]) -> Contributions:
     """Contributions of one square on the grid of the image.
 
+    What a coarse place adds is spread over the pixels that it covers, so that maps of other scales may be added, and the sum
+    over the image stays what it was, but for what the square's filled margin added.
+
     Parameters
     ----------
     places
@@ -72,9 +75,11 @@ def lay_out(places: Tensor, place: Place, shape: tuple[int, int]) -> Contributio
     size = (place.box.size, place.box.size)
     square = interpolate(places[None, None].float().cpu(), size=size, mode="bilinear", align_corners=False)
     part = place.box.grow(square)[0]
-    laid = np.zeros(shape, dtype=np.float32)
     rows, columns = part.shape
-    laid[place.rows : place.rows + rows, place.columns : place.columns + columns] = part
+    inner_rows, inner_columns = place.box.inner
+    laid = np.zeros(shape, dtype=np.float32)
+    density = places.numel() / place.box.size**2 * (inner_rows * inner_columns) / (rows * columns)
+    laid[place.rows : place.rows + rows, place.columns : place.columns + columns] = part * np.float32(density)
     return laid
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from models.image import Header, Image
 from models.runtimes.film import Grey
 from node.store.errors import Refused
+
+Pixel = TypeVar("Pixel", bound=np.generic)
 
 MODALITIES: Final = ("CR", "DX", "RG")
 SMALLEST_SIDE: Final = 128
@@ -107,9 +109,9 @@ class Upright:
     mirrored: bool
     oriented: bool
 
-    def back(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Put a ``(row, column)`` mask of the upright film back on the source grid."""
-        turned = np.rot90(mask, -self.turns)
+    def back(self, array: NDArray[Pixel]) -> NDArray[Pixel]:
+        """Put a ``(row, column)`` mask or map of the upright film back on the source grid."""
+        turned = np.rot90(array, -self.turns)
         return np.ascontiguousarray(turned[:, ::-1] if self.mirrored else turned)
 
 

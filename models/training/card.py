@@ -25,7 +25,8 @@ def keep_figures(folder: Path, figures: dict[str, Any]) -> None:
     path = folder / FIGURES
     kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     view = figures.get("view", "as shipped")
-    kept[f"{figures['dataset']}/{figures['split']}, {view}"] = figures
+    rows = "".join(f", {column}={value}" for column, value in figures.get("where", {}).items())
+    kept[f"{figures['dataset']}/{figures['split']}{rows}, {view}"] = figures
     path.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     write_card(folder)
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from types import MappingProxyType
+from typing import Any, Final, Protocol, runtime_checkable
 
 from models.manifest import Manifest, read_library, read_manifest
 from models.prediction import Prediction
@@ -20,6 +21,11 @@ from node.store.errors import ConfigurationError, Refused
 
 Advance = Callable[[], None]
 
+Where = Mapping[str, str]
+"""Values that rows must have, by column."""
+
+NO_CONDITION: Final[Where] = MappingProxyType({})
+
 
 @runtime_checkable
 class ShowsParts(Protocol):
@@ -30,7 +36,9 @@ class ShowsParts(Protocol):
         ...
 
 
-def evaluate(manifest: Manifest, model: Model, folder: Path, split: str, advance: Advance = lambda: None) -> dict[str, Any]:
+def evaluate(
+    manifest: Manifest, model: Model, folder: Path, split: str, advance: Advance = lambda: None, *, where: Where = NO_CONDITION
+) -> dict[str, Any]:
     """Run `model` on every row of a split and return its figures.
 
     Parameters
@@ -42,6 +50,8 @@ def evaluate(manifest: Manifest, model: Model, folder: Path, split: str, advance
         names none), ``label`` for one with findings.
     advance
         Called after each image.
+    where
+        Only rows with these values in these columns are read, e.g. ``{"source": "montgomery"}``: a figure across hospitals.
 
     Returns
     -------
@@ -56,7 +66,7 @@ def evaluate(manifest: Manifest, model: Model, folder: Path, split: str, advance
         Where the folder has no labels that fit the model, or the model refuses every image.
     """
     columns = needed_columns(manifest) if manifest.structures else ("label",)
-    rows = split_rows(read_rows(folder, *columns), split)
+    rows = chosen_rows(folder, split, where, *columns)
     refusals: Counter[str] = Counter()
 
     def answered() -> Iterator[tuple[Row, Prediction]]:
@@ -77,12 +87,30 @@ def evaluate(manifest: Manifest, model: Model, folder: Path, split: str, advance
         "version": manifest.version,
         "dataset": folder.name,
         "split": split,
+        **({"where": dict(where)} if where else {}),
         "n": len(answers),
         "refused": sum(refusals.values()),
         "refusals": dict(sorted(refusals.items())),
         **headline,
         "per_label": per_label,
     }
+
+
+def chosen_rows(folder: Path, split: str, where: Where = NO_CONDITION, *columns: str) -> list[Row]:
+    """Rows of a split that meet a condition.
+
+    Raises
+    ------
+    ConfigurationError
+        Where the folder lacks a column, or no row is left.
+    """
+    rows = split_rows(read_rows(folder, *columns, *where), split)
+    chosen = [row for row in rows if all(row[column] == value for column, value in where.items())]
+    if not chosen:
+        said = " and ".join(f"{column}={value}" for column, value in where.items())
+        found = "; ".join(f"{column}: {', '.join(sorted({row[column] for row in rows}))}" for column in where)
+        raise ConfigurationError(f"no row of split {split} has {said}; there are {found}")
+    return chosen
 
 
 def load_for_evaluation(model: str, device: str, view: str | None) -> tuple[Manifest, Model]:

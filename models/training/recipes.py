@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from models.networks.architectures import find_architecture
 from models.training.request import Request, Watch
+from models.training.train_finding import train_pneumonia, train_tuberculosis
 from models.training.train_lungs import train_lungs
 from models.training.train_network import EPOCHS, train_network
-from models.training.train_pneumonia import train_pneumonia
 from node.store.errors import ConfigurationError
 
 
@@ -37,6 +37,7 @@ class Recipe:
 RECIPES: Final = {
     "cxr-lungs": Recipe("unet", 100, train_lungs),
     "cxr-pneumonia": Recipe("squeezenet", 1, train_pneumonia),
+    "cxr-tb": Recipe("squeezenet", 1, train_tuberculosis),
 }
 
 

@@ -38,7 +38,7 @@ def check_door(settings: Settings) -> Iterator[Checked]:
         return  # the catalog's own check says what is wrong with it
     for event in found[:MOST]:
         times = f"{event.count} times, last" if event.count > 1 else "once,"
-        what, _, to_do = event.detail.partition(": ")
+        what, _, to_do = event.detail.rpartition(": ")
         yield note("sources", event.kind, f"{times} at {event.last_at.astimezone():%Y-%m-%d %H:%M}: {what}", to_do)
     if len(found) > MOST:
         yield note("sources", "rejections", f"{len(found) - MOST} more within the last day", "see `overread events`")

@@ -14,7 +14,7 @@ from node.certificate import encoded, validity
 from node.check.peers import EVERYWHERE
 from node.check.verdict import Checked, fault, note, ok
 from node.store.errors import ConfigurationError
-from node.store.settings import Destination, Settings, Tls
+from node.store.settings import Archive, Destination, Settings, Tls
 from node.tls import meaning, server_context
 
 SOON: Final = timedelta(days=30)
@@ -22,9 +22,9 @@ SOON: Final = timedelta(days=30)
 
 def check_tls(settings: Settings) -> Iterator[Checked]:
     """Look at certificate, key and client CA as the listener will, at who has the port, and at what destinations are shown."""
-    for destination in settings.destinations:
-        if isinstance(destination, Destination) and destination.certificate and destination.key:
-            yield from _shown_to(destination.name, destination.certificate, destination.key)
+    for called in (*settings.destinations, *settings.archives):
+        if isinstance(called, Destination | Archive) and called.certificate and called.key:
+            yield from _shown_to(called.name, called.certificate, called.key)
     tls = settings.tls
     if tls is None:
         return

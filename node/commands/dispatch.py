@@ -23,6 +23,7 @@ def dispatch(config: ConfigOption = None, data: DataOption = None) -> None:
     from node.dispatch.dispatcher import Dispatcher
     from node.dispatch.judge import Judge
     from node.dispatch.queue import JobQueue
+    from node.query.asker import Asker
     from node.retention.keeper import Keeper
     from node.store.catalog.catalog import open_catalog
     from node.store.clock import SystemClock
@@ -39,8 +40,9 @@ def dispatch(config: ConfigOption = None, data: DataOption = None) -> None:
     with JobQueue(settings) as queue:
         judge = Judge(catalog.worklist, catalog.signals, settings, SystemClock())
         loop = Dispatcher(catalog.worklist, catalog.intake, planner, queue, judge=judge, clock=SystemClock())
+        asker = Asker(settings, judge, catalog.worklist, catalog.signals)
         keeper, registrar = Keeper(settings, catalog, SystemClock()), Registrar(settings, catalog.commitments)
-        run_together([loop.run, Courier(settings, catalog).run, keeper.run, registrar.run], stop)
+        run_together([loop.run, Courier(settings, catalog).run, keeper.run, registrar.run, asker.run], stop)
     catalog.close()
 
 

@@ -26,6 +26,15 @@ class Waiting:
     verdict: Verdict
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A study that an archive is to be asked about; `whole`: about series that are not here, too."""
+
+    study: Receiving
+    archive: str
+    whole: bool
+
+
 class Judge:
     """Keeps the verdicts on studies that wait, so that a look at them costs nothing while nothing happens.
 
@@ -45,11 +54,23 @@ class Judge:
         self._settings = settings
         self._clock = clock
         self._waiting: dict[int, Waiting] = {}
+        self._questions: dict[int, Question] = {}
+
+    def questions(self) -> Sequence[Question]:
+        """What archives are to be asked, by the last look; may be called from another thread."""
+        return tuple(self._questions.values())
 
     def due(self) -> Sequence[DueStudy]:
         """Studies that are complete now, and those that are read as they stand."""
         receiving = self._worklist.receiving()
         self._waiting = {one.study_id: self._waiting[one.study_id] for one in receiving if one.study_id in self._waiting}
+        questions: dict[int, Question] = {}
+        try:
+            return self._due(receiving, questions)
+        finally:
+            self._questions = questions
+
+    def _due(self, receiving: Sequence[Receiving], questions: dict[int, Question]) -> Sequence[DueStudy]:
         if not receiving:
             return ()
         now, newest, due = self._clock.now(), self._signals.newest(), []
@@ -57,6 +78,8 @@ class Judge:
             known = (study.arrivals, study.open_associations, study.last_arrival_at, newest)
             before = self._waiting.get(study.study_id)
             if before and before.known == known and before.verdict.until and now < before.verdict.until:
+                if study.study_id in self._questions:
+                    questions[study.study_id] = self._questions[study.study_id]
                 continue
             patience = patience_with(self._settings, study.calling_ae)
             said = self._signals.about(study.study_uid) if newest else ()
@@ -65,6 +88,8 @@ class Judge:
                 due.append(_due(study, verdict))
                 continue
             self._waiting[study.study_id] = Waiting(known, verdict)
+            if verdict.ask:
+                questions[study.study_id] = Question(study, verdict.ask, patience.whole_studies)
             if verdict.evidence != study.evidence and (said or study.evidence):
                 self._worklist.waits(study, verdict.evidence)
         return due
@@ -81,6 +106,7 @@ def patience_with(settings: Settings, calling_ae: str) -> Patience:
         quiet_s=said(lambda source: source.quiet_s, settings.quiet_s),
         longest_wait_s=said(lambda source: source.longest_wait_s, settings.longest_wait_s),
         whole_studies=said(lambda source: source.whole_studies or None, False),
+        archive=said(lambda source: source.archive, ""),
     )
 
 

@@ -118,6 +118,7 @@ def settle(settings: Settings) -> tuple[Settings, Path]:
             "model_folders": tuple(folder.resolve() for folder in settings.model_folders),
             "port": free_port(settings.host, settings.port, "--port") if settings.plain else settings.port,
             "tls": _settled(settings),
+            "archives": tuple(_absolute(archive) for archive in settings.archives),
             "destinations": tuple(_absolute(destination) for destination in settings.destinations),
             "http": f"{http_host}:{http_port}",
         }

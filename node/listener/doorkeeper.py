@@ -69,6 +69,10 @@ class Visit:
         else:
             note(Rejection.ABORTED, f"{self._who} broke the rules ({reason}): see its log, and the network between")
 
+    def refused(self, reason: str) -> None:
+        """An object was answered with a failure; which one is in the log, here it only counts."""
+        self._doorkeeper.rejections.note(Rejection.OBJECT, f"{self._who} sent what is not kept ({reason}): see what it sends")
+
     def unheard(self, remark: str) -> None:
         """Somebody meant to request an association and could not, for what `remark` says."""
         self._doorkeeper.rejections.note(Rejection.CONNECTION, f"{self._who} was not understood, {remark}")

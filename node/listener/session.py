@@ -214,7 +214,7 @@ class Session:
             if isinstance(fault, StorageFull):  # counted: a study has hundreds of images, and each meets the same disk
                 self._ledger.tally("disk full", f"{self._sender.calling_ae}: {fault} (status {code:04X})", 1)
             else:
-                self._ledger.event("refused", f"{uid or 'an object'} of {self._sender.calling_ae}: {fault} (status {code:04X})")
+                self._visit.refused(f"{fault}; status {code:04X}")
             return code, str(fault)
         self._stored += 1
         self._report(received)

@@ -16,7 +16,7 @@ from node.certificate import validity
 from node.page.health import PageCatalog
 from node.store.errors import ConfigurationError
 from node.store.records import KeptView
-from node.store.settings import Destination, Settings
+from node.store.settings import Archive, Destination, Settings
 from node.store.states import DeliveryState, JobState, StudyState
 
 STATES: dict[str, type[StrEnum]] = {"studies": StudyState, "jobs": JobState, "deliveries": DeliveryState}
@@ -75,7 +75,7 @@ def _removed(kept: KeptView) -> Iterator[Metric]:
 def _certificates(settings: Settings) -> Iterator[Metric]:
     """When the certificates that this node shows end; those that cannot be read are `overread check`'s to tell."""
     shown = {"node": settings.tls.certificate} if settings.tls else {}
-    called = (one for one in settings.destinations if isinstance(one, Destination))
+    called = (one for one in (*settings.destinations, *settings.archives) if isinstance(one, Destination | Archive))
     shown |= {one.name: one.certificate for one in called if one.certificate}
     if not shown:
         return

@@ -14,6 +14,7 @@ class Rejection(StrEnum):
     CONTEXT = "context rejected"
     CONNECTION = "connection refused"
     ABORTED = "association aborted"
+    OBJECT = "object refused"
 
 
 @dataclass(frozen=True, slots=True)

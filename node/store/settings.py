@@ -108,6 +108,8 @@ class Archive(Peer):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
     calling_ae: str | None = None
     """AE title that we call it with; ours (`Settings.ae_title`) where absent."""
+    retrieve: Literal["move", "get"] = "move"
+    """How it sends us studies: C-MOVE to our listener, whose AE title, host and port it knows, or C-GET."""
 
 
 class Route(_Table):
@@ -229,9 +231,10 @@ class Settings(_Table):
             raise ValueError("two archives have the same name")
         for source in self.sources:
             policy, _, name = source.commitment.partition(":")
-            if policy == "archive" and name not in archives:
-                nearest = _nearest(name, archives, "there is none of that name")
-                raise ValueError(f"source {source.ae_title} commits by archive {name}, {nearest}")
+            for asked in (name if policy == "archive" else None, source.archive):
+                if asked is not None and asked not in archives:
+                    nearest = _nearest(asked, archives, "there is none of that name")
+                    raise ValueError(f"source {source.ae_title} names archive {asked}, {nearest}")
         if self.accept == "listed" and not self.sources:
             raise ValueError('accept = "listed" needs sources: with none, nobody could send')
         if any(source.certificate for source in self.sources) and (self.tls is None or self.tls.client_ca is None):

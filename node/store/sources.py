@@ -78,6 +78,8 @@ class Source(BaseModel):
     whole_studies: bool = False
     """Whether it sends whole studies, so that series which a signal names and of which nothing arrived are waited for."""
 
+    archive: str | None = None
+    """Name of the archive that is asked (C-FIND) whether all of a study of this source is here; None: nobody is."""
     commitment: Annotated[str, Field(pattern=r"^(off|node|archive:[A-Za-z0-9_.-]+)$")] = "off"
     """Who decides on its storage commitment requests: nobody (they are declined), this node, or an archive of that name."""
     report_to: Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:]+\]|[^:@\s]+):\d{1,5}$")] | None = None

@@ -129,7 +129,7 @@ class Spool:
 
     def __init__(self, root: Path, reserve_mb: int = 0) -> None:
         self.root = root.absolute()
-        self._above = frozenset(self.root.parents)
+        self._top: Path | None = None
         self.reserve = Reserve(self.root, reserve_mb * 1_000_000)
         self._lock = threading.Lock()
         self._stable: OrderedDict[Path, float] = OrderedDict()  # until when it is remembered, by the monotonic clock
@@ -255,11 +255,16 @@ class Spool:
                     self._stable.pop(each, None)
 
     def _make_stable(self, folder: Path) -> None:
-        """Sync `folder`, and above it each directory that holds an entry not known to be stable."""
+        """Sync `folder`, and above it each directory that holds an entry not known to be stable.
+
+        That goes up to where the file system is mounted: who made the data folder may not have synced the one above it.
+        """
         to_sync = [folder]
         with self._lock:
             now = time.monotonic()
-            while folder in self._fresh or not (self._stable.get(folder, 0.0) > now or folder in self._above):
+            if self._top is None:
+                self._top = next(path for path in (self.root, *self.root.parents) if path.is_mount() or path == path.parent)
+            while folder != self._top and (folder in self._fresh or not self._stable.get(folder, 0.0) > now):
                 folder = folder.parent
                 to_sync.append(folder)
         for each in to_sync:
@@ -274,8 +279,14 @@ class Spool:
 
     def _sync_folder(self, folder: Path) -> None:
         if folder in self._unstable:
-            raise StorageFailed(f"an earlier sync of {folder.relative_to(self.root.parent)} failed: check the disk, then restart")
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            name = folder.relative_to(self.root.parent) if folder.is_relative_to(self.root.parent) else folder
+            raise StorageFailed(f"an earlier sync of {name} failed: check the disk, then restart")
+        try:
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        except PermissionError:
+            if self.root.is_relative_to(folder) and folder != self.root:
+                return  # above the data folder: who may not look into it has made nothing there
+            raise
         try:
             os.fsync(descriptor)
         except OSError:

@@ -135,6 +135,7 @@ def summary(prediction: Prediction, measured: Measured, sources: Sequence[Datase
                 "name": manifest.finding(rating.key).name,
                 "probability": round(rating.probability, 4),
                 "verdict": str(verdicts[rating.key]),
+                **({} if rating.spread is None else {"spread": round(rating.spread, 4)}),
             }
             for rating in prediction.ratings
         ],

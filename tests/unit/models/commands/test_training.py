@@ -23,6 +23,16 @@ def test_evaluate_prints_one_object(lung_folder: Path) -> None:
     assert set(figures["per_label"]) == {"together", "lung_right", "lung_left"}
 
 
+def test_evaluate_may_be_told_which_rows(lung_folder: Path) -> None:
+    common = ["cxr-lungs", str(lung_folder), "--split", "train", "--json", "--threads", "1", "--where"]
+    result = runner.invoke(evaluate, [*common, "patient=3"])
+    assert result.exit_code == 0, result.output
+    figures = json.loads(result.stdout)
+    assert figures["n"] + figures["refused"] == 1
+    assert figures["where"] == {"patient": "3"}
+    assert runner.invoke(evaluate, [*common, "patient"]).exit_code == 2
+
+
 def test_evaluate_shows_a_table_to_people(lung_folder: Path) -> None:
     result = runner.invoke(evaluate, ["cxr-lungs", str(lung_folder), "--split", "val", "--threads", "1"])
     assert result.exit_code == 0, result.output

@@ -5,7 +5,7 @@ import pytest
 from models.manifest import library_folder, read_manifest
 from models.runtimes.radiograph import LATERAL_VIEWS, MODALITIES, OTHER_BODY_PARTS
 
-NAMES = ["cxr-lungs", "cxr-pneumonia"]
+NAMES = ["cxr-lungs", "cxr-pneumonia", "cxr-tb"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -18,9 +18,13 @@ def test_weights_are_small_and_the_ones_that_are_named(name: str) -> None:
         assert path.stat().st_size <= 5_000_000
 
 
-def test_both_models_look_at_chests_with_the_same_network() -> None:
-    lungs, pneumonia = (read_manifest(library_folder() / name) for name in NAMES)
-    assert lungs.weights[0].sha256 == pneumonia.weights[1].sha256
+def test_all_look_at_chests_with_the_same_network() -> None:
+    lungs, *others = (read_manifest(library_folder() / name) for name in NAMES)
+    assert {one.weights[1].sha256 for one in others} == {lungs.weights[0].sha256}
+
+
+def test_tuberculosis_is_read_only_where_a_route_names_the_model() -> None:
+    assert read_manifest(library_folder() / "cxr-tb").research_only
 
 
 @pytest.mark.parametrize("name", NAMES)

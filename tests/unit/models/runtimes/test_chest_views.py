@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from models.runtimes.chest_views import BORDER, SIDES, Shown, chest_box, show, square
+from models.runtimes.chest_views import BORDER, BOXED, Shown, Views, chest_box, origin, show, square
+from node.store.errors import ConfigurationError
 from tests.unit.models.phantom import chest, lung_masks
 
 FILM = chest()
@@ -34,7 +35,25 @@ def test_lungs_alone_do_not_depend_on_what_is_outside() -> None:
     far[rows, columns] = False
     other[far] = 4000
     other[:, 170:190] = 0
-    assert np.array_equal(show(other, LUNGS, Shown.LUNGS), show(FILM, LUNGS, Shown.LUNGS))
+    for shown in (Shown.LUNGS, Shown.EVENED):
+        assert np.array_equal(show(other, LUNGS, shown), show(FILM, LUNGS, shown))
+
+
+def test_evened_lungs_do_not_tell_how_bright_the_film_was_at_a_place() -> None:
+    shaded = FILM * np.linspace(0.6, 1.4, FILM.shape[1], dtype=np.float32)
+    plain, evened = (
+        np.corrcoef(show(FILM, LUNGS, one).ravel(), show(shaded, LUNGS, one).ravel())[0, 1] for one in (Shown.LUNGS, Shown.EVENED)
+    )
+    assert evened > 0.97
+    assert evened > plain
+
+
+def test_views_say_what_they_are_or_are_refused() -> None:
+    views = Views((Shown.WHOLE, Shown.LUNGS), (224, 192), (0.75, 0.25))
+    assert views.combine(np.array([[4.0, 0.0], [0.0, 4.0]])).tolist() == [3.0, 1.0]
+    assert (views.head(Shown.LUNGS), views.head(Shown.BORDER)) == (1, 0)
+    with pytest.raises(ConfigurationError, match="shares add up to 1"):
+        Views((Shown.WHOLE,), (224,), (0.5,))
 
 
 @pytest.mark.parametrize("shown", list(Shown))
@@ -43,7 +62,11 @@ def test_every_view_is_windowed_and_becomes_a_square(shown: Shown) -> None:
     assert part.dtype == np.float32
     assert part.min() >= 0
     assert part.max() <= 1
-    assert square(part, shown).shape[2] == SIDES.get(shown, SIDES[Shown.WHOLE])
+    assert square(part, 96).shape == (1, 1, 96, 96)
+    rows, columns = origin(LUNGS, shown)
+    assert part.shape[0] + rows <= FILM.shape[0]
+    assert part.shape[1] + columns <= FILM.shape[1]
+    assert (part.shape == FILM.shape) == (shown not in BOXED)
 
 
 def test_views_do_not_depend_on_depth_or_offset() -> None:

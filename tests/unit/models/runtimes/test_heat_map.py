@@ -40,6 +40,7 @@ def test_a_place_of_the_square_is_laid_out_where_it_came_from(shape: tuple[int, 
     assert laid.shape == (400, 400)
     found = np.average(np.indices(laid.shape).reshape(2, -1), axis=1, weights=laid.ravel())
     assert found == pytest.approx([40 + row, 7 + column], abs=max(shape) / 14)
+    assert laid.sum() == pytest.approx(float(seen.sum()), rel=0.02)
     assert not laid[:40].any()
     assert not laid[:, :7].any()
 

@@ -29,7 +29,9 @@ def test_figures_are_written_between_the_marks_and_only_there(tmp_path: Path) ->
     assert "old" not in text
     assert "| auroc | 0.912 (0.800 to 0.990) |" in text
     assert "refused: 1 inverted." in text
-    assert list(json.loads((tmp_path / "evaluation.json").read_text())) == ["films/val, as shipped", "films/val, border-only"]
+    keep_figures(tmp_path, {**FIGURES, "where": {"source": "b"}})
+    runs = ["films/val, as shipped", "films/val, border-only", "films/val, source=b, as shipped"]
+    assert list(json.loads((tmp_path / "evaluation.json").read_text())) == runs
 
 
 def test_a_card_without_a_place_is_named(tmp_path: Path) -> None:
@@ -37,7 +39,7 @@ def test_a_card_without_a_place_is_named(tmp_path: Path) -> None:
         keep_figures(tmp_path, FIGURES)
 
 
-@pytest.mark.parametrize("model", ["cxr-lungs", "cxr-pneumonia"])
+@pytest.mark.parametrize("model", ["cxr-lungs", "cxr-pneumonia", "cxr-tb"])
 def test_the_shipped_card_says_what_was_measured(model: str) -> None:
     folder = library_folder() / model
     kept = json.loads((folder / "evaluation.json").read_text())

@@ -73,6 +73,16 @@ def test_groups_of_films_have_their_own_figures(lung_folder: Path) -> None:
     assert groups["licence=CC BY 4.0"]["dice"] < groups["licence=CC BY-NC-ND"]["dice"] == 1
 
 
+def test_only_rows_that_meet_the_condition_are_read(lung_folder: Path) -> None:
+    names = [f"{number}-mask.png" for number in range(6)]
+    figures = evaluate(LUNGS, Oracle(lung_folder, names), lung_folder, "train", where={"licence": "CC BY 4.0"})
+    assert (figures["n"], figures["where"]) == (6, {"licence": "CC BY 4.0"})
+    with pytest.raises(ConfigurationError, match=r"no row of split val has licence=CC0; there are licence: CC BY-NC-ND"):
+        evaluate(LUNGS, Oracle(lung_folder, []), lung_folder, "val", where={"licence": "CC0"})
+    with pytest.raises(ConfigurationError, match="has no column hospital"):
+        evaluate(LUNGS, Oracle(lung_folder, []), lung_folder, "val", where={"hospital": "x"})
+
+
 class Brightness:
     """Rates by the mean grey value; refuses every sixth film."""
 

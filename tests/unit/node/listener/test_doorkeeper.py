@@ -87,6 +87,18 @@ def test_a_context_that_is_not_offered_is_an_event_too(listener: Listener, intak
     assert "CT_1 (127.0.0.1) proposed Modality Worklist Information" in detail
 
 
+def test_many_bad_objects_of_one_kind_are_one_event(listener: Listener, intake: MemoryIntake) -> None:
+    with Requestor(listener.port, CONTEXTS, calling_ae="CT_1") as requestor:
+        requestor.associate()
+        for number in range(40):
+            assert store(requestor, encode(image(number))[:-20], f"1.2.3.4.{number}").number(STATUS) == 0xC000
+    listener.stop(drain_s=0)
+    [((kind, detail), count)] = intake.tallies.items()
+    assert (kind, count) == ("object refused", 40)
+    assert "CT_1 (127.0.0.1) sent what is not kept (the data set is truncated" in detail
+    assert detail.endswith("; status C000): see what it sends")
+
+
 def test_a_request_that_is_none_is_aborted_and_told_once(listener: Listener, intake: MemoryIntake) -> None:
     for _ in range(20):
         with Requestor(listener.port) as requestor:
@@ -138,18 +150,18 @@ def test_breaking_the_rules_within_an_association_is_told(listener: Listener, in
 
 
 def test_a_sender_that_drips_is_not_cut(start: Start) -> None:
-    listener = start(idle_s=2.0)
+    listener = start(idle_s=1.5)
     with Requestor(listener.port, CONTEXTS, calling_ae="CT_1") as requestor:
         requestor.associate()
         content = encode(image(pixels=bytes(60)))
         command = command_set.store_request(7, CT, "1.2.3.4.1")
         pdus = upper_layer.data_header(1, 3, len(command)) + command + upper_layer.data_header(1, 2, len(content)) + content
-        began, pieces = time.monotonic(), 16
+        began, pieces = time.monotonic(), 12
         size = len(pdus) // pieces + 1
         for start_at in range(0, len(pdus), size):
             requestor.send(pdus[start_at : start_at + size])
-            time.sleep(0.5)
-        assert time.monotonic() - began > 3 * 2.0, "longer than twice the idle time"
+            time.sleep(0.4)
+        assert time.monotonic() - began > 3 * 1.5, "longer than twice the idle time"
         assert requestor.response().number(STATUS) == 0
 
 

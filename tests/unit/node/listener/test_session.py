@@ -138,8 +138,9 @@ def test_what_cannot_be_kept_is_refused_alone(listener: Listener, requestor: Req
     assert temporaries(listener) == []
     assert store(requestor, encode(image(2)), "1.2.3.4.2").number(STATUS) == 0, "the next on the same association does not suffer"
     assert eventually(lambda: intake.arrivals)
-    assert [kind for kind, _, _ in intake.events] == ["refused"]
-    assert "Doe" not in str(intake.events)
+    assert eventually(lambda: intake.tallies)
+    assert [kind for kind, _ in intake.tallies] == ["object refused"]
+    assert "Doe" not in str(intake.tallies)
 
 
 @pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SeriesInstanceUID"])

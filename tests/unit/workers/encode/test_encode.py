@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,13 @@ def test_what_is_said_of_an_object_is_what_is_in_it() -> None:
 
 def test_no_two_objects_share_an_identifier() -> None:
     assert len({one.sop_instance_uid for one in encoded()}) == 4
+
+
+def test_the_summary_says_how_much_variants_of_the_image_differ() -> None:
+    image = volume(affine_of(), SHAPE)
+    said = replace(answer(), ratings=(Rating("pneumonia", 0.7, 0.04321),))
+    (finding,) = summary(said, measure(said, image, manifest()), slices_of(image), manifest())["findings"]
+    assert finding["spread"] == 0.0432
 
 
 def test_the_summary_is_json_without_the_patient() -> None:

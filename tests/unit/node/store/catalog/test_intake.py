@@ -148,4 +148,5 @@ def test_the_same_event_within_an_hour_is_counted(catalog: Catalog, clock: FakeC
         "context rejected": 0,
         "connection refused": 0,
         "association aborted": 0,
+        "object refused": 0,
     }

@@ -1,0 +1,151 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.manifest import library_folder, read_manifest
+from models.runtime import load_model
+from models.runtimes.chest_finding import ChestFinding, as_learned
+from models.runtimes.chest_views import Shown
+from node.store.errors import ConfigurationError, Refused
+from tests.unit.models.phantom import chest, image, lung_masks
+
+NAMES = ["cxr-pneumonia", "cxr-tb"]
+MANIFESTS = {name: read_manifest(library_folder() / name) for name in NAMES}
+
+
+@pytest.fixture(scope="module")
+def models() -> dict[str, ChestFinding]:
+    return {name: load(name) for name in NAMES}
+
+
+def load(name: str, **parameters: object) -> ChestFinding:
+    manifest = MANIFESTS[name]
+    manifest = manifest.model_copy(update={"parameters": {**manifest.parameters, "strangest": 1e9, **parameters}})
+    loaded = load_model(manifest, {one.file: manifest.folder / one.file for one in manifest.weights})
+    assert isinstance(loaded, ChestFinding)
+    return loaded
+
+
+def _probability(model: ChestFinding, film: np.ndarray, **header: object) -> float:
+    (rating,) = model.predict(image(film, **header)).ratings
+    assert rating.spread is not None
+    assert rating.spread >= 0
+    assert 0 < rating.probability < 1
+    return rating.probability
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_answer_does_not_depend_on_depth_or_offset(name: str, models: dict[str, ChestFinding]) -> None:
+    film = chest()
+    other = _probability(models[name], film * np.float32(4) - np.float32(1000))
+    assert _probability(models[name], film) == pytest.approx(other, abs=0.01)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_neither_answer_nor_map_depend_on_how_the_film_is_stored(name: str, models: dict[str, ChestFinding]) -> None:
+    film = chest()
+    upright = models[name].predict(image(film, patient_orientation=("L", "F")))
+    turned = models[name].predict(image(np.rot90(film).copy(), patient_orientation=("F", "R")))
+    assert turned.ratings[0].probability == pytest.approx(upright.ratings[0].probability, abs=1e-5)
+    assert np.allclose(turned.heat_maps[0].array[0], np.rot90(upright.heat_maps[0].array[0]), atol=1e-4)
+
+
+def test_the_map_lies_on_the_source_grid_and_is_zero_to_one(models: dict[str, ChestFinding]) -> None:
+    prediction = models["cxr-pneumonia"].predict(image(chest(900, 700)))
+    (heat_map,) = prediction.heat_maps
+    assert heat_map.key == prediction.ratings[0].key == "pneumonia"
+    assert heat_map.array.shape == (1, 900, 700)
+    assert heat_map.array.dtype == np.float32
+    assert heat_map.array.min() == 0
+    assert heat_map.array.max() == 1
+
+
+def test_contributions_of_the_evened_lungs_lie_in_the_box_around_them(models: dict[str, ChestFinding]) -> None:
+    answer = models["cxr-tb"].read(chest(200, 180), np.logical_or(*lung_masks(200, 180)))
+    assert answer.logits.shape == (6,)
+    assert answer.contributions.shape == (200, 180)
+    assert np.abs(answer.contributions[60:150, 40:140]).sum() > 0
+    assert not answer.contributions[:20].any()
+
+
+def test_a_film_unlike_those_learned_from_is_refused_and_says_how_much() -> None:
+    model = load("cxr-tb", strangest=0.1)
+    with pytest.raises(Refused, match=r"unlike those that the model learned from .* up to 0\.10 is read") as refused:
+        model.predict(image(chest()))
+    assert refused.value.code == "unfamiliar"
+    assert model.showing(Shown.BORDER).predict(image(chest())).ratings  # alone, a part is strange by nature
+
+
+@pytest.mark.parametrize(
+    ("film", "header", "code"),
+    [
+        (chest(), {"view_position": "LL"}, "lateral"),
+        (chest(), {"body_part_examined": "HAND"}, "body-part"),
+        (4000 - chest(900, 1100), {}, "inverted"),
+        (np.full((300, 300), 5, dtype=np.float32), {}, "blank"),
+    ],
+)
+def test_what_it_was_not_made_for_is_refused(
+    film: np.ndarray, header: dict[str, object], code: str, models: dict[str, ChestFinding]
+) -> None:
+    with pytest.raises(Refused) as refused:
+        models["cxr-pneumonia"].predict(image(film.astype(np.float32), **header))
+    assert refused.value.code == code
+
+
+def test_a_part_of_the_film_can_be_shown_alone(models: dict[str, ChestFinding]) -> None:
+    model = models["cxr-pneumonia"]
+    border = model.showing(Shown.BORDER)
+    film = chest()
+    changed = film.copy()
+    changed[150:200, 100:150] += 300
+    assert _probability(border, film) == pytest.approx(_probability(border, changed), abs=0.02)
+    assert _probability(model, film) == _probability(model, film)
+
+
+def test_a_film_is_reduced_as_those_that_were_learned_from() -> None:
+    film = chest(1500, 1000)
+    assert as_learned(film, 320, squashed=False).shape == (320, 213)
+    squashed = as_learned(film, 128, squashed=True)
+    assert squashed.shape == (128, 128)
+    assert squashed.mean() == pytest.approx(film.mean(), rel=0.01)
+    assert np.array_equal(as_learned(squashed, 128, squashed=True), squashed)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "complaint"),
+    [
+        ({"offset": "a"}, "parameters must hold the number offset"),
+        ({"shares": [0.2]}, "shares add up to 1"),
+        ({"views": ["hole"]}, "'hole' is not a valid Shown"),
+        ({"views": "whole"}, "must hold the lists views, sides and shares"),
+    ],
+)
+def test_a_manifest_that_does_not_say_what_it_must_is_refused(parameters: dict[str, object], complaint: str) -> None:
+    with pytest.raises(ConfigurationError, match=complaint):
+        load("cxr-tb", **parameters)
+
+
+@pytest.mark.shared
+def test_films_of_both_classes_are_ranked_and_none_refused(shared: Path) -> None:
+    from models.training.evaluation import evaluate
+
+    manifest = MANIFESTS["cxr-pneumonia"]
+    model = load_model(manifest, {one.file: manifest.folder / one.file for one in manifest.weights})
+
+    class Every40th:
+        """Answers for every 40th film only, to keep the test short."""
+
+        def __init__(self) -> None:
+            self.asked = 0
+
+        def predict(self, film: object) -> object:
+            self.asked += 1
+            if self.asked % 40:
+                raise Refused("skipped", "skipped")
+            return model.predict(film)  # type: ignore[arg-type]
+
+    figures = evaluate(manifest, Every40th(), shared / "data" / "cxr_pneumonia", "train")  # type: ignore[arg-type]
+    assert set(figures["refusals"]) == {"skipped"}
+    assert figures["auroc"] > 0.9
