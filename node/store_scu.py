@@ -11,6 +11,7 @@ from typing import BinaryIO, Final
 
 from node.association import Association, AssociationLost
 from node.listener import walk
+from node.listener.source import OpenFile
 from node.store import part10
 from node.store.errors import NotUnderstood, OverreadError
 from node.store.part10 import FileHead
@@ -186,11 +187,11 @@ def _head_of(file: BinaryIO) -> FileHead:
     except NotUnderstood:
         for syntax in _HEADLESS:
             with contextlib.suppress(NotUnderstood):
-                outline = walk.outline(file.fileno(), 0, syntax)
+                outline = walk.outline(OpenFile(file.fileno()), 0, syntax)
                 return FileHead(0, outline.sop_class_uid, outline.sop_instance_uid, syntax)
         raise
     with contextlib.suppress(NotUnderstood):  # the peer shall judge a broken data set
-        outline = walk.outline(file.fileno(), head.offset, head.transfer_syntax_uid)
+        outline = walk.outline(OpenFile(file.fileno()), head.offset, head.transfer_syntax_uid)
         return replace(
             head,
             sop_class_uid=outline.sop_class_uid or head.sop_class_uid,

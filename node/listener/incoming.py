@@ -75,6 +75,10 @@ class Incoming:
         except OverreadError as fault:
             self._give_up(fault)
 
+    def room(self) -> memoryview | None:
+        """Where the next bytes may be put before `write` takes them; None after a fault."""
+        return self._writer.room() if self._writer is not None else None
+
     def write(self, fragment: memoryview) -> None:
         """Take the next bytes of the data set; after a fault they are dropped."""
         if self._writer is not None:
@@ -123,7 +127,7 @@ class Incoming:
 
     def _outline(self, writer: Writer) -> Outline:
         try:
-            return walk.outline(writer.fileno(), self._offset, self._head.transfer_syntax_uid)
+            return walk.outline(writer, self._offset, self._head.transfer_syntax_uid)
         except OSError as fault:
             raise storage_fault(fault) from fault
 

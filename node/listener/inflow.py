@@ -1,7 +1,8 @@
 """What a peer sends on an established association: P-DATA-TF handed on in the pieces in which it arrives (PS3.8 section 9.3.5).
 
 Nothing waits for a whole PDU: a fragment that has not come to its end is handed on as several, of which only the last has the
-bit that says so. Memory is one buffer, whatever lengths were agreed, and a system call brings as much as there is.
+bit that says so. Who has room for what comes lends it, and long fragments are received there and not copied. Memory is one small
+buffer, whatever lengths were agreed.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from typing import Final, NamedTuple, Protocol
 from node import upper_layer
 from node.store.errors import NotUnderstood, Retryable
 
-CAPACITY: Final = 1 << 18
-"""Bytes read at once: it stays in the processor's cache, and more than this is seldom there."""
+CAPACITY: Final = 1 << 14
+"""Bytes read at once where nobody has room for them: headers, commands, and small objects whole."""
 
 UNRECOGNISED_PDU: Final = 1
 UNEXPECTED_PDU: Final = 2
@@ -86,8 +87,13 @@ class Inflow:
         """Whether all that has come was handed on, to the end of a PDU."""
         return not self._value_left and not self._pdu_left and self._start == self._end
 
-    def next(self) -> Piece:
+    def next(self, room: memoryview | None = None) -> Piece:
         """The next piece of a data value, or the next PDU of another type.
+
+        Parameters
+        ----------
+        room
+            Where a piece may be received to; one that was is a slice of it, from its start.
 
         Raises
         ------
@@ -98,7 +104,7 @@ class Inflow:
         """
         while True:
             if self._value_left:
-                return self._more()
+                return self._more(room)
             if self._pdu_left:
                 self._begin_value()
                 if not self._value_left:
@@ -108,12 +114,16 @@ class Inflow:
                 if kind != upper_layer.P_DATA_TF:
                     return Piece(kind, 0, 0, _EMPTY)
 
-    def _more(self) -> Piece:
-        if self._start == self._end:
-            self._fill()
-        size = min(self._value_left, self._end - self._start)
-        content = self._view[self._start : self._start + size]
-        self._start += size
+    def _more(self, room: memoryview | None) -> Piece:
+        if self._start < self._end or not room or self._value_left < CAPACITY:
+            if self._start == self._end:
+                self._fill()
+            size = min(self._value_left, self._end - self._start)
+            content = self._view[self._start : self._start + size]
+            self._start += size
+        else:
+            size = self._receive(room[: self._value_left], underway=True)
+            content = room[:size]
         self._value_left -= size
         self._pdu_left -= size
         control = self._control & ~upper_layer.LAST if self._value_left else self._control

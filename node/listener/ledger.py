@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import queue
 import threading
-import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -41,7 +40,9 @@ class Ledger:
 
     def __init__(self, intake: IntakeLog) -> None:
         self._intake = intake
-        self._entries: queue.Queue[_Entry] = queue.Queue()
+        self._entries: deque[_Entry] = deque()
+        self._wake = threading.Event()
+        self._idle = True
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
 
@@ -49,35 +50,35 @@ class Ledger:
         self._thread.start()
 
     def opened(self, association: Association) -> None:
-        self._entries.put(lambda: self._intake.association_opened(association))
+        self._put(lambda: self._intake.association_opened(association))
 
     def closed(self, association_id: str, how: str) -> None:
         """Written after every arrival of that association."""
-        self._entries.put(lambda: self._intake.association_closed(association_id, how))
+        self._put(lambda: self._intake.association_closed(association_id, how))
 
     def event(self, kind: str, detail: str, study_uid: str | None = None) -> None:
-        self._entries.put(lambda: self._intake.event(kind, detail, study_uid))
+        self._put(lambda: self._intake.event(kind, detail, study_uid))
 
     def tally(self, kind: str, detail: str, count: int) -> None:
-        self._entries.put(lambda: self._intake.tally(kind, detail, count))
+        self._put(lambda: self._intake.tally(kind, detail, count))
 
     def arrived(self, arrival: Arrival) -> None:
         """Written within a second, and before the end of its association is; as far as the catalog can."""
-        self._entries.put(arrival)
+        self._put(arrival)
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until what was said so far is written; False where that took too long."""
         done = threading.Event()
-        self._entries.put(done.set)
+        self._put(done.set)
         return done.wait(timeout_s)
 
     def stop(self, timeout_s: float) -> bool:
         """Write what is left, then end the thread; False where the catalog did not take it in time."""
         if not self._thread.is_alive():
-            return self._entries.empty()
+            return not self._entries
         written = self.flush(timeout_s)
         self._stopping.set()
-        self._entries.put(lambda: None)
+        self._put(lambda: None)
         self._thread.join(timeout_s)
         return written
 
@@ -94,19 +95,26 @@ class Ledger:
     def _arrived(self, arrivals: list[Arrival]) -> None:
         self._intake.arrived(recognised(arrivals, self._intake))
 
+    def _put(self, entry: _Entry) -> None:
+        """An arrival wakes the writing thread only when that has nothing to do: it is about to look in a moment anyhow."""
+        self._entries.append(entry)
+        if self._idle or not isinstance(entry, Arrival):
+            self._wake.set()
+
     def _gather(self) -> tuple[list[Arrival], Callable[[], None] | None]:
         """The next arrivals, and what comes after them."""
+        self._idle = True
+        if not self._entries:
+            self._wake.wait(_LONGEST_WAIT_S)
+        self._idle = False
+        self._wake.clear()
+        if len(self._entries) < BATCH and all(isinstance(entry, Arrival) for entry in tuple(self._entries)):
+            self._wake.wait(GATHER_S)
         arrivals: list[Arrival] = []
-        until = time.monotonic() + _LONGEST_WAIT_S
-        while len(arrivals) < BATCH:
-            try:
-                entry = self._entries.get(timeout=max(0.0, until - time.monotonic()))
-            except queue.Empty:
-                break
+        while self._entries and len(arrivals) < BATCH:
+            entry = self._entries.popleft()
             if not isinstance(entry, Arrival):
                 return arrivals, entry
-            if not arrivals:
-                until = time.monotonic() + GATHER_S
             arrivals.append(entry)
         return arrivals, None
 
@@ -120,7 +128,7 @@ class Ledger:
             try:
                 write()
             except Exception as fault:  # noqa: BLE001 - whatever a catalog raises, the thread must live and the rows must not go
-                log.warning("the catalog did not take what arrived", fault=type(fault).__name__, waiting=self._entries.qsize())
+                log.warning("the catalog did not take what arrived", fault=type(fault).__name__, waiting=len(self._entries))
                 if attempt % _TRIES == 0 and self._takes_others():
                     return False
                 if self._stopping.wait(wait_s):

@@ -26,11 +26,14 @@ from pynetdicom.presentation import PresentationContext
 from pynetdicom.service_class import ServiceClass, StorageServiceClass
 from pynetdicom.sop_class import uid_to_service_class
 
+from node.listener import request
 from node.listener.incoming import VERIFICATION
+from node.listener.request import Request
 from node.listener.services.exchange import UNCOMPRESSED
 from node.listener.services.table import SERVED
 from node.store.errors import NotUnderstood
 from node.store.provenance import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from node.upper_layer import A_ASSOCIATE_AC as A_ASSOCIATE_AC_TYPE
 from node.upper_layer import APPLICATION_CONTEXT
 
 ACCEPTED: Final = 0
@@ -143,17 +146,64 @@ def negotiate(pdu: bytes) -> Negotiated:
     NotUnderstood
         Where it is not well formed.
     """
-    request = A_ASSOCIATE_RQ()
+    plain = request.decode(pdu)
+    return negotiate_by_pynetdicom(pdu) if plain is None else _negotiate_plain(plain)
+
+
+def _negotiate_plain(plain: Request) -> Negotiated:
+    accepted: dict[int, AcceptedContext] = {}
+    refused: list[tuple[str, int]] = []
+    items = [_item(0x10, APPLICATION_CONTEXT.encode())]
+    for proposal in plain.proposals:
+        result, syntax = _judge(proposal.sop_class_uid, proposal.transfer_syntax_uids)
+        items.append(_item(0x21, bytes((proposal.context_id, 0, result, 0)) + _item(0x40, syntax.encode())))
+        if result == ACCEPTED:
+            accepted[proposal.context_id] = AcceptedContext(proposal.sop_class_uid, syntax)
+        else:
+            refused.append((proposal.sop_class_uid, result))
+    titles = plain.called_ae.encode().ljust(16) + plain.calling_ae.encode().ljust(16)
+    body = struct.pack(">HH", 1, 0) + titles + bytes(32) + b"".join(items) + _OURS
+    answer = struct.pack(">BBL", A_ASSOCIATE_AC_TYPE, 0, len(body)) + body
+    return Negotiated(plain.calling_ae, plain.called_ae, accepted, answer, plain.longest_pdu, tuple(refused))
+
+
+def _item(kind: int, content: bytes) -> bytes:
+    return struct.pack(">BBH", kind, 0, len(content)) + content
+
+
+_OURS: Final = _item(
+    0x50,
+    _item(0x51, struct.pack(">L", LONGEST_PDU))
+    + _item(0x52, IMPLEMENTATION_CLASS_UID.encode())
+    + _item(0x55, IMPLEMENTATION_VERSION_NAME.encode()),
+)
+"""The user information item of an A-ASSOCIATE-AC (PS3.8 annex D)."""
+
+
+@functools.lru_cache(maxsize=4096)
+def _judge(sop_class_uid: str, syntaxes: tuple[str, ...]) -> tuple[int, str]:
+    """Result of a proposed context, and its transfer syntax: the one that was accepted, or one that says nothing."""
+    if sop_class_uid in SERVED:
+        syntaxes = tuple(syntax for syntax in UNCOMPRESSED if syntax in syntaxes)
+    syntax = choose_transfer_syntax(syntaxes) if syntaxes else IMPLICIT_LITTLE_ENDIAN
+    if sop_class_uid not in {VERIFICATION, *SERVED} and not is_storage(sop_class_uid):
+        return ABSTRACT_SYNTAX_NOT_SUPPORTED, syntax
+    return ACCEPTED if syntaxes else TRANSFER_SYNTAXES_NOT_SUPPORTED, syntax
+
+
+def negotiate_by_pynetdicom(pdu: bytes) -> Negotiated:
+    """Like `negotiate`, for every request; pynetdicom reads it and writes the answer."""
+    asked = A_ASSOCIATE_RQ()
     try:
-        request.decode(pdu)
-        primitive = request.to_primitive()
+        asked.decode(pdu)
+        primitive = asked.to_primitive()
         proposed = primitive.presentation_context_definition_list
         calling_ae, called_ae = (title.strip(" \0") for title in (primitive.calling_ae_title, primitive.called_ae_title))
         longest_pdu = primitive.maximum_length_received or 0
-        unsupported = _unsupported(request.protocol_version, str(primitive.application_context_name or ""))
+        unsupported = _unsupported(asked.protocol_version, str(primitive.application_context_name or ""))
+        results = [_result(context) for context in proposed]
     except _BROKEN as broken:
         raise NotUnderstood("the association request is not well formed") from broken
-    results = [_result(context) for context in proposed]
     accepted = {
         result.context_id: AcceptedContext(str(result.abstract_syntax), str(result.transfer_syntax[0]))
         for result in results
@@ -173,15 +223,9 @@ def _result(proposed: Any) -> Any:
     result = PresentationContext()
     result.context_id = proposed.context_id
     result.abstract_syntax = proposed.abstract_syntax
-    syntaxes = [str(syntax) for syntax in proposed.transfer_syntax]
-    sop_class_uid = str(proposed.abstract_syntax or "")
-    if sop_class_uid in SERVED:
-        syntaxes = [syntax for syntax in UNCOMPRESSED if syntax in syntaxes]
-    if sop_class_uid not in {VERIFICATION, *SERVED} and not is_storage(sop_class_uid):
-        result.result = ABSTRACT_SYNTAX_NOT_SUPPORTED
-    else:
-        result.result = ACCEPTED if syntaxes else TRANSFER_SYNTAXES_NOT_SUPPORTED
-    result.transfer_syntax = [UID(choose_transfer_syntax(syntaxes) if syntaxes else IMPLICIT_LITTLE_ENDIAN)]
+    syntaxes = tuple(str(syntax) for syntax in proposed.transfer_syntax)
+    result.result, syntax = _judge(str(proposed.abstract_syntax or ""), syntaxes)
+    result.transfer_syntax = [UID(syntax)]
     return result
 
 

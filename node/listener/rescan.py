@@ -11,6 +11,7 @@ from typing import Final
 from node.listener import walk
 from node.listener.incoming import arrival_of
 from node.listener.ledger import recognised
+from node.listener.source import OpenFile
 from node.store import part10
 from node.store.errors import NotUnderstood
 from node.store.log import get_logger
@@ -64,7 +65,7 @@ def read_arrival(spool: Spool, instance: SpooledInstance) -> Arrival:
     try:
         with spool.absolute(instance.path).open("rb") as file:
             head = part10.read_head(file)
-            outline = walk.outline(file.fileno(), head.offset, head.transfer_syntax_uid)
+            outline = walk.outline(OpenFile(file.fileno()), head.offset, head.transfer_syntax_uid)
             information = os.fstat(file.fileno())
     except OSError as fault:
         raise NotUnderstood(f"the disk does not give it: {fault.strerror}") from fault

@@ -116,7 +116,8 @@ class Session:
         while True:
             if self._reporting is not None and self._message is None and inflow.drained:
                 self._reporting.while_silent(self._connection, self._negotiation_s)
-            kind, context_id, control, content = inflow.next()
+            incoming = self._message.incoming if self._message else None
+            kind, context_id, control, content = inflow.next(incoming.room() if incoming else None)
             if kind == upper_layer.P_DATA_TF:
                 self._take(context_id, control, content)
             elif kind == upper_layer.A_RELEASE_RQ:

@@ -39,17 +39,39 @@ class Source(Protocol):
         ...
 
 
+class Readable(Protocol):
+    """Something whose bytes can be read anywhere."""
+
+    @property
+    def size_bytes(self) -> int: ...
+
+    def read(self, offset: int, length: int) -> bytes:
+        """The bytes there, fewer at the end; raises OSError where the disk does not give them."""
+        ...
+
+
+class OpenFile:
+    """A file that is open for reading, as `Readable`."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self.size_bytes = os.fstat(descriptor).st_size
+
+    def read(self, offset: int, length: int) -> bytes:
+        return os.pread(self._descriptor, length, offset)
+
+
 class Filed:
-    """Bytes of an open file from an offset to its end; skipping costs nothing.
+    """Bytes from an offset to the end; skipping costs nothing.
 
     Read and not mapped: a disk that fails then raises an error, where a mapping would end the process, and nothing has to be
     unmapped in the face of other threads.
     """
 
-    def __init__(self, descriptor: int, offset: int) -> None:
-        self._descriptor = descriptor
+    def __init__(self, file: Readable, offset: int) -> None:
+        self._file = file
         self._offset = offset
-        self._size = os.fstat(descriptor).st_size - offset
+        self._size = file.size_bytes - offset
         self._window = b""
         self._window_at = 0
         self.position = 0
@@ -80,15 +102,15 @@ class Filed:
         return self._window, start
 
     def _read(self, length: int) -> None:
-        self._window = os.pread(self._descriptor, length, self._offset + self.position)
+        self._window = self._file.read(self._offset + self.position, length) if self.position < self._size else b""
         self._window_at = self.position
 
 
 class Inflating:
     """Inflates piece by piece (PS3.5 section A.5), so that memory stays small whatever the data set inflates to."""
 
-    def __init__(self, descriptor: int, offset: int) -> None:
-        self._descriptor = descriptor
+    def __init__(self, file: Readable, offset: int) -> None:
+        self._file = file
         self._next = offset
         self._inflater = zlib.decompressobj(-zlib.MAX_WBITS)
         self._ready = b""
@@ -123,7 +145,7 @@ class Inflating:
             raise NotUnderstood(f"the deflated data set inflates to more than {_MOST_INFLATED >> 30} GiB")
         piece = self._inflater.unconsumed_tail
         if not piece:
-            piece = os.pread(self._descriptor, _PIECE, self._next)
+            piece = self._file.read(self._next, _PIECE)
             self._next += len(piece)
         try:
             inflated = self._inflater.decompress(piece, _PIECE)

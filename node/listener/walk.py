@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from node.listener.source import Filed, Inflating, Source
+from node.listener.source import Filed, Inflating, Readable, Source
 from node.store.errors import NotUnderstood
 
 SOP_CLASS_UID: Final = 0x00080016
@@ -76,6 +76,9 @@ class Encoding:
     deflated: bool = False
 
 
+_LITTLE: Final = tuple(struct.Struct(f"<{form}") for form in ("HH", "H", "HH2sH", "L"))
+_BIG: Final = tuple(struct.Struct(f">{form}") for form in ("HH", "H", "HH2sH", "L"))
+
 _EXPLICIT: Final = Encoding()
 _IMPLICIT: Final = Encoding(implicit=True)
 _BIG_ENDIAN: Final = Encoding(little_endian=False)
@@ -101,13 +104,13 @@ def encodings(transfer_syntax_uid: str) -> tuple[Encoding, ...]:
     return (_EXPLICIT, _IMPLICIT, _BIG_ENDIAN, Encoding(implicit=True, little_endian=False), _DEFLATED)
 
 
-def outline(descriptor: int, offset: int, transfer_syntax_uid: str) -> Outline:
-    """Walk the data set of an open file.
+def outline(file: Readable, offset: int, transfer_syntax_uid: str) -> Outline:
+    """Walk the data set of a file.
 
     Parameters
     ----------
-    descriptor
-        Open for reading.
+    file
+        The bytes.
     offset
         Where the data set begins, bytes.
 
@@ -121,14 +124,14 @@ def outline(descriptor: int, offset: int, transfer_syntax_uid: str) -> Outline:
     faults: list[NotUnderstood] = []
     for encoding in encodings(transfer_syntax_uid):
         try:
-            return _outline(descriptor, offset, encoding)
+            return _outline(file, offset, encoding)
         except NotUnderstood as fault:
             faults.append(fault)  # of a private syntax the next encoding may be the one
     raise faults[0]
 
 
-def _outline(descriptor: int, offset: int, encoding: Encoding) -> Outline:
-    source = Inflating(descriptor, offset) if encoding.deflated else Filed(descriptor, offset)
+def _outline(file: Readable, offset: int, encoding: Encoding) -> Outline:
+    source = Inflating(file, offset) if encoding.deflated else Filed(file, offset)
     texts: dict[int, str] = {}
     contributors: list[str] = []
 
@@ -171,11 +174,7 @@ class _Walk:
         self._source = source
         self._encoding = encoding
         self._found = found
-        order = "<" if encoding.little_endian else ">"
-        self._tag = struct.Struct(f"{order}HH")
-        self._short = struct.Struct(f"{order}H")
-        self._plain = struct.Struct(f"{order}HH2sH")
-        self._long = struct.Struct(f"{order}L")
+        self._tag, self._short, self._plain, self._long = _LITTLE if encoding.little_endian else _BIG
 
     def whole(self) -> None:
         """Walk over the data set to the end of its bytes."""

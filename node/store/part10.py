@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import struct
 from dataclasses import dataclass
 from typing import BinaryIO, Final
@@ -58,16 +59,23 @@ def _element(tag: int, vr: bytes, value: bytes) -> bytes:
 
 def encode_head(head: FileHead) -> bytes:
     """Write preamble, prefix and file meta information, in Explicit VR Little Endian as always (`head.offset` is not used)."""
-    body = _element(_VERSION, b"OB", b"\0\1")
-    body += _element(_SOP_CLASS, b"UI", head.sop_class_uid.encode())
-    body += _element(_SOP_INSTANCE, b"UI", head.sop_instance_uid.encode())
-    body += _element(_TRANSFER_SYNTAX, b"UI", head.transfer_syntax_uid.encode())
-    body += _element(_IMPLEMENTATION_CLASS, b"UI", IMPLEMENTATION_CLASS_UID.encode())
-    body += _element(_IMPLEMENTATION_VERSION, b"SH", IMPLEMENTATION_VERSION_NAME.encode())
-    for tag, title in ((_SOURCE_AE, head.source_ae), (_RECEIVING_AE, head.receiving_ae)):
+    before, after = _around_instance(head.sop_class_uid, head.transfer_syntax_uid, head.source_ae, head.receiving_ae)
+    instance = _element(_SOP_INSTANCE, b"UI", head.sop_instance_uid.encode())
+    length = struct.pack("<L", len(before) + len(instance) + len(after))
+    return b"".join((bytes(PREFIX_OFFSET), PREFIX, _element(0x00020000, b"UL", length), before, instance, after))
+
+
+@functools.lru_cache(maxsize=256)
+def _around_instance(sop_class_uid: str, transfer_syntax_uid: str, source_ae: str, receiving_ae: str) -> tuple[bytes, bytes]:
+    """What comes before the SOP Instance UID and after it: the same for all objects of a series."""
+    before = _element(_VERSION, b"OB", b"\0\1") + _element(_SOP_CLASS, b"UI", sop_class_uid.encode())
+    after = _element(_TRANSFER_SYNTAX, b"UI", transfer_syntax_uid.encode())
+    after += _element(_IMPLEMENTATION_CLASS, b"UI", IMPLEMENTATION_CLASS_UID.encode())
+    after += _element(_IMPLEMENTATION_VERSION, b"SH", IMPLEMENTATION_VERSION_NAME.encode())
+    for tag, title in ((_SOURCE_AE, source_ae), (_RECEIVING_AE, receiving_ae)):
         if title:
-            body += _element(tag, b"AE", title.encode("ascii", "replace"))
-    return bytes(PREFIX_OFFSET) + PREFIX + _element(0x00020000, b"UL", struct.pack("<L", len(body))) + body
+            after += _element(tag, b"AE", title.encode("ascii", "replace"))
+    return before, after
 
 
 def read_head(file: BinaryIO) -> FileHead:

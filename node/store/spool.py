@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
 import re
 import threading
@@ -24,7 +25,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Final
 
-from node.store import writeout
+from node.store.blockfile import BlockFile, Shelf
 from node.store.errors import NotUnderstood, Permanent, Retryable, StorageFull
 from node.store.reserve import Reserve
 from node.store.workshop import Workshop, remove_if_dead
@@ -41,6 +42,8 @@ _REMEMBERED: Final = 4096
 REMEMBERED_S: Final = 600.0
 """Seconds that a directory is remembered: what removes emptied ones waits longer than this."""
 _COMPARED: Final = 1 << 20
+_NO_NAMES: Final = frozenset({"", ".", ".."})
+_LEAVES: Final = "a path in the spool must be relative and stay in it"
 
 Same = Callable[[Path, Path], bool]
 """Whether two files (the new one, the one already there) hold the same."""
@@ -71,6 +74,7 @@ class SpooledInstance:
     version: int
 
 
+@functools.lru_cache(maxsize=4096)
 def check_uid(uid: str) -> str:
     """Return `uid` if it is 1 to 64 digits and dots without an empty component (PS3.5 section 9.1), and so safe in a path.
 
@@ -136,6 +140,8 @@ class Spool:
         self._fresh: set[Path] = set()
         self._unstable: set[Path] = set()
         self._workshop: Workshop | None = None
+        self._folders: dict[str, Path] = {}
+        self.shelf = Shelf()
 
     def begin(self) -> Writer:
         """Start a new file.
@@ -148,15 +154,22 @@ class Spool:
             Where the folder cannot be written.
         """
         try:
-            self._make_folders(self.root / TEMPORARY)
-            with self._lock:
-                if self._workshop is None or self._workshop.process_id != os.getpid():
-                    self._workshop = Workshop(self.root / TEMPORARY)
+            workshop = self._open_workshop()
             if not self.reserve.has_room():
                 raise self.no_room()
-            return Writer(self, self._workshop.new_file())
+            return Writer(self, workshop.new_file())
         except OSError as fault:
             raise storage_fault(fault) from fault
+
+    def _open_workshop(self) -> Workshop:
+        workshop = self._workshop
+        if workshop is not None and workshop.process_id == os.getpid():
+            return workshop
+        self._make_folders(self.root / TEMPORARY)
+        with self._lock:
+            if self._workshop is None or self._workshop.process_id != os.getpid():
+                self._workshop = Workshop(self.root / TEMPORARY)
+            return self._workshop
 
     def has_room(self) -> bool:
         """Whether something new may be begun; where the disk does not say, beginning it will tell."""
@@ -194,10 +207,21 @@ class Spool:
         NotUnderstood
             Where it would lie outside of the root.
         """
-        parts = relative_path.split("/")
-        if any(part in ("", ".", "..") or "\0" in part for part in parts):
-            raise NotUnderstood("a path in the spool must be relative and stay in it")
-        return self.root.joinpath(*parts)
+        folder, _, name = relative_path.rpartition("/")
+        if name in _NO_NAMES or "\0" in name:
+            raise NotUnderstood(_LEAVES)
+        return self._folder(folder) / name if folder else self.root / name
+
+    def _folder(self, relative: str) -> Path:
+        """The place of a folder; the last ones are remembered, for the objects of a series come together."""
+        found = self._folders.get(relative)
+        if found is None:
+            if any(part in _NO_NAMES or "\0" in part for part in relative.split("/")):
+                raise NotUnderstood(_LEAVES)
+            if len(self._folders) >= _REMEMBERED:
+                self._folders.clear()
+            found = self._folders[relative] = self.root / relative
+        return found
 
     def scan(self) -> Iterator[SpooledInstance]:
         """All received instances, study by study."""
@@ -217,9 +241,8 @@ class Spool:
                 removed += remove_if_dead(folder)
         return removed
 
-    def link(self, temporary: Path, relative_path: str, same: Same) -> Kept:
-        """Give a synced temporary file its name, for `Writer.keep`."""
-        final = self.absolute(relative_path)
+    def link(self, temporary: Path, final: Path, same: Same) -> Kept:
+        """Give a synced temporary file its place, for `Writer.keep`."""
         kept = Kept.STORED
         try:
             self._link(temporary, final)
@@ -244,7 +267,7 @@ class Spool:
     def _make_folders(self, folder: Path) -> None:
         """Make what is missing down to `folder`."""
         missing = []
-        while not folder.is_dir():
+        while not os.path.isdir(folder):  # noqa: PTH112 - called for every object, and a third of the time
             missing.append(folder)
             folder = folder.parent
         for each in reversed(missing):
@@ -302,9 +325,14 @@ class Writer:
     def __init__(self, spool: Spool, path: Path) -> None:
         self._spool = spool
         self.path = path
-        self.size_bytes = self._begun_bytes = 0
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        self._file = BlockFile(self._descriptor, spool.shelf)
         self._closed = False
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes written so far."""
+        return self._file.size_bytes
 
     def write(self, content: bytes | bytearray | memoryview) -> None:
         """Append `content`.
@@ -314,24 +342,21 @@ class Writer:
         StorageFull, StorageFailed
             Where the disk does not take it; the file is of no use then.
         """
-        left = memoryview(content)
         try:
-            while left:
-                written = os.write(self._descriptor, left)
-                left = left[written:]
+            self._file.append(content)
             enough = self._spool.reserve.spend(len(content))
         except OSError as fault:
             raise storage_fault(fault) from fault
         if not enough:
             raise self._spool.no_room()
-        self.size_bytes += len(content)
-        if self.size_bytes - self._begun_bytes >= writeout.STEP:
-            writeout.begin(self._descriptor, self._begun_bytes, self.size_bytes - self._begun_bytes)
-            self._begun_bytes = self.size_bytes
 
-    def fileno(self) -> int:
-        """The descriptor, open for reading too, so that what was written can be mapped."""
-        return self._descriptor
+    def room(self) -> memoryview:
+        """Where the next bytes may be put before `write` takes them, so that they need not be copied."""
+        return self._file.room()
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Bytes that were written, before `keep`; fewer at the end. Raises OSError where the disk does not give them."""
+        return self._file.read(offset, length)
 
     def keep(self, relative_path: str, same: Same = same_bytes) -> Kept:
         """Keep what was written under that name; the promise holds when it returns. Once only.
@@ -348,11 +373,11 @@ class Writer:
         StorageFull, StorageFailed
             Where the disk did not take it.
         """
-        self._spool.absolute(relative_path)
+        final = self._spool.absolute(relative_path)
         try:
             if not self._closed:
                 self._close_synced()
-            kept = self._spool.link(self.path, relative_path, same)
+            kept = self._spool.link(self.path, final, same)
         except OSError as fault:
             self.discard()
             raise storage_fault(fault) from fault
@@ -362,14 +387,17 @@ class Writer:
     def _close_synced(self) -> None:
         self._closed = True
         try:
+            self._file.finish()
             os.fdatasync(self._descriptor)
         finally:
+            self._file.release()
             os.close(self._descriptor)
 
     def discard(self) -> None:
         """Remove the temporary file; does nothing after `keep` has succeeded."""
         if not self._closed:
             self._closed = True
+            self._file.release()
             os.close(self._descriptor)
         with contextlib.suppress(OSError):  # a leftover is removed at the next start
             self.path.unlink(missing_ok=True)

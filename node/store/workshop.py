@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import os
 import uuid
 import weakref
@@ -15,6 +16,7 @@ class Workshop:
 
     def __init__(self, parent: Path) -> None:
         self.process_id = os.getpid()
+        self._numbers = itertools.count(1)
         while True:
             self.folder = parent / uuid.uuid4().hex
             self.folder.mkdir(mode=0o700)
@@ -26,7 +28,7 @@ class Workshop:
             os.close(self._lock)  # somebody's `clean` came between: take another name
 
     def new_file(self) -> Path:
-        return self.folder / f"{uuid.uuid4().hex}.part"
+        return self.folder / f"{next(self._numbers)}.part"
 
 
 def remove_if_dead(folder: Path) -> int:

@@ -90,6 +90,28 @@ def test_only_the_final_piece_is_the_last() -> None:
     assert [(piece.control, len(piece.content)) for piece in pieces] == [(0, 18), (0, 40), (2, 42)]
 
 
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.integers(0, 3 * CAPACITY), min_size=1, max_size=4),
+    st.lists(st.integers(1, 40_000), max_size=30),
+    st.integers(1, 70_000),
+)
+def test_what_is_received_into_lent_room_is_the_same(lengths: list[int], sizes: list[int], lent: int) -> None:
+    fragments = [bytes([number + 1]) * length for number, length in enumerate(lengths)]
+    receive, _ = receiver(p_data([(1, 2, fragment) for fragment in fragments]) + upper_layer.RELEASE_REQUEST, sizes)
+    inflow = Inflow(receive, 1 << 20)  # type: ignore[arg-type]
+    got, room, lengths_got = b"", memoryview(bytearray(lent)), []
+    while True:
+        piece = inflow.next(room)
+        if piece.kind != upper_layer.P_DATA_TF:
+            break
+        got += piece.content
+        if piece.control & upper_layer.LAST:
+            lengths_got.append(len(got))
+    assert got == b"".join(fragments)
+    assert lengths_got == [sum(lengths[: number + 1]) for number in range(len(lengths))]
+
+
 def test_a_fragment_without_bytes_is_a_fragment() -> None:
     assert read(p_data([(1, 2, b""), (3, 2, b"")]))[0] == [(1, 2, b""), (3, 2, b"")]
 

@@ -19,6 +19,7 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
 
+from node.listener.source import OpenFile
 from node.listener.walk import Outline, outline
 from node.store import part10
 from node.store.errors import NotUnderstood
@@ -32,7 +33,7 @@ def walk(content: bytes, syntax: str, offset: int = 0) -> Outline:
     with tempfile.TemporaryFile() as file:
         file.write(b"\xaa" * offset + content)
         file.flush()
-        return outline(file.fileno(), offset, syntax)
+        return outline(OpenFile(file.fileno()), offset, syntax)
 
 
 @pytest.mark.parametrize("syntax", SYNTAXES)
@@ -217,13 +218,13 @@ def test_every_whole_file_that_pydicom_comes_with() -> None:
                 continue
             if "truncated" in path.name:
                 with pytest.raises(NotUnderstood, match="truncated"):
-                    outline(file.fileno(), head.offset, head.transfer_syntax_uid)
+                    outline(OpenFile(file.fileno()), head.offset, head.transfer_syntax_uid)
                 continue
             with warnings.catch_warnings(action="ignore"):  # of faults that these files have on purpose
                 expected = pydicom.dcmread(path, stop_before_pixels=True, force=True)
             if "StudyInstanceUID" not in expected:
                 continue
-            found = outline(file.fileno(), head.offset, head.transfer_syntax_uid)
+            found = outline(OpenFile(file.fileno()), head.offset, head.transfer_syntax_uid)
             assert found.study_uid == str(expected.StudyInstanceUID)
             assert found.sop_instance_uid == str(expected.get("SOPInstanceUID", ""))
             walked += 1
@@ -240,6 +241,6 @@ def test_every_real_object(shared: Path) -> None:
                     head = part10.read_head(file)
                 except NotUnderstood:
                     continue
-                outline(file.fileno(), head.offset, head.transfer_syntax_uid)
+                outline(OpenFile(file.fileno()), head.offset, head.transfer_syntax_uid)
                 walked += 1
     assert walked > 50
