@@ -144,9 +144,9 @@ def test_a_wrong_manifest_is_found_when_loaded() -> None:
 
 
 def test_a_cycle_is_given_to_models_of_cycles_only() -> None:
-    heart = manifest("heart", [("modality == 'MR'", "reads MR")])
+    heart = manifest("heart", ("modality == 'MR'", "reads MR"))
     heart = heart.model_copy(update={"input": heart.input.model_copy(update={"cycles": True})})
-    library = {"heart": heart, "head": manifest("head", [("modality == 'MR'", "reads MR")])}
+    library = {"heart": heart, "head": manifest("head", ("modality == 'MR'", "reads MR"))}
     router = Router(Settings.model_validate({"destinations": DESTINATIONS}), library)
     cycle = {one.model: one for one in router.decide({"modality": "MR", "slices": 8, "phases": 20}, "A", "B")}
     assert chosen(cycle) == ["heart"]
