@@ -23,7 +23,10 @@ def dispatch(config: ConfigOption = None, data: DataOption = None) -> None:
     from node.dispatch.dispatcher import Dispatcher
     from node.dispatch.judge import Judge
     from node.dispatch.queue import JobQueue
+    from node.dispatch.wishes import Wishes
     from node.query.asker import Asker
+    from node.query.errands import Errands
+    from node.query.fetch import Fetcher
     from node.retention.keeper import Keeper
     from node.store.catalog.catalog import open_catalog
     from node.store.clock import SystemClock
@@ -39,10 +42,19 @@ def dispatch(config: ConfigOption = None, data: DataOption = None) -> None:
     catalog = open_catalog(settings)
     with JobQueue(settings) as queue:
         judge = Judge(catalog.worklist, catalog.signals, settings, SystemClock())
-        loop = Dispatcher(catalog.worklist, catalog.intake, planner, queue, judge=judge, clock=SystemClock())
+        loop = Dispatcher(
+            catalog.worklist,
+            catalog.intake,
+            planner,
+            queue,
+            judge=judge,
+            clock=SystemClock(),
+            wish=Wishes(settings, catalog.fetches),
+        )
         asker = Asker(settings, judge, catalog.worklist, catalog.signals)
+        errands = Errands(settings, catalog.fetches, Fetcher(settings, catalog.intake, catalog.commitments).fetch)
         keeper, registrar = Keeper(settings, catalog, SystemClock()), Registrar(settings, catalog.commitments)
-        run_together([loop.run, Courier(settings, catalog).run, keeper.run, registrar.run, asker.run], stop)
+        run_together([loop.run, Courier(settings, catalog).run, keeper.run, registrar.run, asker.run, errands.run], stop)
     catalog.close()
 
 

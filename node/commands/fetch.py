@@ -47,6 +47,8 @@ def fetch(
                 whole = False
             else:
                 typer.echo(str(fetched))
+                if catalog.fetches.read_after_all(uid):
+                    typer.echo(f"{uid} was here as a prior; it is read now")
                 whole &= fetched.whole
     finally:
         catalog.close()

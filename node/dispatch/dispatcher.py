@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol
@@ -71,6 +71,8 @@ class Dispatcher:
         Takes the wake-up calls.
     judge
         Says which studies are complete, and why.
+    wish
+        Told, before a revision is written, of a study and its plan: what routes want fetched.
     clock
         Where moments come from.
     poll_s
@@ -86,6 +88,7 @@ class Dispatcher:
         *,
         judge: Complete,
         clock: Clock,
+        wish: Callable[[str, Sequence[StackPlan]], None] | None = None,
         poll_s: float = 0.25,
     ) -> None:
         self._worklist = worklist
@@ -93,6 +96,7 @@ class Dispatcher:
         self._planner = planner
         self._queue = queue
         self._judge = judge
+        self._wish = wish
         self._clock = clock
         self._poll_s = poll_s
         self._trouble: dict[int, _Trouble] = {}
@@ -116,6 +120,8 @@ class Dispatcher:
                 continue
             stacks = self._planned(due)
             if stacks is not None:
+                if self._wish is not None:
+                    self._wish(due.study_uid, stacks)
                 revision = self._worklist.open_revision(due, stacks)
                 written += revision > 0
                 log.info("study complete", study_uid=due.study_uid, revision=revision, stacks=len(stacks), evidence=due.evidence)
@@ -145,7 +151,7 @@ class Dispatcher:
         except Exception as fault:  # noqa: BLE001 - whatever one study's images do to the planner, the other studies go on
             return self._in_trouble(due, fault)
         self._trouble.pop(due.study_id, None)
-        return [_noted(plan, due) for plan in stacks]
+        return [_unread(plan, due) if due.prior_of else _noted(plan, due) for plan in stacks]
 
     def _in_trouble(self, due: DueStudy, fault: Exception) -> Sequence[StackPlan] | None:
         reason = tell(fault)
@@ -170,3 +176,15 @@ def _noted(plan: StackPlan, due: DueStudy) -> StackPlan:
     facts = {**plan.facts, "notes": [*notes, *plan.facts.get("notes", ())]}
     digest = hashlib.sha256("\0".join((plan.digest, *notes)).encode()).hexdigest() if plan.digest else ""
     return replace(plan, facts=facts, digest=digest)
+
+
+def _unread(plan: StackPlan, due: DueStudy) -> StackPlan:
+    """The plan of a prior: whoever would have read it does not."""
+    reason = f"fetched as a prior of study {due.prior_of}: stored, and not read by itself"
+    decisions = tuple(
+        replace(one, outcome=Outcome.NOT_CHOSEN, reason=reason, fingerprint="", destinations=())
+        if one.outcome is Outcome.CHOSEN
+        else one
+        for one in plan.decisions
+    )
+    return replace(plan, decisions=decisions)

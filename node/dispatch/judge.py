@@ -119,4 +119,5 @@ def _due(study: Receiving, verdict: Verdict) -> DueStudy:
         study.arrivals,
         incomplete=verdict.incomplete,
         notes=verdict.notes,
+        prior_of=study.prior_of,
     )

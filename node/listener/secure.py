@@ -8,10 +8,12 @@ import socket
 import ssl
 import threading
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from node import upper_layer
+from node.certificate import validity
 from node.store.errors import ConfigurationError
 from node.store.log import get_logger
 from node.store.settings import Tls
@@ -47,7 +49,7 @@ class ServerTls:
         self._settings = settings
         self._lock = threading.Lock()
         self._stamp = self._look()
-        self._context = server_context(settings)
+        self._context = self._load()
 
     def wrap(self, accepted: socket.socket) -> ssl.SSLSocket:
         """The connection as one of TLS, whose handshake is still to come; nothing is read or written here."""
@@ -59,11 +61,18 @@ class ServerTls:
             if stamp != self._stamp:
                 self._stamp = stamp  # files that are half written change again, and are looked at again then
                 try:
-                    self._context = server_context(self._settings)
+                    self._context = self._load()
                     log.info("certificate loaded anew", certificate=str(self._settings.certificate))
                 except ConfigurationError as wrong:
                     log.error("the new certificate cannot be used, the last one stays", reason=str(wrong))
             return self._context
+
+    def _load(self) -> ssl.SSLContext:
+        context = server_context(self._settings)
+        _, last = validity(self._settings.certificate)
+        if last < datetime.now(UTC):  # served all the same: some senders do not look, and the others say so
+            log.error("the certificate has expired: put a new one in place", certificate=str(self._settings.certificate))
+        return context
 
     def _look(self) -> _Stamp:
         return tuple(_stamp(path) for path in (self._settings.certificate, self._settings.key, self._settings.client_ca) if path)

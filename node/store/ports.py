@@ -13,6 +13,7 @@ from node.store.records import (
     Association,
     Claim,
     DueStudy,
+    FetchTask,
     KeptView,
     OutboxItem,
     Removable,
@@ -22,6 +23,7 @@ from node.store.records import (
     StackPlan,
     StoredInstance,
     StudyView,
+    Wanted,
 )
 from node.store.signals import Arrived, Receiving, Series, Signal, SignalKind
 
@@ -195,6 +197,40 @@ class Commitments(Protocol):
 
     def fail(self, task: CommitmentTask, reason: str) -> bool:
         """Give up bringing the report."""
+        ...
+
+
+class Fetches(Protocol):
+    """What is to be fetched from archives."""
+
+    def want(self, study_uid: str, what: Wanted, archive: str, most: int = 0) -> None:
+        """Wish for the rest of a study or for its priors; a wish that was made before is not made again."""
+        ...
+
+    def claim(self, lease_s: float) -> FetchTask | None:
+        """Own a fetch that is due."""
+        ...
+
+    def done(self, task: FetchTask, said: str) -> bool: ...
+
+    def retry(self, task: FetchTask, reason: str, at: datetime) -> bool: ...
+
+    def fail(self, task: FetchTask, reason: str) -> bool: ...
+
+    def mark_prior(self, study_uid: str, of_study_uid: str) -> bool:
+        """Say, before it is fetched, that a study is a prior, and not read for its own sake; False where it is here already."""
+        ...
+
+    def fetched_prior(self, study_uid: str) -> None:
+        """Say that the fetch of a prior has ended: what comes from now on is read."""
+        ...
+
+    def read_after_all(self, study_uid: str) -> bool:
+        """Have a study read that was fetched as a prior; False where it was not."""
+        ...
+
+    def any_image(self, study_uid: str) -> str | None:
+        """Path, relative to the spool's root, of one image of a study; None where none is here."""
         ...
 
 

@@ -218,6 +218,28 @@ class DueStudy:
     """It is read as it stands, though something says that more is to come."""
     notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """What its results must say of that, by Series Instance UID; under the empty one for all series."""
+    prior_of: str = ""
+    """The study that it was fetched as a prior of: it is stored and not read."""
+
+
+class Wanted(StrEnum):
+    """What is fetched from an archive."""
+
+    STUDY = "study"  # the rest of the study itself
+    PRIORS = "priors"  # earlier studies of the same patient
+
+
+@dataclass(frozen=True, slots=True)
+class FetchTask:
+    """A fetch that is owned until its lease ends; `most` priors, newest first."""
+
+    fetch_id: int
+    fence: int
+    study_uid: str
+    what: Wanted
+    archive: str
+    most: int
+    attempt: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,6 +129,18 @@ class Route(_Table):
     """Names of destinations; None: all."""
     also_next: bool = False
     """Go on to the following routes after this one matched."""
+    archive: str | None = None
+    """Name of the archive for `fetch` and `priors`."""
+    fetch: bool = False
+    """Whether the rest of the study is fetched from the archive, so that series that were not sent are read too."""
+    priors: Annotated[int, Field(ge=0, le=20)] = 0
+    """How many earlier studies of the same patient and modality are fetched. They are stored and not read by themselves."""
+
+    @model_validator(mode="after")
+    def knows_where_from(self) -> Self:
+        if (self.fetch or self.priors) and not self.archive:
+            raise ValueError(f"route {self.name} fetches, but names no archive")
+        return self
 
 
 class Limits(_Table):
@@ -235,6 +247,10 @@ class Settings(_Table):
                 if asked is not None and asked not in archives:
                     nearest = _nearest(asked, archives, "there is none of that name")
                     raise ValueError(f"source {source.ae_title} names archive {asked}, {nearest}")
+        for route in self.routes:
+            if route.archive is not None and route.archive not in archives:
+                nearest = _nearest(route.archive, archives, "there is none of that name")
+                raise ValueError(f"route {route.name} names archive {route.archive}, {nearest}")
         if self.accept == "listed" and not self.sources:
             raise ValueError('accept = "listed" needs sources: with none, nobody could send')
         if any(source.certificate for source in self.sources) and (self.tls is None or self.tls.client_ca is None):

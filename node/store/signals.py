@@ -87,6 +87,8 @@ class Receiving:
         How many that sent images of it are open.
     evidence
         What was last said about it.
+    prior_of
+        The study that it was fetched as a prior of; empty where something of it came otherwise.
     """
 
     study_id: int
@@ -97,6 +99,7 @@ class Receiving:
     last_arrival_at: datetime
     open_associations: int
     evidence: str
+    prior_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The states of a study, a job, a delivery and a request to commit, and the one table by which they change.
+"""The states of a study, a job, a delivery, a request to commit and a fetch, and the one table by which they change.
 
 Nothing else in Overread decides what may follow what: every writer asks `step`, and the tests walk the whole cross
 product of states and events.
@@ -51,6 +51,15 @@ class CommitmentState(StrEnum):
     FAILED = "failed"  # the report could not be brought
 
 
+class FetchState(StrEnum):
+    """Where a wish for studies of an archive stands."""
+
+    DUE = "due"
+    FETCHING = "fetching"
+    DONE = "done"
+    FAILED = "failed"
+
+
 class StudyEvent(StrEnum):
     IMAGE_ARRIVED = "image arrived"
     COMPLETED = "completed"
@@ -86,8 +95,16 @@ class CommitmentEvent(StrEnum):
     ASK_AGAIN = "ask again"  # the requestor repeats itself
 
 
-State = StudyState | JobState | DeliveryState | CommitmentState
-Event = StudyEvent | JobEvent | DeliveryEvent | CommitmentEvent
+class FetchEvent(StrEnum):
+    CLAIM = "claim"
+    LEASE_EXPIRED = "lease expired"
+    DONE = "done"
+    RETRY = "retry"
+    FAIL = "fail"
+
+
+State = StudyState | JobState | DeliveryState | CommitmentState | FetchState
+Event = StudyEvent | JobEvent | DeliveryEvent | CommitmentEvent | FetchEvent
 
 _Key = tuple[type[State], State, type[Event], Event]
 
@@ -129,6 +146,11 @@ _ROWS: tuple[tuple[State, Event, State], ...] = (
     (CommitmentState.REPORTING, CommitmentEvent.FAIL, CommitmentState.FAILED),
     (CommitmentState.REPORTED, CommitmentEvent.ASK_AGAIN, CommitmentState.DECIDED),
     (CommitmentState.FAILED, CommitmentEvent.ASK_AGAIN, CommitmentState.DECIDED),
+    (FetchState.DUE, FetchEvent.CLAIM, FetchState.FETCHING),
+    (FetchState.FETCHING, FetchEvent.LEASE_EXPIRED, FetchState.DUE),
+    (FetchState.FETCHING, FetchEvent.RETRY, FetchState.DUE),
+    (FetchState.FETCHING, FetchEvent.DONE, FetchState.DONE),
+    (FetchState.FETCHING, FetchEvent.FAIL, FetchState.FAILED),
 )
 
 TRANSITIONS: dict[_Key, State] = {_key(state, event): following for state, event, following in _ROWS}
@@ -140,7 +162,7 @@ class IllegalTransition(Permanent):
     """An event that cannot happen in this state: a defect of ours, never of the input."""
 
 
-S = TypeVar("S", StudyState, JobState, DeliveryState, CommitmentState)
+S = TypeVar("S", StudyState, JobState, DeliveryState, CommitmentState, FetchState)
 
 
 def step(state: S, event: Event) -> S:

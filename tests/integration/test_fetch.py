@@ -12,11 +12,13 @@ import pytest
 
 from node.dispatch.judge import Judge
 from node.query.asker import Asker
+from node.query.errands import Errands
 from node.query.fetch import Fetcher
 from node.query.find import instances_of
 from node.query.matches import studies_with
 from node.store.clock import SystemClock
 from node.store.errors import OverreadError, Permanent
+from node.store.records import Wanted
 from node.store.settings import Archive, dump_settings
 from node.store.sources import Source
 from node.store_scu import StoreScu
@@ -181,3 +183,26 @@ def test_a_study_is_complete_when_all_is_here_that_the_archive_has_of_it(tmp_pat
             node.send(paths[2])
             (evidence,) = until(complete)
             assert f"archive {archive.name} names 3 instances, all here" in evidence
+
+
+@pytest.mark.peer
+def test_priors_from_orthanc(tmp_path: Path, overread_port: int) -> None:
+    born = {"PatientBirthDate": "19500101"}
+    now = files(tmp_path / "f", 1, StudyDate="20260301", **born)
+    with running_orthanc(tmp_path, overread_port) as orthanc:
+        orthanc.take(*now, *files(tmp_path / "f", 1, 2, study="1.2.4", StudyDate="20250301", **born))
+        orthanc.take(*files(tmp_path / "f", 1, study="1.2.5", StudyDate="20240301", **born))
+        orthanc.take(*files(tmp_path / "f", 1, study="1.2.6", StudyDate="20250401", PatientID="4712", **born))
+        archive = orthanc.archive
+        with dimse_node(tmp_path, registrar=False, port=overread_port, archives=[archive], quiet_s=0.01) as node:
+            node.send(*now)
+            until(lambda: here(node) == 1)
+            errands = Errands(node.settings, node.catalog.fetches, fetcher(node).fetch)
+            node.catalog.fetches.want("1.2.3", Wanted.PRIORS, archive.name, 1)
+            assert errands.work()
+            assert (here(node, "1.2.4"), here(node, "1.2.5"), here(node, "1.2.6")) == (2, 0, 0)
+            judge = Judge(node.catalog.worklist, node.catalog.signals, node.settings, SystemClock())
+            due = until(lambda: {one.study_uid: one.prior_of for one in judge.due()} if len(judge.due()) == 2 else {})
+            assert due == {"1.2.3": "", "1.2.4": "1.2.3"}
+            events = node.catalog.views.study("1.2.3").events
+            assert any(kind == "fetched" and "1.2.4 (2 of 2 instances)" in detail for _, kind, detail in events)

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from node.store.catalog.commitments import SqlCommitments
 from node.store.catalog.desk import SqlJobDesk
 from node.store.catalog.engine import Database, sqlite_url
+from node.store.catalog.fetches import SqlFetches
 from node.store.catalog.intake import SqlIntakeLog
 from node.store.catalog.migrate import migrate
 from node.store.catalog.outbox import SqlOutbox
@@ -61,6 +62,7 @@ class Catalog:
         self.views = SqlViews(database)
         self.signals = SqlSignals(database, clock)
         self.commitments = SqlCommitments(database, clock)
+        self.fetches = SqlFetches(database, clock)
 
     def close(self) -> None:
         """Give all connections back."""

@@ -9,9 +9,9 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from node.store.signals import SignalKind
-from node.store.states import CommitmentState, DeliveryState, JobState, StudyState
+from node.store.states import CommitmentState, DeliveryState, FetchState, JobState, StudyState
 
-SCHEMA: Final = "0005"
+SCHEMA: Final = "0006"
 """Newest revision in `node.store.migrations`."""
 
 
@@ -339,4 +339,34 @@ asked_commitments = sa.Table(
     sa.Column("asked_at", Moment, nullable=False),
     sa.Column("answered_at", Moment),
     sa.Column("outcome", sa.JSON),
+)
+
+fetches = sa.Table(
+    "fetches",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("study_uid", UID, nullable=False),
+    sa.Column("what", sa.String(16), nullable=False),  # the study itself, or its priors
+    sa.Column("archive", sa.String(128), nullable=False),
+    sa.Column("most", sa.Integer, nullable=False),  # priors
+    sa.Column("state", Word(FetchState), nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("fence", sa.Integer, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("due_at", Moment, nullable=False),
+    sa.Column("lease_until", Moment),
+    sa.Column("ended_at", Moment),
+    sa.UniqueConstraint("study_uid", "what", "archive"),
+    sa.Index("ix_fetches_state_due_at", "state", "due_at"),
+)
+
+priors = sa.Table(
+    "priors",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("study_uid", UID, nullable=False, index=True),
+    sa.Column("of_study_uid", UID, nullable=False),
+    sa.Column("until", Moment),  # what arrives later is none of the fetch; null while it is fetched
+    sa.UniqueConstraint("study_uid", "of_study_uid"),
 )

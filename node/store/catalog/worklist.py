@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from node.store.catalog.engine import Database
+from node.store.catalog.fetches import fetched_as_prior_of
 from node.store.catalog.progress import expire_lease, lock_job
 from node.store.catalog.revision import RevisionWriter
 from node.store.catalog.tables import associations, instances, jobs, removals, studies
@@ -62,7 +63,7 @@ class SqlWorklist:
             .subquery()
         )
         rows = (
-            sa.select(studies, sa.func.coalesce(sent_over.c.open, 0).label("open"))
+            sa.select(studies, sa.func.coalesce(sent_over.c.open, 0).label("open"), fetched_as_prior_of().label("prior_of"))
             .outerjoin(sent_over, sent_over.c.study_id == studies.c.id)
             .where(studies.c.state == StudyState.RECEIVING)
             .order_by(studies.c.last_arrival_at)
@@ -78,6 +79,7 @@ class SqlWorklist:
                     last_arrival_at=row.last_arrival_at,
                     open_associations=row.open,
                     evidence=row.evidence,
+                    prior_of=row.prior_of or "",
                 )
                 for row in connection.execute(rows)
             ]

@@ -179,8 +179,10 @@ def test_whom_we_do_not_trust_we_do_not_call(secured: Listener, tmp_path: Path) 
         echo(peer_of(secured), "CT_1")
 
 
-def test_an_expired_certificate_is_named(start: Start, authority: Authority) -> None:
+def test_an_expired_certificate_is_named(start: Start, authority: Authority, capfd: pytest.CaptureFixture[str]) -> None:
     listener = start(table(authority.issue("127.0.0.1", file="old", valid_days=-1)))
+    said = capfd.readouterr()
+    assert "the certificate has expired" in said.out + said.err
     with pytest.raises(AssociationLost, match="its certificate has expired: have it renewed"):
         echo(peer_of(listener, ca=authority.ca), "CT_1")
 

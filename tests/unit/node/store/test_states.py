@@ -11,6 +11,8 @@ from node.store.states import (
     DeliveryEvent,
     DeliveryState,
     Event,
+    FetchEvent,
+    FetchState,
     IllegalTransition,
     JobEvent,
     JobState,
@@ -20,8 +22,8 @@ from node.store.states import (
     step,
 )
 
-STATES: list[State] = [*StudyState, *JobState, *DeliveryState, *CommitmentState]
-EVENTS: list[Event] = [*StudyEvent, *JobEvent, *DeliveryEvent, *CommitmentEvent]
+STATES: list[State] = [*StudyState, *JobState, *DeliveryState, *CommitmentState, *FetchState]
+EVENTS: list[Event] = [*StudyEvent, *JobEvent, *DeliveryEvent, *CommitmentEvent, *FetchEvent]
 
 # Written out a second time on purpose: a change of the table must be meant twice.
 ALLOWED = {
@@ -53,6 +55,10 @@ ALLOWED = {
         "reporting": {"lease expired": "decided", "retry": "decided", "report": "reported", "fail": "failed"},
         "reported": {"ask again": "decided"},
         "failed": {"ask again": "decided"},
+    },
+    "FetchState": {
+        "due": {"claim": "fetching"},
+        "fetching": {"lease expired": "due", "retry": "due", "done": "done", "fail": "failed"},
     },
 }
 
