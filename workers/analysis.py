@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from models.image import Region
 from models.manifest import Manifest, read_library
 from models.runtime import Model, load_model
 from models.weights import ensure_weights
@@ -83,7 +84,8 @@ class Analyst:
         paths
             The stack's instances, in slice order.
         facts
-            Of the stack; where it is a part of a multi-frame object, ``frame_numbers`` says which.
+            Of the stack; where it is a part of a multi-frame object, ``frame_numbers`` says which. ``region``, row, column and
+            radius in pixels, is what a person marked for a model that rates marked regions.
 
         Returns
         -------
@@ -92,7 +94,9 @@ class Analyst:
         """
         phases = int(facts.get("phases") or 1)
         stack = load_group(paths) if facts.get("group") else load_stack(paths, facts.get("frame_numbers"), phases)
-        prediction = self._model(manifest).predict(stack.image)
+        marked = facts.get("region")
+        image = replace(stack.image, region=Region(*marked)) if marked else stack.image
+        prediction = self._model(manifest).predict(image)
         prediction = replace(prediction, notes=tuple(dict.fromkeys((*facts.get("notes", ()), *stack.notes, *prediction.notes))))
         measured = measure(prediction, stack.image, manifest)
         objects = encode(
