@@ -96,6 +96,9 @@ class Image:
         differ in size. Empty for all else.
     region
         What a person marked for a model that rates marked regions; None where nothing is marked.
+    phases
+        Phases of a cycle that was imaged again and again, as the heart's is: `array` then holds all phases of the first slice,
+        then all of the second, and so on; `affine` and `spacing_mm` are about slices. 1 for all else.
     """
 
     array: NDArray[np.float32] | NDArray[np.uint8]
@@ -105,6 +108,12 @@ class Image:
     header: Header = field(default_factory=Header)
     together: tuple[Image, ...] = ()
     region: Region | None = None
+    phases: int = 1
+
+    @property
+    def slices(self) -> int:
+        """Number of slices, each with all its phases."""
+        return int(self.array.shape[0]) // self.phases
 
     @property
     def is_projection(self) -> bool:

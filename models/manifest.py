@@ -34,6 +34,8 @@ class Input(_Table):
     minimum_slices: int = 1
     group: str = ""
     """Name of the group of images that it reads together (fact ``group``); ``""`` for a model that reads stacks one by one."""
+    cycles: bool = False
+    """Reads cycles (`models.image.Image.phases`); a cycle is given to no other model, and such a model is given nothing else."""
 
 
 class Weights(_Table):

@@ -93,7 +93,8 @@ class Analyst:
         tuple
             The objects, encoded, and the summary for a table (`node.store.records.ResultSet.summary`).
         """
-        stack = load_group(paths) if facts.get("group") else load_stack(paths, facts.get("frame_numbers"))
+        phases = int(facts.get("phases") or 1)
+        stack = load_group(paths) if facts.get("group") else load_stack(paths, facts.get("frame_numbers"), phases)
         marked = facts.get("region")
         image = replace(stack.image, region=Region(*marked)) if marked else stack.image
         prediction = self._model(manifest).predict(image)
