@@ -55,6 +55,23 @@ class Header:
 
 
 @dataclass(frozen=True, slots=True)
+class Region:
+    """A disc that a person marked on an image, in pixels of it; fractions are allowed.
+
+    Parameters
+    ----------
+    row, column
+        Of its middle, from 0 at the middle of the upper left pixel.
+    radius
+        In pixels, above 0.
+    """
+
+    row: float
+    column: float
+    radius: float
+
+
+@dataclass(frozen=True, slots=True)
 class Image:
     """One stack, ready for a model.
 
@@ -77,6 +94,11 @@ class Image:
     together
         Of a group that is read together (the four standard mammograms): all its images, this first one among them. They may
         differ in size. Empty for all else.
+    region
+        What a person marked for a model that rates marked regions; None where nothing is marked.
+    phases
+        Phases of a cycle that was imaged again and again, as the heart's is: `array` then holds all phases of the first slice,
+        then all of the second, and so on; `affine` and `spacing_mm` are about slices. 1 for all else.
     """
 
     array: NDArray[np.float32] | NDArray[np.uint8]
@@ -85,6 +107,13 @@ class Image:
     spacing_kind: SpacingKind
     header: Header = field(default_factory=Header)
     together: tuple[Image, ...] = ()
+    region: Region | None = None
+    phases: int = 1
+
+    @property
+    def slices(self) -> int:
+        """Number of slices, each with all its phases."""
+        return int(self.array.shape[0]) // self.phases
 
     @property
     def is_projection(self) -> bool:

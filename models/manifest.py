@@ -6,7 +6,7 @@ import hashlib
 import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -34,6 +34,8 @@ class Input(_Table):
     minimum_slices: int = 1
     group: str = ""
     """Name of the group of images that it reads together (fact ``group``); ``""`` for a model that reads stacks one by one."""
+    cycles: bool = False
+    """Reads cycles (`models.image.Image.phases`); a cycle is given to no other model, and such a model is given nothing else."""
 
 
 class Weights(_Table):
@@ -53,6 +55,17 @@ class Algorithm(_Table):
     family: Literal["ai", "threshold"] = "ai"
     """``ai``: DCM 123110 Artificial Intelligence; ``threshold``: rules on values and neighbours, DCM 123101 Neighborhood
     Analysis."""
+
+
+FORMATS: Final = {
+    "safetensors": "models.runtimes.network:NetworkModel",
+    "torchscript": "models.runtimes.torchscript:TorchScriptModel",
+    "onnx": "models.runtimes.onnx:OnnxModel",
+    "monai-bundle": "models.runtimes.bundle:BundleModel",
+    "nnunet": "models.runtimes.nnunet:NnUNetModel",
+    "python": "models.runtimes.entry_point:EntryPoint",
+}
+"""What reads a model that has no runtime of its own, by the format of its files."""
 
 
 class Pictures(_Table):
@@ -80,8 +93,10 @@ class Manifest(_Table):
     research_only: bool = False
     on_request: bool = False
     """Reads only under a route that names it: it says again, finer or coarser, what another model says of the same images."""
+    format: str | None = None
+    """One of `FORMATS`, where the model has no runtime of its own."""
     runtime: str
-    """``package.module:Class`` of the code that runs it (inside `models.runtimes`)."""
+    """``package.module:Class`` of the code that runs it (inside `models.runtimes`); that of `format` where it is left out."""
     input: Input
     structures: tuple[Structure, ...] = ()
     findings: tuple[Finding, ...] = ()
@@ -96,6 +111,18 @@ class Manifest(_Table):
     """Figures as on the model card."""
     folder: Path = Path()
     """Where the manifest was read; not part of the file."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def runtime_of_the_format(cls, given: object) -> object:
+        """Let a manifest name a format instead of a runtime."""
+        if isinstance(given, dict) and given.get("format") is not None:
+            known = FORMATS.get(str(given["format"]))
+            if known is None:
+                raise ValueError(f"format must be one of {', '.join(FORMATS)}")
+            if given.setdefault("runtime", known) != known:
+                raise ValueError(f"a model of format {given['format']} is run by {known}: leave runtime out")
+        return given
 
     @model_validator(mode="after")
     def keys_are_unique(self) -> Self:

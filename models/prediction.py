@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from models.labels import Code
+
 
 @dataclass(frozen=True, slots=True)
 class Segmentation:
@@ -83,6 +85,31 @@ class HeatMap:
 
 
 @dataclass(frozen=True, slots=True)
+class Measurement:
+    """One number that the model worked out itself, beyond what can be measured in an outline.
+
+    Parameters
+    ----------
+    key
+        Unique in a prediction, in lower case; the tracking identity follows from it.
+    name
+        What a radiologist reads, e.g. "Left ventricular ejection fraction".
+    code
+        What was measured, e.g. LN 8811-2.
+    value
+        In `unit`.
+    unit
+        A UCUM code.
+    """
+
+    key: str
+    name: str
+    code: Code
+    value: float
+    unit: Code
+
+
+@dataclass(frozen=True, slots=True)
 class Prediction:
     """All that one model says of one image.
 
@@ -97,9 +124,12 @@ class Prediction:
         "left lung cut off at the edge".
     heat_maps
         At most one for each rating.
+    measurements
+        Numbers of the model's own.
     """
 
     segmentation: Segmentation | LabelMap | None = None
     ratings: tuple[Rating, ...] = ()
     notes: tuple[str, ...] = field(default_factory=tuple)
     heat_maps: tuple[HeatMap, ...] = ()
+    measurements: tuple[Measurement, ...] = ()

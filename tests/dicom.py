@@ -8,12 +8,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image as Picture
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.encaps import encapsulate
 from pydicom.uid import (
     ComputedRadiographyImageStorage,
     CTImageStorage,
@@ -24,9 +27,11 @@ from pydicom.uid import (
     EnhancedMRImageStorage,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
+    JPEGBaseline8Bit,
     MRImageStorage,
     SecondaryCaptureImageStorage,
     UltrasoundMultiFrameImageStorage,
+    VLPhotographicImageStorage,
 )
 
 from node.store.records import Arrival, StoredInstance
@@ -253,6 +258,32 @@ def photograph(**options: Any) -> FileDataset:
     """A colour secondary capture."""
     pixels = np.arange(20 * 30 * 3, dtype=np.uint16).reshape(20, 30, 3).astype(np.uint8)
     return image(pixels, modality="XC", sop_class=SecondaryCaptureImageStorage, **options)
+
+
+def dermoscopy(pixels: NDArray[np.uint8], *, modality: str = "XC", compressed: bool = False, **options: Any) -> FileDataset:
+    """A dermoscopic photograph (VL Photographic Image, PS3.3 section A.32.4).
+
+    Parameters
+    ----------
+    pixels
+        ``(row, column, 3)`` red, green and blue.
+    compressed
+        JPEG Baseline with colours of half the columns (YBR_FULL_422), as cameras write it; else uncompressed RGB.
+    """
+    dataset = image(pixels, modality=modality, sop_class=VLPhotographicImageStorage, **options)
+    dataset.ImageType = ["ORIGINAL", "PRIMARY"]
+    dataset.AcquisitionContextSequence = []
+    dataset.LossyImageCompression = "00"
+    if compressed:
+        stream = BytesIO()
+        Picture.fromarray(pixels).save(stream, "JPEG", quality=95, subsampling="4:2:2")
+        dataset.PixelData = encapsulate([stream.getvalue()])
+        dataset["PixelData"].is_undefined_length = True
+        dataset.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+        dataset.PhotometricInterpretation = "YBR_FULL_422"
+        dataset.LossyImageCompression, dataset.LossyImageCompressionMethod = "01", "ISO_10918_1"
+        dataset.LossyImageCompressionRatio = f"{pixels.nbytes / len(stream.getvalue()):.1f}"
+    return dataset
 
 
 def cine(frames: int = 6, **options: Any) -> FileDataset:

@@ -43,6 +43,9 @@ def run(
     config: Path | None = typer.Option(None, "--config", help="overread.toml."),
     mirror: Path | None = typer.Option(None, "--mirror", help="Folder laid out as HOST/PATH to take weights from."),
     profile: str = typer.Option("standard", "--profile", help=f"Which kinds of object are written: {', '.join(PROFILES)}."),
+    region: str | None = typer.Option(
+        None, "--region", help="COLUMN,ROW,RADIUS in pixels: a region that you mark, for a model that rates marked regions."
+    ),
 ) -> None:
     """Read DICOM files with one model, no network needed."""
     from rich.console import Console
@@ -50,14 +53,14 @@ def run(
 
     from node.store.settings import load_settings
     from node.store.summary import summary_in_words
-    from workers.run import read_files
+    from workers.run import marked_region, read_files
 
     settings = load_settings(config, {"data": data, "mirror": mirror})
     if profile not in PROFILES:
         raise ConfigurationError(f"no profile is named {profile}; there are: {', '.join(PROFILES)}")
     console = Console()
     readings = []
-    for reading in read_files(model, paths, out, settings, profile):
+    for reading in read_files(model, paths, out, settings, profile, region=marked_region(region)):
         readings.append(reading)
         why = f" ({reading.reason})" if reading.reason else ""
         console.print(f"[bold]{reading.study_uid}[/] {escape(f'{reading.stack}: {reading.outcome}{why}')}", soft_wrap=True)

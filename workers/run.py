@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import filecmp
+import math
 import uuid
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -47,9 +48,20 @@ class Reading:
 
 
 def read_files(
-    model: str, paths: Sequence[Path], out: Path, settings: Settings, profile: Profile = "standard"
+    model: str,
+    paths: Sequence[Path],
+    out: Path,
+    settings: Settings,
+    profile: Profile = "standard",
+    *,
+    region: tuple[float, float, float] | None = None,
 ) -> Iterator[Reading]:
     """Read every stack of the DICOM files below `paths` with one model; objects go to ``out/<Study Instance UID>/``.
+
+    Parameters
+    ----------
+    region
+        Row, column and radius in pixels, marked on every image that is read, for a model that rates marked regions.
 
     Raises
     ------
@@ -60,7 +72,7 @@ def read_files(
     from node.studies.plan import Planner  # the splitting of series into stacks, free of network and catalog
     from workers.analysis import Analyst
 
-    library = read_library(*settings.model_folders)
+    library = read_library(*settings.all_model_folders)
     if model not in library:
         raise ConfigurationError(f"no model is named {model}; there are: {', '.join(library)}")
     unread: list[Reading] = []
@@ -86,7 +98,27 @@ def read_files(
                 folder=out / study_uid,
                 study_uid=study_uid,
                 installation=installation,
+                region=region,
             )
+
+
+def marked_region(given: str | None) -> tuple[float, float, float] | None:
+    """Row, column and radius of ``COLUMN,ROW,RADIUS``.
+
+    Raises
+    ------
+    ConfigurationError
+        Where these are not three numbers, the last above 0.
+    """
+    if given is None:
+        return None
+    try:
+        column, row, radius = (float(word) for word in given.split(","))
+    except ValueError as wrong:
+        raise ConfigurationError(f"--region {given!r} is not COLUMN,ROW,RADIUS in pixels, e.g. 812,1204.5,60") from wrong
+    if not all(map(math.isfinite, (column, row, radius))) or radius <= 0:
+        raise ConfigurationError(f"--region {given!r}: the radius must be above 0, and all three finite")
+    return row, column, radius
 
 
 def _read_stack(
@@ -99,6 +131,7 @@ def _read_stack(
     folder: Path,
     study_uid: str,
     installation: str,
+    region: tuple[float, float, float] | None,
 ) -> Reading:
     from workers.encode.identity import ResultIdentity
     from workers.nameless import COPIES, NOTE
@@ -123,6 +156,8 @@ def _read_stack(
     facts = stack.facts
     if any(file.parent.name == COPIES for file in files):
         facts = {**facts, "notes": [NOTE, *facts.get("notes", ())]}
+    if region is not None:
+        facts = {**facts, "region": list(region)}
     try:
         objects, summary = analyst.read(manifest, files, facts, identity)
     except Refused as refusal:

@@ -1,4 +1,4 @@
-"""A classifier of films that can say where its answer comes from, and an ensemble of such."""
+"""A classifier of films by several levels of features, and an ensemble of such."""
 
 from __future__ import annotations
 
@@ -35,8 +35,9 @@ class FilmClassifier(nn.Module):
         self.bias = nn.Parameter(torch.zeros(views))
 
     def describe(self, grey: Tensor) -> Tensor:
-        """``(n, DESCRIBED)`` of ``(n, 1, row, column)`` films of 0 to 1."""
-        return pooled(self.features.levels(grey))
+        """``(n, DESCRIBED)`` of ``(n, 1, row, column)`` films of 0 to 1: mean and largest of each feature, level by level."""
+        levels = self.features.levels(grey)
+        return torch.cat([part for level in levels for part in (level.mean((2, 3)), level.amax((2, 3)))], 1)
 
     def rate(self, described: Tensor, views: Tensor) -> Tensor:
         """``(…, view)`` logits of ``(…, view, DESCRIBED)`` descriptions, each by the head that `views` names."""
@@ -44,47 +45,16 @@ class FilmClassifier(nn.Module):
         logits: Tensor = (scaled * self.weight[views]).sum(-1) + self.bias[views]
         return logits
 
+    def rate_as(self, described: Tensor, view: int) -> Tensor:
+        """``(n,)`` logits of ``(n, DESCRIBED)`` descriptions of one view."""
+        return self.rate(described[:, None], torch.tensor([view], device=described.device))[:, 0]
+
     def strangeness(self, described: Tensor, view: int) -> Tensor:
         """``(n,)``: how far ``(n, DESCRIBED)`` descriptions lie from those of the films learned from: mean, in their spreads.
 
         About 0.8 for a film like those; it knows nothing of the finding.
         """
         return ((described - self.mean[view]) / self.spread[view]).abs().mean(1)
-
-    def contributions(self, levels: list[Tensor], view: int) -> list[Tensor]:
-        """What each place adds to the logit of one view: with the head's bias they add up to it.
-
-        A place that is as such places are on average over the films that were learned from adds nothing, whatever it shows. This
-        is a class activation map (Zhou 2016) of all levels, with the largest of a feature counted where it is.
-
-        Parameters
-        ----------
-        levels
-            What `SqueezeNet.levels` gave, each ``(n, channel, row, column)``.
-
-        Returns
-        -------
-        list of Tensor
-            By level, ``(n, row, column)``.
-        """
-        scale = self.weight[view] / self.spread[view]
-        maps, start = [], 0
-        for level in levels:
-            channels, places = level.shape[1], level.shape[2] * level.shape[3]
-            mean, largest = slice(start, start + channels), slice(start + channels, start + 2 * channels)
-            start += 2 * channels
-            flat = level.flatten(2)
-            added = (flat - self.mean[view, mean, None]) * scale[mean, None] / places
-            most, where = flat.max(2, keepdim=True)
-            peaks = (most - self.mean[view, largest, None]) * scale[largest, None]
-            added = added.scatter_add(2, where, peaks)
-            maps.append(added.sum(1).view(-1, level.shape[2], level.shape[3]))
-        return maps
-
-
-def pooled(levels: list[Tensor]) -> Tensor:
-    """``(n, DESCRIBED)``: mean and largest of each feature, level by level."""
-    return torch.cat([part for level in levels for part in (level.mean((2, 3)), level.amax((2, 3)))], 1)
 
 
 class Ensemble(nn.Module):

@@ -13,18 +13,21 @@ from numpy.typing import NDArray
 
 from models.image import Image
 from models.manifest import Manifest
-from models.networks.film_classifier import Ensemble, FilmClassifier, pooled
+from models.networks.film_classifier import Ensemble, FilmClassifier
 from models.networks.weights import load_weights
 from models.prediction import HeatMap, Prediction, Rating
 from models.runtimes.chest_views import Shown, Views, origin, show, square
 from models.runtimes.film import Grey, Letterbox, reduce, squash
 from models.runtimes.frontal_chest import Chest, FrontalChest
-from models.runtimes.heat_map import Contributions, Place, enlarge, heat, lay_out
+from models.runtimes.heat_map import Contributions, Place, enlarge, heat, integrate, lay_out, smooth
 from models.runtimes.lung_fields import LungFinder, Mask
 from models.runtimes.radiograph import take_film
 from node.store.errors import ConfigurationError, Refused
 
-METHOD: Final = "class activation of five levels"
+METHOD: Final = "integrated gradients"
+
+NOTHING: Final = 0.5
+"""The grey that hidden places and the margins of a square are shown as."""
 
 
 class ChestFinding:
@@ -62,14 +65,22 @@ class ChestFinding:
         self._chest = FrontalChest(LungFinder(lungs, device))
         self._ensemble = Ensemble(int(_number(manifest, "members")), len(self._views.shown))
         load_weights(self._ensemble, own)
-        self._ensemble.eval().to(device)
+        self._ensemble.eval().requires_grad_(requires_grad=False).to(device)
         self._device = device
         self._part: Shown | None = None
+        self._mapping = True
 
     def showing(self, part: Shown) -> ChestFinding:
         """The same model that is shown one part of the film only, to learn what its answer rests on."""
+        return self._twin(_part=part, _mapping=False)
+
+    def rating_only(self) -> ChestFinding:
+        """The same model without heat maps, which take most of its time."""
+        return self._twin(_mapping=False)
+
+    def _twin(self, **other: object) -> ChestFinding:
         twin = object.__new__(ChestFinding)
-        twin.__dict__.update(self.__dict__, _part=part)
+        twin.__dict__.update(self.__dict__, **other)
         return twin
 
     def predict(self, image: Image) -> Prediction:
@@ -83,7 +94,8 @@ class ChestFinding:
         """
         upright = take_film(image)
         chest = self._chest.read(as_learned(upright.film, self._learned_side, squashed=self._squashed))
-        answer = self.read(chest.film, both(chest))
+        lungs = both(chest)
+        answer = self.read(chest.film, lungs)
         # A part that is shown alone is strange by nature.
         if self._part is None and answer.strangeness > self._strangest:
             raise Refused(
@@ -93,9 +105,11 @@ class ChestFinding:
             )
         probabilities = self.probability(answer.logits)
         rating = Rating(self._finding, float(self.probability(answer.logits.mean())), float(probabilities.std()))
-        mapped = upright.back(heat(enlarge(answer.contributions, upright.film.shape)))
-        heat_map = HeatMap(self._finding, mapped[np.newaxis], METHOD)
-        return Prediction(ratings=(rating,), notes=chest.notes, heat_maps=(heat_map,))
+        heat_maps: tuple[HeatMap, ...] = ()
+        if self._mapping:
+            mapped = upright.back(heat(enlarge(self.explain(chest.film, lungs), upright.film.shape)))
+            heat_maps = (HeatMap(self._finding, mapped[np.newaxis], METHOD),)
+        return Prediction(ratings=(rating,), notes=chest.notes, heat_maps=heat_maps)
 
     def look(self, film: Grey) -> Chest:
         """The lung fields of a film that is reduced as `as_learned` does it, without a verdict."""
@@ -106,7 +120,7 @@ class ChestFinding:
         calibrated: NDArray[np.float64] = 1 / (1 + np.exp(-(self._slope * logits + self._offset)))
         return calibrated
 
-    def read(self, film: Grey, lungs: Mask) -> Answer:
+    def read(self, film: Grey, lungs: Mask, hidden: Mask | None = None) -> Answer:
         """What the ensemble says of a film.
 
         Parameters
@@ -115,24 +129,46 @@ class ChestFinding:
             ``(row, column)``, upright, reduced as the films that were learned from.
         lungs
             Both lung fields on the same grid.
+        hidden
+            Places that are not shown, to learn what they add.
         """
-        parts = self._views.shown if self._part is None else (self._part,)
-        shares = np.asarray(self._views.shares if self._part is None else (1.0,))
-        members = self._ensemble.members
-        logits, strangeness = np.zeros((len(parts), len(members), 2)), np.zeros((len(parts), len(members)))
-        added = np.zeros(film.shape, dtype=np.float32)
+        heads, shares = self._heads()
+        logits = np.zeros((len(heads), len(self._ensemble.members), 2))
+        strangeness = np.zeros(logits.shape[:2])
         with torch.inference_mode():
-            for index, part in enumerate(parts):
-                head = self._views.head(part)
-                seen, side = show(film, lungs, part), self._views.sides[head]
-                one = square(seen, side).to(self._device)
-                place = Place(Letterbox(seen.shape[0], seen.shape[1], side), *origin(lungs, part))
-                for member, network in enumerate(members):
-                    said = _one(cast("FilmClassifier", network), torch.cat([one, one.flip(3)]), head)
-                    logits[index, member], strangeness[index, member] = said.logits, said.strangeness
-                    for level in said.maps:
-                        added += np.float32(shares[index] / len(members)) * lay_out(level, place, film.shape)
-        return Answer(shares @ logits.reshape(len(parts), -1), added, float(strangeness.mean()))
+            for index, (part, head) in enumerate(heads):
+                seen = show(film, lungs, part)
+                if hidden is not None:
+                    row, column = origin(lungs, part)
+                    seen = np.where(hidden[row : row + seen.shape[0], column : column + seen.shape[1]], np.float32(NOTHING), seen)
+                one = square(seen, self._views.sides[head]).to(self._device)
+                for member, network in enumerate(self._members()):
+                    described = network.describe(torch.cat([one, one.flip(3)]))
+                    logits[index, member] = network.rate_as(described, head).cpu().numpy()
+                    strangeness[index, member] = float(network.strangeness(described[:1], head))
+        return Answer(shares @ logits.reshape(len(heads), -1), float(strangeness.mean()))
+
+    def explain(self, film: Grey, lungs: Mask) -> Contributions:
+        """What each place of a film adds to the logit; film and lungs as in `read`."""
+        heads, shares = self._heads()
+        added = np.zeros(film.shape, dtype=np.float32)
+        for share, (part, head) in zip(shares, heads, strict=True):
+            seen, side = show(film, lungs, part), self._views.sides[head]
+            one = square(seen, side).to(self._device)
+            place = Place(Letterbox(seen.shape[0], seen.shape[1], side), *origin(lungs, part))
+            for network in self._members():
+                pixels = integrate(one, NOTHING, lambda way, by=network, of=head: by.rate_as(by.describe(way), of))  # type: ignore[misc]
+                added += np.float32(share / len(self._ensemble.members)) * lay_out(pixels, place, film.shape)
+        return smooth(added)
+
+    def _heads(self) -> tuple[list[tuple[Shown, int]], NDArray[np.float64]]:
+        """The parts that are shown, each with its head, and their shares."""
+        if self._part is not None:
+            return [(self._part, self._views.head(self._part))], np.ones(1)
+        return list(zip(self._views.shown, range(len(self._views.shown)), strict=True)), np.asarray(self._views.shares)
+
+    def _members(self) -> list[FilmClassifier]:
+        return [cast("FilmClassifier", member) for member in self._ensemble.members]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,32 +179,12 @@ class Answer:
     ----------
     logits
         ``(2 x members,)``, of the film and of its mirror image by each member, their views combined.
-    contributions
-        What each place adds to the mean logit, on the film's grid.
     strangeness
         Mean over views and members (`FilmClassifier.strangeness`).
     """
 
     logits: NDArray[np.float64]
-    contributions: Contributions
     strangeness: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Said:
-    """What one member says of a square and its mirror image: two logits, by level the mean map of both, how strange it is."""
-
-    logits: NDArray[np.float64]
-    maps: list[torch.Tensor]
-    strangeness: float
-
-
-def _one(network: FilmClassifier, both_ways: torch.Tensor, head: int) -> _Said:
-    levels = network.features.levels(both_ways)
-    described = pooled(levels)
-    logits = network.rate(described, torch.tensor([head], device=both_ways.device).expand(2))
-    maps = [(level[0] + level[1].flip(1)) / 2 for level in network.contributions(levels, head)]
-    return _Said(logits.cpu().double().numpy(), maps, float(network.strangeness(described[:1], head)))
 
 
 def as_learned(film: Grey, side: int, *, squashed: bool) -> Grey:

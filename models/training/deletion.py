@@ -10,47 +10,57 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 Grey = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 
 PARTS: Final = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
 """Parts of the image that are taken away, most important places first."""
 
 BLUR: Final = 1 / 12
-"""Width of the blur that stands for a place taken away, as a part of the image's longer side: no edge is added, grey stays."""
+"""Width of the blur of `blurred`, as a part of the image's longer side."""
 
 
-def delete(image: Grey, ranking: Grey, part: float, within: NDArray[np.bool_] | None = None) -> Grey:
-    """The image with the highest ranked part of its pixels replaced by a wide blur of it.
+def marked(ranking: Grey, part: float, within: Mask | None = None) -> Mask:
+    """The highest ranked part of the pixels.
 
     Parameters
     ----------
-    image, ranking
+    ranking
         ``(row, column)``.
     part
         Of the pixels of `within`, 0 to 1.
     within
-        Where pixels may be taken away; everywhere by default.
+        Where pixels may be marked; everywhere by default.
     """
-    allowed = np.ones(image.shape, dtype=bool) if within is None else within
+    allowed = np.ones(ranking.shape, dtype=bool) if within is None else within
     count = round(part * int(allowed.sum()))
-    ranked = np.where(allowed, ranking, -np.inf)
     # A stable order: places of equal rank go in the order of rows, the same again in each run.
-    first = np.argsort(-ranked, axis=None, kind="stable")[:count]
-    gone = np.zeros(image.size, dtype=bool)
-    gone[first] = True
-    blurred = ndimage.gaussian_filter(image, BLUR * max(image.shape))
-    deleted: Grey = np.where(gone.reshape(image.shape), blurred, image).astype(np.float32)
-    return deleted
+    first = np.argsort(-np.where(allowed, ranking, -np.inf), axis=None, kind="stable")[:count]
+    chosen = np.zeros(ranking.size, dtype=bool)
+    chosen[first] = True
+    return chosen.reshape(ranking.shape)
 
 
-def deletion_area(rate: Callable[[Grey], float], image: Grey, ranking: Grey) -> float:
+def blurred(image: Grey, gone: Mask) -> Grey:
+    """The image with places replaced by a wide blur of it: no edge is added, grey stays.
+
+    Not where haze is what a model looks for: to it a blurred lung is ill. Such a model hides the places itself.
+    """
+    wide = ndimage.gaussian_filter(image, BLUR * max(image.shape))
+    replaced: Grey = np.where(gone, wide, image).astype(np.float32)
+    return replaced
+
+
+def deletion_area(rate: Callable[[Mask], float], ranking: Grey, within: Mask | None = None) -> float:
     """Mean answer over `PARTS` taken away in the order of `ranking`: the lower, the better the ranking (Petsiuk 2018).
 
     Parameters
     ----------
     rate
-        The model's answer for an image, e.g. its probability or logit.
+        The model's answer, probability or logit, for the image without the marked places.
+    within
+        As in `marked`.
     """
-    return float(np.mean([rate(delete(image, ranking, part)) for part in PARTS]))
+    return float(np.mean([rate(marked(ranking, part, within)) for part in PARTS]))
 
 
 def rivals(image: Grey, cells: int, seed: int) -> Mapping[str, Grey]:

@@ -36,6 +36,15 @@ class ShowsParts(Protocol):
         ...
 
 
+@runtime_checkable
+class RatesOnly(Protocol):
+    """A model that can leave out what figures do not need."""
+
+    def rating_only(self) -> Model:
+        """The same model, without heat maps."""
+        ...
+
+
 def evaluate(
     manifest: Manifest, model: Model, folder: Path, split: str, advance: Advance = lambda: None, *, where: Where = NO_CONDITION
 ) -> dict[str, Any]:
@@ -141,6 +150,8 @@ def load_for_evaluation(model: str, device: str, view: str | None) -> tuple[Mani
         if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != one.sha256:
             raise ConfigurationError(f"{manifest.name}: {one.file} is missing or not the file that model.toml names by SHA-256")
     loaded = load_model(manifest, weights, device)
+    if isinstance(loaded, RatesOnly):
+        loaded = loaded.rating_only()
     if view is not None:
         if not isinstance(loaded, ShowsParts):
             raise ConfigurationError(f"{manifest.name} has no views")

@@ -48,7 +48,7 @@ class Subject:
     squashed: bool = False
 
 
-PNEUMONIA: Final = Subject("cxr-pneumonia", "pneumonia", Views((Shown.WHOLE, Shown.LUNGS), (224, 224), (0.5, 0.5)), 0.3)
+PNEUMONIA: Final = Subject("cxr-pneumonia", "pneumonia", Views((Shown.WHOLE, Shown.LUNGS), (224, 224), (0.7, 0.3)), 0.3)
 
 TUBERCULOSIS: Final = Subject(
     "cxr-tb", "tuberculosis", Views((Shown.EVENED,), (224,), (1.0,)), 0.3, learned_side=128, squashed=True

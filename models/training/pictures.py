@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from models.image import Header, Image, SpacingKind
 from models.manifest import Pictures
+from models.training.marked import marked_film
 from models.training.tables import Row, read_colour, read_grey
 
 
@@ -35,7 +36,7 @@ def colour_image(colour: NDArray[np.uint8], modality: str = "XC") -> Image:
 
 
 def row_image(folder: Path, row: Row, pictures: Pictures) -> Image:
-    """The image of one row.
+    """The image of one row, with its marked region where the folder lists regions.
 
     Raises
     ------
@@ -44,4 +45,5 @@ def row_image(folder: Path, row: Row, pictures: Pictures) -> Image:
     """
     if pictures.colour:
         return colour_image(read_colour(folder / row["image"]), pictures.modality)
-    return film_image(read_grey(folder / row["image"]), pictures.modality, row.get("view", ""))
+    marked = marked_film(folder, row) if row.get("rois") else None
+    return marked or film_image(read_grey(folder / row["image"]), pictures.modality, row.get("view", ""))

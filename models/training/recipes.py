@@ -10,6 +10,7 @@ from typing import Any, Final
 from models.networks.architectures import find_architecture
 from models.training.request import Request, Watch
 from models.training.train_finding import train_pneumonia, train_tuberculosis
+from models.training.train_lesion import train_lesion
 from models.training.train_lungs import train_lungs
 from models.training.train_network import EPOCHS, train_network
 from node.store.errors import ConfigurationError
@@ -38,6 +39,7 @@ RECIPES: Final = {
     "cxr-lungs": Recipe("unet", 100, train_lungs),
     "cxr-pneumonia": Recipe("squeezenet", 1, train_pneumonia),
     "cxr-tb": Recipe("squeezenet", 1, train_tuberculosis),
+    "mammo-lesion": Recipe("logistic", 0, train_lesion),
 }
 
 

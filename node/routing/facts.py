@@ -66,6 +66,7 @@ DERIVED: Final = (
         "axial, sagittal, coronal (within 25 degrees) or oblique for slices; projection for radiographs; unknown for the rest",
     ),
     Fact("slices", Kind.NUMBER, "images in the stack; frames for a multi-frame object"),
+    Fact("phases", Kind.NUMBER, "images of each position over a cycle, such as the heart's; 1 where the stack is no cycle"),
     Fact("frames", Kind.NUMBER, "Number of Frames of one object, 1 where absent"),
     Fact("rows", Kind.NUMBER, "Rows"),
     Fact("columns", Kind.NUMBER, "Columns"),

@@ -29,6 +29,11 @@ class _Selection:
         group = self.manifest.input.group
         if group != (facts.get("group") or ""):
             return f"reads {group or 'stacks one by one'}, this is {facts.get('group') or 'one stack'}"
+        cycle = (facts.get("phases") or 1) > 1
+        if cycle is not self.manifest.input.cycles:
+            return (
+                "reads single images and volumes, this is a cycle" if cycle else "reads cycles, this is one image or one volume"
+            )
         for rule, otherwise in self.requirements:
             if not rule.holds(facts):
                 return otherwise.fill(facts)

@@ -33,6 +33,7 @@ _SEQUENCES: Final = (
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
     *("ViewCodeSequence", "AnatomicRegionSequence"),
 )
+_FILM: Final = ("FrameTime", "FrameTimeVector")
 _WANTED: Final[list[BaseTag]] = sorted(
     Tag(keyword)
     for keyword in {
@@ -42,6 +43,7 @@ _WANTED: Final[list[BaseTag]] = sorted(
         *_SEQUENCES,
         "InstanceNumber",
         "PartialView",
+        *_FILM,
         *(attribute.keyword for attribute in ATTRIBUTES),
     }
 )
@@ -71,6 +73,8 @@ class InstanceHeader:
         SHA-256, hexadecimal, over pixel data, geometry and what the pixel values mean; patient and study attributes are not part.
     fault
         Why the file could not be read at all; ``""`` where it could.
+    film
+        Its frames follow each other in time: Frame Time or Frame Time Vector is stated (PS3.3 section C.7.6.5).
     """
 
     stored: StoredInstance
@@ -84,6 +88,7 @@ class InstanceHeader:
     pixels: bytes
     digest: str
     fault: str = ""
+    film: bool = False
 
     @property
     def order(self) -> tuple[float, str]:
@@ -128,6 +133,7 @@ def _read(stored: StoredInstance, path: Path) -> InstanceHeader:
         facts=read_keywords(dataset),
         pixels=pixels or b"",
         digest=_digest(dataset, slices, pixels or b"", stored.arrival.sop_instance_uid),
+        film=any(dataset.get(keyword) for keyword in _FILM),
     )
 
 

@@ -16,7 +16,8 @@ from node.store.frames import PROJECTION_MODALITIES
 from node.store.records import Decision, Facts, Outcome, StackPlan, StoredInstance
 from node.store.settings import Settings
 from node.studies.header import read_headers
-from node.studies.stacks import Stack, split_study
+from node.studies.stack import Stack
+from node.studies.stacks import split_study
 from node.studies.views import four_views
 
 _ORIENTATIONS: Final = ("sagittal", "coronal", "axial")
@@ -94,15 +95,16 @@ def stack_facts(stack: Stack) -> Facts:
     """
     first = stack.frames[0]
     if not first.header.slices:
-        return {**first.header.facts, "slices": 0, "orientation": "unknown", "localizer": False, "part": ""}
+        return {**first.header.facts, "slices": 0, "phases": 1, "orientation": "unknown", "localizer": False, "part": ""}
     facts = dict(first.header.facts)
     spacing = first.slice.pixel_spacing_mm
-    count = len(stack.frames)
+    count = len(stack.frames) // stack.phases
     several = stack.grid is not None and count > 1
     between = stack.grid.spacing_mm[0] if stack.grid is not None and several else None
     facts.update(
         orientation=_orientation(stack),
         slices=count,
+        phases=stack.phases,
         slice_spacing_mm=None if between is None else round(between, 4),
         pixel_spacing_mm=None if spacing is None else max(spacing),
         extent_mm=None if between is None else round(between * (count - 1), 3),
@@ -112,7 +114,8 @@ def stack_facts(stack: Stack) -> Facts:
     )
     if stack.group:
         facts["standard_view"] = ""
-    if first.header.enhanced and count < len(first.header.slices):
+    part_of_object = first.header.enhanced and len(stack.frames) < len(first.header.slices)
+    if part_of_object or (stack.phases > 1 and len(first.header.slices) > 1):
         facts["frame_numbers"] = [frame.index + 1 for frame in stack.frames]
     if stack.notes:
         facts["notes"] = list(stack.notes)

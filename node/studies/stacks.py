@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
 from node.store.errors import Refused
-from node.store.geometry import Grid, build_grid
+from node.store.geometry import build_grid
+from node.studies.cycles import find_cycles, is_film
 from node.studies.doubles import PartOf, separate
 from node.studies.frame import Frame
 from node.studies.header import InstanceHeader
+from node.studies.stack import Stack
 from node.studies.technique import ATTRIBUTES, Use, label
 
 LOCALIZER_SLICES: Final = 15
@@ -21,53 +23,21 @@ CROSSING: Final = 0.7
 """Cosine between two normals below which the planes cross (more than 45 degrees apart)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stack:
-    """One part of a series that is read, or refused, as a whole.
-
-    Parameters
-    ----------
-    frames
-        In slice order; identical copies left out.
-    part
-        Which part of its series it is, in words; ``""`` where the series is one stack.
-    grid
-        None for what has no place in the patient, or has a fault.
-    localizer
-        By Image Type, or because its planes cross those of its series.
-    fault, code
-        Why no model may read it; ``""`` where nothing is wrong.
-    notes
-        What a person should know, e.g. that copies were left out.
-    group
-        Name of a group of images that are read together though they make no volume, in whatever series; ``""`` for all else.
-    """
-
-    series_uid: str
-    frames: tuple[Frame, ...]
-    part: str = ""
-    grid: Grid | None = None
-    localizer: bool = False
-    fault: str = ""
-    code: str = ""
-    notes: tuple[str, ...] = ()
-    group: str = ""
-
-    @property
-    def order(self) -> tuple[float, str, int]:
-        """Stacks of a series are numbered by this: the same whatever order the images came in."""
-        return min((*frame.header.order, frame.index) for frame in self.frames)
-
-
 def split_study(headers: Iterable[InstanceHeader]) -> tuple[tuple[str, Stack], ...]:
-    """Split all series of a study; returns ``(key, stack)``, the key being ``SERIES-UID#n``, unique in the study."""
+    """Split all series of a study; returns ``(key, stack)``, the key being ``SERIES-UID#n``, unique in the study.
+
+    Cycles are numbered apart, ``SERIES-UID#cycle-n``: they are made of stacks that keep their own numbers.
+    """
     series: dict[str, list[InstanceHeader]] = defaultdict(list)
     for header in headers:
         series[header.stored.arrival.series_uid].append(header)
     found = []
     for uid in sorted(series):
         stacks = sorted(split_series(series[uid]), key=lambda stack: stack.order)
+        cycles = find_cycles(stacks)
+        stacks = [stack for stack in stacks if not is_film(stack.frames) or stack.grid is None]
         found += [(f"{uid}#{place}", stack) for place, stack in enumerate(stacks, start=1)]
+        found += [(f"{uid}#cycle-{place}", stack) for place, stack in enumerate(cycles, start=1)]
     return tuple(found)
 
 
@@ -85,7 +55,8 @@ def split_series(headers: Sequence[InstanceHeader]) -> list[Stack]:
     stacks = []
     for header in sections:
         if len(header.slices) > 1:  # each multi-frame object makes stacks of its own
-            stacks += _split_frames(uid, _frames(header))
+            film = _film(uid, header)
+            stacks += [film] if film else _split_frames(uid, _frames(header))
     stacks += _split_frames(uid, [frame for header in sections if len(header.slices) == 1 for frame in _frames(header)])
     return [*unread, *flat, *_mark_crossing(stacks)]
 
@@ -111,6 +82,18 @@ def _stack(uid: str, piece: PartOf, names: tuple[str, ...]) -> Stack:
     except Refused as refusal:
         return replace(stack, fault=refusal.reason, code=refusal.code)
     return replace(stack, frames=tuple(piece.frames[index] for index in grid.order), grid=grid, notes=(*notes, *grid.notes))
+
+
+def _film(uid: str, header: InstanceHeader) -> Stack | None:
+    """The frames of an object in which they follow each other in time, where it says where it lies; None otherwise."""
+    frames = _frames(header)
+    if not is_film(frames):
+        return None
+    try:
+        grid = build_grid([frames[0].slice])
+    except Refused:
+        return None
+    return Stack(uid, frames, grid=grid, localizer=_says_localizer(header), notes=grid.notes)
 
 
 def _whole(uid: str, headers: Sequence[InstanceHeader], fault: str, code: str) -> Stack:

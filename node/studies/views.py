@@ -9,7 +9,7 @@ from typing import Final
 from node.store.mammography import FOUR_VIEWS, STANDARD_VIEWS
 from node.studies.frame import Frame
 from node.studies.header import InstanceHeader
-from node.studies.stacks import Stack
+from node.studies.stack import Stack
 
 FOR_PROCESSING: Final = "FOR PROCESSING"
 

@@ -19,13 +19,13 @@ from workers.encode.identity import Kind, ResultIdentity
 from workers.encode.key_slices import key_slices
 from workers.encode.keys import key_images
 from workers.encode.measure import Measure, measures
-from workers.encode.measurements import findings_report, measurement_report
+from workers.encode.measurements import findings_report, measurement_report, numbers_report
 from workers.encode.patient import leniently, patient_and_study
 from workers.encode.presentation import presentation
 from workers.encode.report import not_found, remarks, text_report
 from workers.encode.seg import segmentations
 from workers.encode.segments import Outlines, outlines
-from workers.encode.verdict import verdict
+from workers.encode.verdict import answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +70,9 @@ def encode(
     """Make every result object of one answer; the same arguments give the same bytes, in any process, at any time.
 
     Where structures were outlined: a SEG, a measurement report (TID 1500) and, where asked for, pictures and a selection of key
-    images. Where findings were rated: a measurement report of findings and, where asked for, pictures. Always: the readable
-    report. Nothing outlined gives no SEG; the report then says what was looked for.
+    images. Where findings were rated: a measurement report of findings and, where asked for, pictures. Where the model worked out
+    numbers of its own: a measurement report of these. Always: the readable report. Nothing outlined gives no SEG; the report then
+    says what was looked for.
 
     Parameters
     ----------
@@ -99,10 +100,12 @@ def encode(
         found, taken = measured.found, measured.taken
         segs = segmentations(found, grid_of(image, sources, identity, frames), case) if found and found.found else ()
         documents = []
-        if found and segs:
+        if found and segs and taken:
             documents.append((Kind.MEASUREMENTS, measurement_report(found, taken, segs, case)))
         if prediction.ratings:
             documents.append((Kind.MEASUREMENTS, findings_report(prediction.ratings, case)))
+        if prediction.measurements:
+            documents.append((Kind.MEASUREMENTS, numbers_report(prediction.measurements, case)))
         documents.append((Kind.REPORT, text_report(prediction, found, taken, [seg.dataset for seg in segs], case)))
         slices = segs[0].grid.frames if segs else frames_of(sources, frames)
         if Kind.CAPTURE in extras:
@@ -125,12 +128,13 @@ def summary(prediction: Prediction, measured: Measured, sources: Sequence[Datase
         subject = patient_and_study(sources, grouped=bool(manifest.input.group))
     found = measured.found
     notes = [not_found(found)] if found and found.absent else []
+    verdicts = answers(manifest, prediction.ratings)
     return {
         "findings": [
             {
                 "name": manifest.finding(rating.key).name,
                 "probability": round(rating.probability, 4),
-                "verdict": str(verdict(manifest.finding(rating.key), rating.probability)),
+                "verdict": str(verdicts[rating.key]),
                 **({} if rating.spread is None else {"spread": round(rating.spread, 4)}),
             }
             for rating in prediction.ratings
@@ -138,6 +142,10 @@ def summary(prediction: Prediction, measured: Measured, sources: Sequence[Datase
         "measurements": [
             {"name": one.structure.name, "quantity": str(one.quantity), "value": one.value, "unit": str(one.unit)}
             for one in measured.taken
+        ]
+        + [
+            {"name": one.name, "quantity": one.code.meaning.lower(), "value": one.value, "unit": one.unit.value}
+            for one in prediction.measurements
         ],
         "notes": [*notes, *remarks(prediction, subject)],
     }
@@ -155,7 +163,8 @@ def measure(prediction: Prediction, image: Image, manifest: Manifest) -> Measure
         return Measured(None, ())
     slices, rows, columns = image.array.shape[:3]
     found = outlines(prediction.segmentation, manifest, (slices, rows, columns))
-    return Measured(found, measures(found, image))
+    # what an outline holds over all phases of a cycle together is no quantity: the model says what changes over it
+    return Measured(found, measures(found, image) if image.phases == 1 else ())
 
 
 def _encoded(kind: Kind, dataset: Dataset, content: bytes | bytearray) -> EncodedObject:

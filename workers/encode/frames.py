@@ -36,15 +36,19 @@ def frame_groups(frames: Sequence[Frame], grid: Grid) -> bytes:
     frames
         In the order in which their pixels follow.
     """
+    phases = grid.phases
     slices = sorted({index for _, index in frames})
-    rank = {index: place for place, index in enumerate(slices, start=1)}
+    rank = {place: number for number, place in enumerate(sorted({index // phases for index in slices}), start=1)}
     derivations = {index: _encoded(_derivation(grid.frames[index])) for index in slices}
     places = {index: _encoded(_position(grid, index)) for index in slices}
     numbers = {number: _encoded(_segment(number)) for number in {number for number, _ in frames}}
-    content = _encoded(_content())[:-8]  # without its two Dimension Index Values, the only thing that varies in it
+    # without the Dimension Index Values, which stand last and vary from frame to frame
+    contents = [_encoded(_content(phase, phases))[: -8 if phases == 1 else -12] for phase in range(phases)]
     items = []
     for number, index in frames:
-        item = b"".join((derivations[index], content, struct.pack("<LL", number, rank[index]), places[index], numbers[number]))
+        place, phase = divmod(index, phases)
+        values = struct.pack("<LL", number, rank[place]) + (struct.pack("<L", phase + 1) if phases > 1 else b"")
+        item = b"".join((derivations[index], contents[phase], values, places[index], numbers[number]))
         items.append(_ITEM + struct.pack("<L", len(item)) + item)
     value = b"".join(items)
     return _PER_FRAME + struct.pack("<L", len(value)) + value
@@ -78,9 +82,12 @@ def _encoded(dataset: Dataset) -> bytes:
     return bytes(buffer.getvalue())
 
 
-def _content() -> Dataset:
+def _content(phase: int, phases: int) -> Dataset:
+    """Frame Content (PS3.3 section C.7.6.16.2.2): of a cycle also which phase this is."""
     content = Dataset()
-    content.DimensionIndexValues = [0, 0]
+    if phases > 1:
+        content.TemporalPositionIndex = phase + 1
+    content.DimensionIndexValues = [0, 0] if phases == 1 else [0, 0, 0]
     groups = Dataset()
     groups.FrameContentSequence = [content]
     return groups

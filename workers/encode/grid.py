@@ -58,6 +58,8 @@ class Grid:
         Between slices along their normal; None for one slice.
     is_projection
         The plane is our own, and no place in the patient.
+    phases
+        As `models.image.Image.phases`; `positions_mm` and `frames` are those of each phase of each slice.
     """
 
     rows: int
@@ -72,6 +74,7 @@ class Grid:
     is_projection: bool
     spacing_kind: SpacingKind
     frames: tuple[SourceFrame, ...]
+    phases: int = 1
 
 
 def grid_of(
@@ -107,13 +110,14 @@ def _patient_grid(
         raise Refused(
             "the images have no Frame of Reference UID, so an outline would have no place in the patient", "no-frame-of-reference"
         )
-    slices, rows, columns = image.array.shape[:3]
+    rows, columns = image.array.shape[1:3]
+    slices, phases = image.slices, image.phases
     step, down, right = affine[:3, 0], affine[:3, 1], affine[:3, 2]
     spacing = float(np.linalg.norm(down)), float(np.linalg.norm(right))
     normal = np.cross(right, down)
     distance = abs(float(step @ normal / np.linalg.norm(normal)))
     tolerance = max(POSITION_TOLERANCE_MM, distance / 10 if slices > 1 else 0)
-    expected = [affine[:3, 3] + index * step for index in range(slices)]
+    expected = [affine[:3, 3] + index * step for index in range(slices) for _ in range(phases)]
     frames = _match(expected, frames_of(sources, chosen), tolerance)
     stated = (_number(sources[0].get("SliceThickness")), distance, image.spacing_mm[0] if image.spacing_mm else 0)
     cosines = [float(value) for value in (*(right / spacing[1]), *(down / spacing[0]))]
@@ -130,6 +134,7 @@ def _patient_grid(
         is_projection=False,
         spacing_kind=SpacingKind.PATIENT,
         frames=frames,
+        phases=phases,
     )
 
 
@@ -174,7 +179,9 @@ def _frames_of(source: Dataset) -> list[SourceFrame]:
     names = str(source.SOPClassUID), str(source.SOPInstanceUID)
     groups = source.get("PerFrameFunctionalGroupsSequence")
     if not groups:
-        return [SourceFrame(*names, None, _position(source))]
+        count = int(_number(source.get("NumberOfFrames")) or 1)
+        numbers = range(1, count + 1) if count > 1 else (None,)  # frames that follow each other in time share their place
+        return [SourceFrame(*names, number, _position(source)) for number in numbers]
     frames = []
     shared = source.get("SharedFunctionalGroupsSequence") or [Dataset()]
     for number, group in enumerate(groups, start=1):

@@ -28,6 +28,7 @@ from pydicom.sr.coding import Code
 from pydicom.uid import Comprehensive3DSRStorage
 
 from models.labels import Structure
+from models.prediction import Measurement as Number
 from models.prediction import Rating
 from workers.encode import concepts
 from workers.encode.case import Case
@@ -37,7 +38,11 @@ from workers.encode.identity import Kind
 from workers.encode.measure import Measure, Quantity, Unit
 from workers.encode.seg import Seg
 from workers.encode.segments import Outlines, tracking_id
-from workers.encode.verdict import Verdict, verdict
+from workers.encode.verdict import Verdict
+from workers.encode.verdict import answers as verdicts_of
+
+NUMBERS: Final = "numbers"
+"""Variant of the document of what the model worked out itself."""
 
 FINDINGS: Final = "findings"
 """Variant of the document of ratings; regions and ratings do not share one."""
@@ -109,12 +114,13 @@ def findings_report(
     at that alone would take an absent one for present.
     """
     groups, answers = [], []
+    verdicts = verdicts_of(case.manifest, ratings)
     for rating in ratings:
         finding = case.manifest.finding(rating.key)
         answers.append(
             CodeContentItem(
                 name=as_code(finding.code),
-                value=_PRESENCE[verdict(finding, rating.probability)],
+                value=_PRESENCE[verdicts[rating.key]],
                 relationship_type=RelationshipTypeValues.CONTAINS,
             )
         )
@@ -131,6 +137,20 @@ def findings_report(
     evaluations = ContainerContentItem(name=concepts.QUALITATIVE_EVALUATIONS, relationship_type=RelationshipTypeValues.CONTAINS)
     evaluations.ContentSequence = ContentSequence(answers)
     return _report(groups, case, instances_of(case.sources), FINDINGS, variant=FINDINGS, evaluations=evaluations)
+
+
+def numbers_report(numbers: Sequence[Number], case: Case) -> Dataset:
+    """Build the TID 1500 document of what the model worked out itself: a TID 1501 group for each number."""
+    groups = [
+        MeasurementsAndQualitativeEvaluations(
+            tracking_identifier=TrackingIdentifier(case.identity.tracking_uid(number.key), number.name),
+            algorithm_id=algorithm_identification(case.manifest),
+            measurements=[Measurement(as_code(number.code), number.value, as_code(number.unit))],
+            source_images=[SourceImageForMeasurementGroup(str(one.SOPClassUID), str(one.SOPInstanceUID)) for one in case.sources],
+        )
+        for number in numbers
+    ]
+    return _report(groups, case, instances_of(case.sources), "measurements", variant=NUMBERS)
 
 
 def _report(

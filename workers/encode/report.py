@@ -22,7 +22,7 @@ from pydicom.uid import BasicTextSRStorage
 from models.image import SpacingKind
 from models.labels import Finding
 from models.manifest import Manifest
-from models.prediction import Prediction, Rating
+from models.prediction import Measurement, Prediction, Rating
 from workers.encode import concepts
 from workers.encode.case import Case
 from workers.encode.concepts import as_code
@@ -31,7 +31,7 @@ from workers.encode.identity import Kind
 from workers.encode.measure import Measure, Quantity
 from workers.encode.patient import PatientAndStudy
 from workers.encode.segments import Outlines
-from workers.encode.verdict import Verdict, in_words, verdict
+from workers.encode.verdict import Verdict, answers, in_words
 
 _CONTAINS = RelationshipTypeValues.CONTAINS
 _WHERE = {
@@ -98,10 +98,17 @@ def _caution(manifest: Manifest) -> list[str]:
 
 def _findings(prediction: Prediction, found: Outlines | None, taken: Sequence[Measure], case: Case) -> list[ContentItem]:
     items: list[ContentItem] = []
-    for rating in prediction.ratings:
-        items.extend(_rated(rating, case.manifest.finding(rating.key)))
+    verdicts = answers(case.manifest, prediction.ratings)
+    for rating in sorted(prediction.ratings, key=lambda one: -one.probability) if case.manifest.one_of else prediction.ratings:
+        items.extend(_rated(rating, case.manifest.finding(rating.key), verdicts[rating.key], one_of=case.manifest.one_of))
+    items.extend(_texts(codes.DCM.Finding, [number(one) for one in prediction.measurements]))
     if found:
-        sentences = [sentence(structure.name, [one for one in taken if one.structure is structure]) for structure in found.found]
+        sentences = [
+            sentence(structure.name, [one for one in taken if one.structure is structure])
+            if taken
+            else f"{structure.name}: outlined on {int(present.sum())} of {present.size} images."
+            for structure, present in zip(found.found, found.presence, strict=True)
+        ]
         if found.absent:
             sentences.append(not_found(found))
         items.extend(_texts(codes.DCM.Finding, sentences))
@@ -109,12 +116,14 @@ def _findings(prediction: Prediction, found: Outlines | None, taken: Sequence[Me
     return items
 
 
-def _rated(rating: Rating, finding: Finding) -> list[ContentItem]:
+def _rated(rating: Rating, finding: Finding, answer: Verdict, *, one_of: bool) -> list[ContentItem]:
     """One finding: the sentence and, where it is present, its code."""
-    answer = verdict(finding, rating.probability)
-    likely = "" if answer is Verdict.UNSURE else f", {in_words(rating.probability)}"
-    text = f"{finding.name}: {answer}. Probability {rating.probability:.2f}{likely}."
-    text += f" Reported as present from {finding.threshold:.2f}"
+    likely = "" if answer is Verdict.UNSURE or one_of else f", {in_words(rating.probability)}"
+    said = (
+        {Verdict.PRESENT: "the likeliest", Verdict.UNSURE: "not excluded"}.get(answer, "less likely") if one_of else str(answer)
+    )
+    text = f"{finding.name}: {said}. Probability {rating.probability:.2f}{likely}."
+    text += f" {'Reported as not excluded' if one_of else 'Reported as present'} from {finding.threshold:.2f}"
     if finding.unsure:
         text += f", as unsure from {finding.unsure[0]:.2f} to {finding.unsure[1]:.2f}"
     if rating.spread is not None:
@@ -138,6 +147,11 @@ def sentence(name: str, taken: Sequence[Measure]) -> str:
         deviation = values[Quantity.STANDARD_DEVIATION]
         parts.append(f"mean {mean.value:.3g} {mean.unit} (standard deviation {deviation.value:.3g})")
     return f"{name}: {', '.join(parts)}."
+
+
+def number(one: Measurement) -> str:
+    """What the model worked out, as a radiologist reads it."""
+    return f"{one.name}: {one.value:.4g} {one.unit.value}."
 
 
 def not_found(found: Outlines) -> str:

@@ -120,7 +120,7 @@ def _part(found: Outlines, grid: Grid, case: Case, segments: tuple[int, ...], pa
         for number, structure in enumerate(structures, start=1)
     ]
     _put_references(seg, grid, case)
-    _put_dimensions(seg, identity)
+    _put_dimensions(seg, identity, cycle=grid.phases > 1)
     seg.SharedFunctionalGroupsSequence = [_shared_groups(grid)]
     frames = tuple(
         (place, int(index))
@@ -165,8 +165,8 @@ def _instance_item(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
     return item
 
 
-def _put_dimensions(seg: Dataset, identity: ResultIdentity) -> None:
-    """Frames are told apart by segment, then by position (PS3.3 section C.7.6.17)."""
+def _put_dimensions(seg: Dataset, identity: ResultIdentity, *, cycle: bool) -> None:
+    """Frames are told apart by segment, then by position, then, in a cycle, by phase (PS3.3 section C.7.6.17)."""
     uid = identity.dimension_uid(Kind.SEG)
     organization = Dataset()
     organization.DimensionOrganizationUID = uid
@@ -175,6 +175,7 @@ def _put_dimensions(seg: Dataset, identity: ResultIdentity) -> None:
     for pointer, group, label in (
         (0x0062000B, 0x0062000A, "Segment Number"),
         (0x00200032, 0x00209113, "Image Position (Patient)"),
+        *(((0x00209128, 0x00209111, "Temporal Position Index"),) if cycle else ()),
     ):
         index = Dataset()
         index.DimensionOrganizationUID = uid

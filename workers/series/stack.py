@@ -26,6 +26,9 @@ from workers.series.pixels import check_decoder, check_length, decode, instance_
 from workers.series.spacing import projection_spacing
 from workers.series.values import Conversion, conversion_of
 
+_MOVED_MM: Final = 0.1
+"""How far apart the phases of one position may lie."""
+
 THREADS: Final = min(4, os.cpu_count() or 1)
 
 
@@ -60,9 +63,10 @@ class _Layout:
     spacing_mm: tuple[float, float, float] | None
     kind: SpacingKind
     notes: tuple[str, ...] = ()
+    phases: int = 1
 
 
-def load_stack(paths: Sequence[Path], frames: Sequence[int] | None = None) -> Stack:
+def load_stack(paths: Sequence[Path], frames: Sequence[int] | None = None, phases: int = 1) -> Stack:
     """Read, check and decode one stack.
 
     Parameters
@@ -71,6 +75,8 @@ def load_stack(paths: Sequence[Path], frames: Sequence[int] | None = None) -> St
         Files of its instances, in any order.
     frames
         Frame numbers (from 1) that make the stack, where it is a part of one multi-frame object; None: all.
+    phases
+        Of a cycle; files, or frames, are then given slice by slice, each slice's phases in order.
 
     Returns
     -------
@@ -83,17 +89,17 @@ def load_stack(paths: Sequence[Path], frames: Sequence[int] | None = None) -> St
     Refused
         Where the images do not make one regular volume or one image, lack what places them, or cannot be decoded; see
         `node.store.geometry.build_grid` for the codes, besides ``no-decoder``, ``bad-pixel-data``, ``no-pixel-data``,
-        ``unreadable``, ``bad-rescale``, ``not-one-image`` and ``mixed-studies``.
+        ``unreadable``, ``bad-rescale``, ``not-one-image``, ``mixed-studies`` and ``no-cycle``.
     """
     with quietly():
         sources = [_read(path) for path in paths]
         _check(sources)
-        layout = _lay_out(sources, frames)
+        layout = _lay_out(sources, frames, phases)
         used = tuple(dict.fromkeys(index for index, _ in layout.frames))
         place = {index: new for new, index in enumerate(used)}
         array = _fill([paths[index] for index in used], [sources[index] for index in used], layout, place)
         header = read_header(sources[used[0]], layout.frames[0][1] - 1)
-    image = Image(array, layout.affine, layout.spacing_mm, layout.kind, header)
+    image = Image(array, layout.affine, layout.spacing_mm, layout.kind, header, phases=layout.phases)
     return Stack(
         image=image,
         sources=tuple(sources[index] for index in used),
@@ -157,8 +163,10 @@ def _check(sources: Sequence[FileDataset]) -> None:
         raise Refused("the images belong to different studies", "mixed-studies")
 
 
-def _lay_out(sources: Sequence[FileDataset], chosen: Sequence[int] | None) -> _Layout:
+def _lay_out(sources: Sequence[FileDataset], chosen: Sequence[int] | None, phases: int) -> _Layout:
     slices = [read_slices(source, instance_name(source)) for source in sources]
+    if phases > 1:
+        return _cycle(slices, chosen, phases)
     if all(is_cross_sectional(source) for source in sources):
         return _volume(slices, chosen)
     if len(sources) > 1:
@@ -179,6 +187,29 @@ def _volume(slices: Sequence[Sequence[Slice]], chosen: Sequence[int] | None) -> 
         raise Refused("the frames that make this stack are not in its object", "no-pixel-data")
     grid = build_grid([slices[index][frame - 1] for index, frame in frames])
     return _Layout(tuple(frames[at] for at in grid.order), grid.affine, grid.spacing_mm, SpacingKind.PATIENT, grid.notes)
+
+
+def _cycle(slices: Sequence[Sequence[Slice]], chosen: Sequence[int] | None, phases: int) -> _Layout:
+    """Lay out a cycle: the grid is that of each position's first phase, and all its phases must lie there."""
+    every = [(index, frame) for index, held in enumerate(slices) for frame in range(1, len(held) + 1)]
+    frames = every if chosen is None else [(0, frame) for frame in chosen]
+    if len(frames) % phases or not set(frames) <= set(every):
+        raise Refused(f"{len(frames)} images do not make whole cycles of {phases} phases", "no-cycle")
+    held = [slices[index][frame - 1] for index, frame in frames]
+    for place, one in enumerate(held):
+        if not _same_place(one, held[place - place % phases]):
+            raise Refused(f"{one.name} does not lie where the other phases of its position do", "no-cycle")
+    grid = build_grid(held[::phases])
+    order = tuple(frames[at * phases + phase] for at in grid.order for phase in range(phases))
+    return _Layout(order, grid.affine, grid.spacing_mm, SpacingKind.PATIENT, grid.notes, phases)
+
+
+def _same_place(one: Slice, other: Slice) -> bool:
+    if one.plane is None or other.plane is None:
+        return one.plane is other.plane  # which of them says so is for the grid to refuse
+    away = float(np.linalg.norm(np.subtract(one.plane.position_mm, other.plane.position_mm)))
+    alike = (one.pixel_spacing_mm, one.rows, one.columns) == (other.pixel_spacing_mm, other.rows, other.columns)
+    return alike and away <= _MOVED_MM and one.plane.is_parallel(other.plane)
 
 
 def _fill(

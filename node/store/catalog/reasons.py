@@ -98,7 +98,11 @@ def _failed_delivery(_: Ages) -> sa.ColumnElement[bool]:
 
 def _never_delivered(_: Ages) -> sa.ColumnElement[bool]:
     """A result set of which nothing was sent anywhere: the files here are the only ones."""
-    sent = sa.select(deliveries.c.id).where(deliveries.c.job_id == jobs.c.id, deliveries.c.state == DeliveryState.SENT)
+    sent = sa.select(deliveries.c.id).where(
+        deliveries.c.study_id == jobs.c.study_id,  # of which there is an index
+        deliveries.c.job_id == jobs.c.id,
+        deliveries.c.state == DeliveryState.SENT,
+    )
     made = sa.select(result_objects.c.id).where(result_objects.c.job_id == jobs.c.id)
     return _job(sa.and_(made.exists(), ~sent.exists()))
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pydicom import dcmread
 
@@ -10,7 +11,7 @@ from node.store.settings import Settings
 from tests import dicom
 from tests.integration.phantom import ct_phantom
 from workers.nameless import COPIES
-from workers.run import Reading, read_files
+from workers.run import Reading, marked_region, read_files
 
 MODEL = "ct-tissue"
 
@@ -86,3 +87,35 @@ def test_what_cannot_be_begun_is_said(tmp_path: Path) -> None:
         read([tmp_path / "gone"], tmp_path / "out")
     with pytest.raises(ConfigurationError, match="no model is named ct-tisue"):
         list(read_files("ct-tisue", [tmp_path], tmp_path / "out", Settings()))
+
+
+@pytest.mark.parametrize(("given", "region"), [(None, None), ("812,1204.5,60", (1204.5, 812.0, 60.0))])
+def test_a_region_is_column_row_and_radius(given: str | None, region: tuple[float, float, float] | None) -> None:
+    assert marked_region(given) == region
+
+
+@pytest.mark.parametrize("given", ["", "1,2", "1,2,3,4", "a,b,c", "1,2,0", "1,2,nan", "inf,2,3"])
+def test_a_region_that_is_none_is_told(given: str) -> None:
+    with pytest.raises(ConfigurationError, match="--region"):
+        marked_region(given)
+
+
+def test_a_marked_region_reaches_the_model(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(1).integers(0, 4096, (300, 200)).astype(np.uint16)
+    dicom.write([dicom.mammogram("L-CC", pixels, spacing_mm=0.4)], tmp_path / "in")
+    settings = Settings(data=tmp_path / "data")
+
+    without, with_region = (
+        next(
+            one
+            for one in read_files("mammo-lesion", [tmp_path / "in"], tmp_path / name, settings, region=region)
+            if "four" not in one.stack
+        )
+        for name, region in (("a", None), ("b", (150.0, 90.0, 20.0)))
+    )
+
+    assert without.outcome == "refused"
+    assert "--region COLUMN,ROW,RADIUS" in without.reason
+    assert with_region.outcome == "read"
+    assert "rated was the region about column 90, row 150, radius 20 pixels" in with_region.summary["notes"]
+    assert len(with_region.files) == 2

@@ -1,6 +1,6 @@
 import torch
 
-from models.networks.film_classifier import DESCRIBED, FilmClassifier, pooled
+from models.networks.film_classifier import DESCRIBED, FilmClassifier
 
 
 def test_a_fresh_classifier_leans_to_neither_side() -> None:
@@ -21,28 +21,11 @@ def test_each_view_is_rated_by_its_own_head() -> None:
     assert torch.equal(network.rate(described, torch.tensor([0, 1])), torch.tensor([2.0, 2.0]).expand(5, -1))
 
 
-def test_contributions_and_bias_add_up_to_the_logit() -> None:
-    torch.manual_seed(0)
-    network = FilmClassifier(2).eval()
-    with torch.no_grad():
-        for tensor in (network.weight, network.mean, network.bias):
-            tensor.normal_()
-        network.spread.uniform_(0.5, 1.5)
-        levels = network.features.levels(torch.rand(3, 1, 96, 64))
-        maps = network.contributions(levels, 1)
-        logits = network.rate(pooled(levels), torch.ones(3, dtype=torch.long))
-    assert [one.shape for one in maps] == [(3, *level.shape[2:]) for level in levels]
-    assert torch.allclose(sum(one.sum((1, 2)) for one in maps) + network.bias[1], logits, atol=1e-3)
-
-
-def test_the_largest_of_a_feature_counts_where_it_is() -> None:
+def test_what_is_strange_lies_far_from_what_was_learned() -> None:
     network = FilmClassifier(1).eval()
-    first_largest = 256  # the means of the first level come before its largest
     with torch.no_grad():
-        network.weight[0, first_largest] = 1.0
-    levels = [torch.zeros(1, channels, 4, 4) for channels in (256, 384, 384, 512, 512)]
-    levels[0][0, 0, 2, 3] = 5.0
-    first, *others = network.contributions(levels, 0)
-    assert first[0, 2, 3] == 5
-    assert first.sum() == 5
-    assert not any(other.any() for other in others)
+        network.mean.fill_(2.0)
+        network.spread.fill_(0.5)
+    described = torch.full((2, DESCRIBED), 2.5)
+    described[1] = -3.0
+    assert network.strangeness(described, 0).tolist() == [1.0, 10.0]

@@ -5,7 +5,7 @@ import pytest
 
 from models.manifest import library_folder, read_manifest
 from models.runtime import load_model
-from models.runtimes.chest_finding import ChestFinding, as_learned
+from models.runtimes.chest_finding import ChestFinding, as_learned, both
 from models.runtimes.chest_views import Shown
 from node.store.errors import ConfigurationError, Refused
 from tests.unit.models.phantom import chest, image, lung_masks
@@ -61,12 +61,30 @@ def test_the_map_lies_on_the_source_grid_and_is_zero_to_one(models: dict[str, Ch
     assert heat_map.array.max() == 1
 
 
-def test_contributions_of_the_evened_lungs_lie_in_the_box_around_them(models: dict[str, ChestFinding]) -> None:
-    answer = models["cxr-tb"].read(chest(200, 180), np.logical_or(*lung_masks(200, 180)))
-    assert answer.logits.shape == (6,)
-    assert answer.contributions.shape == (200, 180)
-    assert np.abs(answer.contributions[60:150, 40:140]).sum() > 0
-    assert not answer.contributions[:20].any()
+def test_what_the_evened_lungs_add_lies_in_the_box_around_them(models: dict[str, ChestFinding]) -> None:
+    film, lungs = chest(200, 180), np.logical_or(*lung_masks(200, 180))
+    assert models["cxr-tb"].read(film, lungs).logits.shape == (6,)
+    contributions = models["cxr-tb"].explain(film, lungs)
+    assert contributions.shape == (200, 180)
+    assert np.abs(contributions[20:170, 15:165]).sum() > 0.9 * np.abs(contributions).sum() > 0
+
+
+def test_hidden_places_are_not_seen(models: dict[str, ChestFinding]) -> None:
+    film, lungs = chest(200, 180), np.logical_or(*lung_masks(200, 180))
+    hidden = np.zeros_like(lungs)
+    hidden[80:120, 40:80] = True
+    other = film.copy()
+    other[hidden] += 5 * np.random.default_rng(0).normal(0, 30, int(hidden.sum())).astype(np.float32)
+    model = models["cxr-pneumonia"].showing(Shown.WHOLE)
+    assert model.read(film, lungs, hidden).logits == pytest.approx(model.read(other, lungs, hidden).logits, abs=0.05)
+    assert model.read(film, lungs, hidden).logits != pytest.approx(model.read(film, lungs).logits, abs=0.05)
+
+
+def test_a_model_may_be_asked_for_ratings_only(models: dict[str, ChestFinding]) -> None:
+    film = image(chest())
+    quick, full = models["cxr-tb"].rating_only().predict(film), models["cxr-tb"].predict(film)
+    assert quick.ratings == full.ratings
+    assert not quick.heat_maps
 
 
 def test_a_film_unlike_those_learned_from_is_refused_and_says_how_much() -> None:
@@ -149,3 +167,31 @@ def test_films_of_both_classes_are_ranked_and_none_refused(shared: Path) -> None
     figures = evaluate(manifest, Every40th(), shared / "data" / "cxr_pneumonia", "train")  # type: ignore[arg-type]
     assert set(figures["refusals"]) == {"skipped"}
     assert figures["auroc"] > 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.shared
+@pytest.mark.parametrize(("name", "label"), [("cxr-pneumonia", "pneumonia"), ("cxr-tb", "tuberculosis")])
+def test_hiding_what_the_map_marks_lowers_the_answer_more_than_random_places_or_edges(
+    name: str, label: str, shared: Path, models: dict[str, ChestFinding]
+) -> None:
+    from models.runtimes.film import window
+    from models.training.deletion import deletion_area, rivals
+    from models.training.tables import read_grey, read_rows, split_rows
+
+    folder, model = shared / "data" / name.replace("-", "_"), models[name]
+    side = int(str(MANIFESTS[name].parameters["learned_side"]))
+    ill = [row for row in split_rows(read_rows(folder, "label"), "train") if row["label"] == label][20::60]
+    areas: dict[str, list[float]] = {"map": [], "random": [], "edges": []}
+    for number, row in enumerate(ill):
+        film = as_learned(window(read_grey(folder / row["image"])), side, squashed=False)
+        lungs = both(model.look(film))
+
+        def logit(hidden: np.ndarray, film: np.ndarray = film, lungs: np.ndarray = lungs) -> float:
+            return float(model.read(film, lungs, hidden).logits.mean())
+
+        rankings = {"map": model.explain(film, lungs), **rivals(film, 14, seed=number)}
+        for ranking, order in rankings.items():
+            areas[ranking].append(deletion_area(logit, order))
+    means = {ranking: np.mean(values) for ranking, values in areas.items()}
+    assert means["map"] < min(means["random"], means["edges"]), means

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from models.runtimes.film import Letterbox
-from models.runtimes.heat_map import Place, attribute, enlarge, heat, lay_out
+from models.runtimes.heat_map import Place, attribute, enlarge, heat, integrate, lay_out, smooth
 
 
 def test_the_map_and_the_bias_add_up_to_the_logit() -> None:
@@ -27,6 +27,29 @@ def test_it_points_at_what_speaks_for_the_finding_and_marks_what_speaks_against_
     assert places.argmax() == 1 * 4 + 2
     assert places.argmin() == 3 * 4 + 0
     assert not places.requires_grad
+
+
+def test_the_way_from_nothing_adds_up_to_what_the_picture_changed() -> None:
+    torch.manual_seed(0)
+    picture, weight = torch.rand(1, 1, 6, 7), torch.randn(42)
+
+    def logit(pictures: torch.Tensor) -> torch.Tensor:
+        return (pictures.flatten(1) @ weight) ** 2
+
+    with torch.inference_mode():
+        pixels = integrate(picture, 0.5, logit, steps=2)
+    changed = logit(picture) - logit(torch.full_like(picture, 0.5))
+    assert pixels.shape == (6, 7)
+    assert float(pixels.sum()) == pytest.approx(float(changed), rel=1e-4)  # two steps are exact for a square
+
+
+def test_a_smooth_map_keeps_its_sum_and_its_place() -> None:
+    pixels = np.zeros((100, 120), dtype=np.float32)
+    pixels[40, 70] = 1
+    places = smooth(pixels)
+    assert places.sum() == pytest.approx(1, abs=1e-3)
+    assert np.unravel_index(places.argmax(), places.shape) == (40, 70)
+    assert places.max() < 0.01
 
 
 @pytest.mark.parametrize("shape", [(300, 200), (200, 300), (90, 90)])

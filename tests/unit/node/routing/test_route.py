@@ -141,3 +141,16 @@ def test_wrong_routes_are_found_when_loaded(route: dict, words: str) -> None:
 def test_a_wrong_manifest_is_found_when_loaded() -> None:
     with pytest.raises(ConfigurationError, match="model odd: unknown fact sliced"):
         Router(Settings(), {"odd": manifest("odd", ("sliced > 3", "no"))})
+
+
+def test_a_cycle_is_given_to_models_of_cycles_only() -> None:
+    heart = manifest("heart", ("modality == 'MR'", "reads MR"))
+    heart = heart.model_copy(update={"input": heart.input.model_copy(update={"cycles": True})})
+    library = {"heart": heart, "head": manifest("head", ("modality == 'MR'", "reads MR"))}
+    router = Router(Settings.model_validate({"destinations": DESTINATIONS}), library)
+    cycle = {one.model: one for one in router.decide({"modality": "MR", "slices": 8, "phases": 20}, "A", "B")}
+    assert chosen(cycle) == ["heart"]
+    assert cycle["head"].reason == "reads single images and volumes, this is a cycle"
+    volume = {one.model: one for one in router.decide({"modality": "MR", "slices": 8, "phases": 1}, "A", "B")}
+    assert chosen(volume) == ["head"]
+    assert volume["heart"].reason == "reads cycles, this is one image or one volume"

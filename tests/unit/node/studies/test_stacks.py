@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from pydicom.dataset import FileDataset
 
 from node.studies.header import read_headers
-from node.studies.stacks import Stack, split_study
+from node.studies.stack import Stack
+from node.studies.stacks import split_study
 from tests import dicom
 
 

@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 
 from models.labels import Finding
-from tests.unit.workers.encode.samples import FINDINGS
-from workers.encode.verdict import in_words, verdict
+from models.prediction import Rating
+from tests.unit.workers.encode.samples import FINDINGS, manifest
+from workers.encode.verdict import answers, in_words, verdict
 
 WITH_DOUBT = Finding.model_validate(FINDINGS[0])
 WITHOUT = WITH_DOUBT.model_copy(update={"unsure": None})
@@ -32,3 +33,22 @@ def test_a_probability_becomes_a_verdict(finding: Finding, probability: float, e
 )
 def test_a_probability_is_said_in_words(probability: float, expected: str) -> None:
     assert in_words(probability) == expected
+
+
+def test_one_of_several_findings_is_the_answer_and_none_that_reaches_its_threshold_is_excluded() -> None:
+    named = [{**FINDINGS[0], "key": key, "threshold": 0.25, "unsure": None} for key in ("naevus", "melanoma", "cyst")]
+    ratings = tuple(Rating(key, value) for key, value in (("naevus", 0.6), ("melanoma", 0.3), ("cyst", 0.1)))
+    told = answers(manifest(structures=[], findings=named, one_of=True), ratings)
+    assert told == {"naevus": "present", "melanoma": "unsure", "cyst": "absent"}
+    assert answers(manifest(structures=[], findings=named), ratings) == {
+        "naevus": "present",
+        "melanoma": "present",
+        "cyst": "absent",
+    }
+
+
+def test_the_likeliest_is_the_answer_also_below_its_threshold() -> None:
+    named = [{**FINDINGS[0], "key": key, "threshold": 0.5, "unsure": None} for key in ("naevus", "melanoma", "cyst")]
+    ratings = tuple(Rating(key, value) for key, value in (("naevus", 0.4), ("melanoma", 0.35), ("cyst", 0.25)))
+    told = answers(manifest(structures=[], findings=named, one_of=True), ratings)
+    assert told == {"naevus": "present", "melanoma": "absent", "cyst": "absent"}

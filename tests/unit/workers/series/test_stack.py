@@ -298,3 +298,39 @@ def test_a_tilted_gantry_is_read_sheared_with_a_note(tmp_path: Path) -> None:
     assert stack.image.affine is not None
     assert stack.image.affine[:3, 0] == pytest.approx([0, 0, 5], abs=1e-5)
     assert "12.0 degrees" in stack.notes[0]
+
+
+def test_a_cycle_is_laid_out_slice_by_slice(tmp_path: Path) -> None:
+    phases = [dicom.mr_series(slices=3, first_number=1 + phase * 3) for phase in range(4)]
+    datasets = [phases[phase][place] for place in (2, 0, 1) for phase in range(4)]
+    stack = load(datasets, tmp_path, phases=4)
+    assert (stack.image.phases, stack.image.slices) == (4, 3)
+    assert stack.image.array.shape == (12, 16, 12)
+    ordered = [phases[phase][place] for place in range(3) for phase in range(4)]
+    assert [source.SOPInstanceUID for source in stack.sources] == [one.SOPInstanceUID for one in ordered]
+    assert np.array_equal(stack.image.array, np.stack([one.pixel_array for one in ordered]).astype(np.float32))
+    assert stack.image.spacing_mm == pytest.approx((5.0, 0.8, 0.7))
+
+
+def test_a_phase_that_lies_elsewhere_is_refused(tmp_path: Path) -> None:
+    phases = [dicom.mr_series(slices=2, first_number=1 + phase * 2) for phase in range(3)]
+    datasets = [phases[phase][place] for place in range(2) for phase in range(3)]
+    datasets[4].ImagePositionPatient = [0, 0, 99]
+    with pytest.raises(Refused, match="does not lie where the other phases of its position do"):
+        load(datasets, tmp_path, phases=3)
+    with pytest.raises(Refused, match="6 images do not make whole cycles of 4 phases"):
+        load(datasets, tmp_path / "four", phases=4)
+
+
+def test_a_dermoscopic_photograph_is_rgb_also_from_jpeg_with_halved_colours(tmp_path: Path) -> None:
+    pixels = np.zeros((48, 64, 3), np.uint8)
+    pixels[:, :32], pixels[:, 32:] = (200, 120, 90), (60, 40, 160)
+    plain = load([dicom.dermoscopy(pixels)], tmp_path / "plain").image
+    assert np.array_equal(plain.array[0], pixels)
+    camera = dicom.dermoscopy(pixels, compressed=True)
+    assert camera.PhotometricInterpretation == "YBR_FULL_422"
+    image = load([camera], tmp_path / "camera").image
+    assert (image.array.shape, image.array.dtype) == ((1, 48, 64, 3), np.uint8)
+    assert np.abs(image.array[0].astype(int) - pixels).mean() < 3
+    assert image.affine is None
+    assert image.header.modality == "XC"
