@@ -15,11 +15,11 @@ from torch.nn.functional import interpolate
 
 from models.runtimes.film import Letterbox
 
-STEPS: Final = 2
-"""Of `integrate`: two rank the places of a film nearly as four do."""
+STEPS: Final = 4
+"""Of `integrate`; with two, edges ranked the places of a film as well."""
 
-WIDTH: Final = 1 / 24
-"""Of `smooth`, as a part of the longer side."""
+WIDTH: Final = 1 / 16
+"""Of `smooth`, as a part of the longer side; chosen with `STEPS` by `models.training.deletion` on films of train."""
 
 Contributions = NDArray[np.float32]
 """``(row, column)``, signed; above 0 speaks for the finding, below 0 against it."""
