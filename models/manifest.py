@@ -6,7 +6,7 @@ import hashlib
 import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -57,6 +57,17 @@ class Algorithm(_Table):
     Analysis."""
 
 
+FORMATS: Final = {
+    "safetensors": "models.runtimes.network:NetworkModel",
+    "torchscript": "models.runtimes.torchscript:TorchScriptModel",
+    "onnx": "models.runtimes.onnx:OnnxModel",
+    "monai-bundle": "models.runtimes.bundle:BundleModel",
+    "nnunet": "models.runtimes.nnunet:NnUNetModel",
+    "python": "models.runtimes.entry_point:EntryPoint",
+}
+"""What reads a model that has no runtime of its own, by the format of its files."""
+
+
 class Pictures(_Table):
     """How `overread evaluate` shows the pictures of a labelled folder, and where that keeps the masks."""
 
@@ -82,8 +93,10 @@ class Manifest(_Table):
     research_only: bool = False
     on_request: bool = False
     """Reads only under a route that names it: it says again, finer or coarser, what another model says of the same images."""
+    format: str | None = None
+    """One of `FORMATS`, where the model has no runtime of its own."""
     runtime: str
-    """``package.module:Class`` of the code that runs it (inside `models.runtimes`)."""
+    """``package.module:Class`` of the code that runs it (inside `models.runtimes`); that of `format` where it is left out."""
     input: Input
     structures: tuple[Structure, ...] = ()
     findings: tuple[Finding, ...] = ()
@@ -98,6 +111,18 @@ class Manifest(_Table):
     """Figures as on the model card."""
     folder: Path = Path()
     """Where the manifest was read; not part of the file."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def runtime_of_the_format(cls, given: object) -> object:
+        """Let a manifest name a format instead of a runtime."""
+        if isinstance(given, dict) and given.get("format") is not None:
+            known = FORMATS.get(str(given["format"]))
+            if known is None:
+                raise ValueError(f"format must be one of {', '.join(FORMATS)}")
+            if given.setdefault("runtime", known) != known:
+                raise ValueError(f"a model of format {given['format']} is run by {known}: leave runtime out")
+        return given
 
     @model_validator(mode="after")
     def keys_are_unique(self) -> Self:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
 
+from models.approval import check_approved
 from models.image import Image
 from models.manifest import Manifest
 from models.prediction import Prediction
@@ -45,8 +47,24 @@ class Runtime(Protocol):
         ...
 
 
-def load_model(manifest: Manifest, weights: Mapping[str, Path], device: str = "cpu") -> Model:
-    """Import the manifest's runtime and build the model.
+@dataclass(frozen=True, slots=True)
+class FoundRuntime:
+    """A runtime of ours.
+
+    Parameters
+    ----------
+    build
+        The runtime itself.
+    executes_weights
+        Whether files of the model are code that runs (its attribute of that name): TorchScript, Python.
+    """
+
+    build: Runtime
+    executes_weights: bool
+
+
+def find_runtime(manifest: Manifest) -> FoundRuntime:
+    """Import the manifest's runtime; no file of the model is touched.
 
     Raises
     ------
@@ -60,4 +78,26 @@ def load_model(manifest: Manifest, weights: Mapping[str, Path], device: str = "c
         runtime = getattr(importlib.import_module(module_name), attribute)
     except (ImportError, AttributeError) as missing:
         raise ConfigurationError(f"model {manifest.name}: runtime {manifest.runtime!r} cannot be loaded: {missing}") from missing
-    return cast("Runtime", runtime)(manifest, weights, device)
+    return FoundRuntime(cast("Runtime", runtime), bool(getattr(runtime, "executes_weights", False)))
+
+
+def load_model(
+    manifest: Manifest, weights: Mapping[str, Path], device: str = "cpu", approvals: Mapping[str, str] | None = None
+) -> Model:
+    """Import the manifest's runtime and build the model.
+
+    Parameters
+    ----------
+    approvals
+        Fingerprints that the administrator approved, by model (`models.approval.read_approvals`); needed where files of a model
+        that does not come with Overread are code.
+
+    Raises
+    ------
+    ConfigurationError
+        Where ``runtime`` names nothing inside `models.runtimes`, or the model's code is not approved; nothing was run then.
+    """
+    runtime = find_runtime(manifest)
+    if runtime.executes_weights:
+        check_approved(manifest, approvals or {})
+    return runtime.build(manifest, weights, device)

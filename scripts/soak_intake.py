@@ -5,6 +5,7 @@ Ends with status 1 where resident memory at the end is more than 5 % above that 
 
 from __future__ import annotations
 
+import socket
 import sys
 import tempfile
 import time
@@ -54,6 +55,7 @@ def main() -> None:
 def associate(port: int, instances: int) -> None:
     study, series = generate_uid(), generate_uid()
     with Requestor(port, (Context(CT, (EXPLICIT,)),)) as requestor:
+        requestor.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         requestor.associate()
         for number in range(1, instances + 1):
             uid = generate_uid()

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from models.approval import read_approvals
 from models.image import Region
 from models.manifest import Manifest, read_library
 from models.runtime import Model, load_model
@@ -32,7 +33,7 @@ class Analyst:
     settings
         Where weights are kept and whether they may be fetched; which device to use.
     library
-        Models by name; the shipped ones and those of ``settings.model_folders`` by default.
+        Models by name; the shipped ones and those of ``settings.all_model_folders`` by default.
     kinds
         Of object that somebody takes; by default what the destinations of the settings take.
     """
@@ -43,7 +44,7 @@ class Analyst:
         self._settings = settings
         wanted = {kind for destination in settings.destinations for kind in destination.wanted}
         self._extras = wanted if kinds is None else kinds
-        self._library = read_library(*settings.model_folders) if library is None else library
+        self._library = read_library(*settings.all_model_folders) if library is None else library
         self._loaded: dict[str, Model] = {}
 
     def analyse(self, claim: Claim, spool: Spool) -> ResultSet:
@@ -122,7 +123,9 @@ class Analyst:
     def _model(self, manifest: Manifest) -> Model:
         if manifest.fingerprint not in self._loaded:
             weights = ensure_weights(manifest, self._settings.cache, self._settings.mirror, pull=self._settings.pull)
-            self._loaded[manifest.fingerprint] = load_model(manifest, weights, self._device())
+            self._loaded[manifest.fingerprint] = load_model(
+                manifest, weights, self._device(), read_approvals(self._settings.data)
+            )
         return self._loaded[manifest.fingerprint]
 
     def _device(self) -> str:

@@ -72,7 +72,7 @@ def read_files(
     from node.studies.plan import Planner  # the splitting of series into stacks, free of network and catalog
     from workers.analysis import Analyst
 
-    library = read_library(*settings.model_folders)
+    library = read_library(*settings.all_model_folders)
     if model not in library:
         raise ConfigurationError(f"no model is named {model}; there are: {', '.join(library)}")
     unread: list[Reading] = []

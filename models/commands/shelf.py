@@ -54,12 +54,73 @@ def pull(
         _pull(manifest, settings, mirror or settings.mirror)
 
 
+@app.command()
+def add(
+    context: typer.Context,
+    path: Annotated[Path, typer.Argument(help="Folder: model.toml, a trained model of nnU-Net v2, or a MONAI bundle.")],
+    name: Annotated[str | None, typer.Option("--name", help="Name of the model; its own by default.")] = None,
+    labels: Annotated[Path | None, typer.Option("--labels", help="labels.toml: structures with codes, input, licence.")] = None,
+    modality: Annotated[str, typer.Option("--modality", help="What it reads, e.g. CT.")] = "",
+    orientation: Annotated[str, typer.Option("--orientation", help="nnU-Net: axes of its training arrays.")] = "SPL",
+    into: Annotated[Path | None, typer.Option("--into", help="Folder of models; DATA/models by default.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace the model of that name.")] = False,
+    config: Config = None,
+    data: Data = None,
+) -> None:
+    """Take a model, check it and put it on the shelf. No code of it is run."""
+    from models.adding.add import add_model
+    from models.adding.draft import Wishes
+    from models.training.model_folder import Labels, read_labels_file
+    from node.store.settings import load_settings
+
+    given = context.obj or {}
+    settings = load_settings(config or given.get("config"), {"data": data or given.get("data")})
+    wishes = Wishes(name, read_labels_file(labels) if labels else Labels(), modality, orientation)
+    shelf = into or settings.shelf
+    others = tuple(folder for folder in settings.all_model_folders if folder.resolve() != shelf.resolve())
+    added = add_model(path, shelf, wishes, others=others, replace=replace)
+    manifest = added.manifest
+    typer.echo(f"{manifest.name} {manifest.version} is in {manifest.folder}")
+    if manifest.research_only:
+        typer.echo("It is for research only: it runs where a route of the configuration names it, or by 'overread run'.")
+    if added.needs_approval:
+        typer.echo(f"It brings code of its own. Look at it, then: overread models approve {manifest.name}")
+    if into is not None and into.resolve() not in {folder.resolve() for folder in settings.all_model_folders}:
+        typer.echo(f'For the node to find it, write into overread.toml: model_folders = ["{into}"]')
+    typer.echo("A node that runs finds it at its next start.")
+
+
+@app.command()
+def approve(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="A model that brings code of its own.")],
+    config: Config = None,
+    data: Data = None,
+) -> None:
+    """Let a model's own code run, as it is now: any change of a file or a setting needs another approval."""
+    from models.approval import approve as keep
+    from models.runtime import find_runtime
+    from models.weights import ensure_weights
+
+    given = context.obj or {}
+    settings, library = _library(config or given.get("config"), data or given.get("data"))
+    manifest = _named(name, library)
+    if not find_runtime(manifest).executes_weights:
+        typer.echo(f"{name} brings no code of its own: it needs no approval")
+        return
+    ensure_weights(manifest, settings.cache, settings.mirror, pull=False)
+    keep(settings.data, manifest)
+    for one in manifest.weights:
+        typer.echo(f"{one.sha256}  {one.file}")
+    typer.echo(f"{name} {manifest.version} may run these files here, and no others.")
+
+
 def _library(config: Path | None, data: Path | None) -> tuple[Settings, dict[str, Manifest]]:
     from models.manifest import read_library
     from node.store.settings import load_settings
 
     settings = load_settings(config, {"data": data})
-    return settings, read_library(*settings.model_folders)
+    return settings, read_library(*settings.all_model_folders)
 
 
 def _named(name: str, library: dict[str, Manifest]) -> Manifest:

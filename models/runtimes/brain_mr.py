@@ -66,6 +66,8 @@ class BrainMr:
         As torch spells it.
     """
 
+    executes_weights = True
+
     def __init__(self, manifest: Manifest, weights: Mapping[str, Path], device: str) -> None:
         missing = {LOCATOR, OUTLINER} - weights.keys()
         if missing:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 import numpy as np
 import torch
@@ -18,6 +19,8 @@ from models.runtimes.film import Letterbox, window
 from models.runtimes.patient_frame import PatientFrame, patient_frame
 from node.store.errors import ConfigurationError, Refused
 
+INPUT: Final = frozenset({"size", "channels", "scale", "window", "mean", "deviation", "frames"})
+"""Parameters that describe a `Preparation`."""
 Parameter = float | int | str | bool | list[float] | list[int] | list[str]
 
 
@@ -246,3 +249,29 @@ def _numbers(given: Parameter) -> tuple[float, ...]:
     if isinstance(given, list):
         return tuple(float(value) for value in given)
     return (float(given),)
+
+
+def check_known(name: str, given: Mapping[str, Parameter], known: Collection[str]) -> None:
+    """Refuse parameters that nobody reads: a misspelt one would change answers unseen.
+
+    Raises
+    ------
+    ConfigurationError
+        With the first one.
+    """
+    odd = sorted(given.keys() - set(known))
+    if odd:
+        raise ConfigurationError(f"model {name}: no parameter {odd[0]}; there are {', '.join(sorted(known))}")
+
+
+def check_grid(multiple: int, smallest: int, size: tuple[int, ...]) -> None:
+    """Refuse a grid that a network cannot work on.
+
+    Raises
+    ------
+    ConfigurationError
+        Where a side is too short or not a multiple.
+    """
+    for side in size:
+        if side < smallest or side % multiple:
+            raise ConfigurationError(f"size {side} does not fit the network: {smallest} or more, a multiple of {multiple}")

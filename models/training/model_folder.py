@@ -46,8 +46,17 @@ def read_labels(folder: Path) -> Labels:
         Where it says what it may not.
     """
     path = folder / LABELS
-    if not path.is_file():
-        return Labels()
+    return read_labels_file(path) if path.is_file() else Labels()
+
+
+def read_labels_file(path: Path) -> Labels:
+    """A ``labels.toml``.
+
+    Raises
+    ------
+    ConfigurationError
+        Where it cannot be read, or says what it may not.
+    """
     try:
         return Labels.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except (OSError, tomllib.TOMLDecodeError) as broken:
@@ -142,12 +151,12 @@ def write_model(folder: Path, weights: Path, trained: Trained, labels: Labels, d
         "licence": labels.licence or "not stated: that of the data it was trained from",
         "intended_use": labels.intended_use or f"Research: trained from {dataset} and reviewed by nobody yet.",
         "research_only": True,
-        "runtime": "models.runtimes.network:NetworkModel",
+        "format": "safetensors",
         "parameters": trained.parameters,
         "evaluation": trained.evaluation,
-        "input": _input(wanted),
-        "structures": [_structure(one) for one in trained.structures],
-        "findings": [_finding(one) for one in trained.findings],
+        "input": as_input(wanted),
+        "structures": [as_structure(one) for one in trained.structures],
+        "findings": [as_finding(one) for one in trained.findings],
         "weights": [{"file": weights.name, "sha256": hashlib.sha256(weights.read_bytes()).hexdigest()}],
     }
     text = render({key: value for key, value in content.items() if value not in ([], {})})
@@ -155,7 +164,8 @@ def write_model(folder: Path, weights: Path, trained: Trained, labels: Labels, d
     return read_manifest(folder)
 
 
-def _input(wanted: Input) -> dict[str, Value]:
+def as_input(wanted: Input) -> dict[str, Value]:
+    """As ``[input]`` of a ``model.toml``."""
     require: list[Value] = [{"rule": one.rule, "otherwise": one.otherwise} for one in wanted.require]
     return {"minimum_slices": wanted.minimum_slices, "require": require}
 
@@ -164,7 +174,8 @@ def _code(code: Code) -> list[Value]:
     return [code.scheme, code.value, code.meaning]
 
 
-def _structure(one: Structure) -> dict[str, Value]:
+def as_structure(one: Structure) -> dict[str, Value]:
+    """As an entry of ``[[structures]]``."""
     content: dict[str, Value] = {"key": one.key, "name": one.name, "category": _code(one.category), "type": _code(one.type)}
     if one.laterality:
         content["laterality"] = _code(one.laterality)
@@ -173,7 +184,8 @@ def _structure(one: Structure) -> dict[str, Value]:
     return {**content, "color": list(one.color)}
 
 
-def _finding(one: Finding) -> dict[str, Value]:
+def as_finding(one: Finding) -> dict[str, Value]:
+    """As an entry of ``[[findings]]``."""
     content: dict[str, Value] = {"key": one.key, "name": one.name, "code": _code(one.code), "threshold": one.threshold}
     if one.unsure:
         content["unsure"] = list(one.unsure)

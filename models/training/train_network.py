@@ -15,8 +15,7 @@ from torch import Tensor, nn
 from models.manifest_text import Value
 from models.networks.architectures import Answers, Architecture, Reads, find_architecture
 from models.networks.weights import save_weights, start_from
-from models.runtimes.network import check_grid
-from models.runtimes.preparation import Preparation, Scale
+from models.runtimes.preparation import Preparation, Scale, check_grid
 from models.training.curve import draw_curve
 from models.training.fit import History, Plan, fit
 from models.training.model_folder import Trained, read_labels, requirements, write_model

@@ -15,7 +15,7 @@ def check_rules(settings: Settings) -> Iterator[Checked]:
     from node.studies.plan import Planner
 
     try:
-        Planner(settings, read_library(*settings.model_folders))
+        Planner(settings, read_library(*settings.all_model_folders))
     except OverreadError as wrong:
         yield fault("configuration", "routes", str(wrong), "correct the rule; docs/configuration.md lists the facts")
     else:
@@ -26,7 +26,7 @@ def check_rules(settings: Settings) -> Iterator[Checked]:
 def check_models(settings: Settings) -> Iterator[Checked]:
     """See whether each model's weights are here and are the right ones; nothing is fetched."""
     try:
-        library = read_library(*settings.model_folders)
+        library = read_library(*settings.all_model_folders)
     except OverreadError as wrong:
         yield fault("weights", "models", str(wrong), "correct the model's folder")
         return

@@ -35,7 +35,7 @@ def dispatch(config: ConfigOption = None, data: DataOption = None) -> None:
 
     configure_logging()
     settings = settings_from(config, data=data)
-    planner = Planner(settings, read_library(*settings.model_folders))
+    planner = Planner(settings, read_library(*settings.all_model_folders))
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -37,7 +37,7 @@ from node.store.spool import Spool
 log = get_logger(__name__)
 
 _MOST: Final = 4
-"""Receivers where the settings name no number; more have not been seen to help."""
+"""Receivers at most, where the settings name no number: each takes memory of its own."""
 _GRACE_S: Final = 25.0
 """Seconds beyond the time for draining before a process of the crew is killed."""
 _POLL_S: Final = 0.1

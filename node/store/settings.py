@@ -293,6 +293,16 @@ class Settings(_Table):
         """Fetched weights and demonstration data."""
         return self.data / "cache"
 
+    @property
+    def shelf(self) -> Path:
+        """Folder of the models that `overread models add` added."""
+        return self.data / "models"
+
+    @property
+    def all_model_folders(self) -> tuple[Path, ...]:
+        """Every folder of models beside the shipped ones."""
+        return (*self.model_folders, self.shelf)
+
     def destination(self, name: str) -> AnyDestination | None:
         """The destination of that name, or None."""
         return next((destination for destination in self.destinations if destination.name == name), None)

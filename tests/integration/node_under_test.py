@@ -54,6 +54,10 @@ class Node:
     lease_s: float = 60.0
     port: int = field(default_factory=free_port)
     http_port: int = field(default_factory=free_port)
+    top: str = ""
+    """Further keys of the configuration's top level."""
+    tables: str = ""
+    """Further tables of the configuration."""
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -73,6 +77,7 @@ port = {self.port}
 http = "127.0.0.1:{self.http_port}"
 quiet_s = {self.quiet_s}
 pull = false
+{self.top}
 [limits]
 lease_s = {self.lease_s}
 drain_s = 5
@@ -84,6 +89,7 @@ name = "archive"
 ae_title = "ARCHIVE"
 host = "127.0.0.1"
 port = {self.archive.port}
+{self.tables}
 """,
             encoding="utf-8",
         )
