@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from models.networks.architectures import find_architecture
 from models.training.request import Request, Watch
+from models.training.train_cine import train_cine
 from models.training.train_finding import train_pneumonia, train_tuberculosis
 from models.training.train_lesion import train_lesion
 from models.training.train_lungs import train_lungs
@@ -36,6 +37,7 @@ class Recipe:
 
 
 RECIPES: Final = {
+    "cine-lv": Recipe("unet", 24, train_cine),
     "cxr-lungs": Recipe("unet", 100, train_lungs),
     "cxr-pneumonia": Recipe("squeezenet", 1, train_pneumonia),
     "cxr-tb": Recipe("squeezenet", 1, train_tuberculosis),

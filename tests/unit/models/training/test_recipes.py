@@ -13,7 +13,7 @@ def test_recipes_are_found_by_name_and_architecture() -> None:
 def test_a_misspelt_name_is_put_right() -> None:
     with pytest.raises(ConfigurationError, match="did you mean cxr-lungs"):
         find_recipe("cxr-lung", None)
-    with pytest.raises(ConfigurationError, match="there are cxr-lungs, cxr-pneumonia"):
+    with pytest.raises(ConfigurationError, match="there are cine-lv, cxr-lungs, cxr-pneumonia"):
         find_recipe("brain", None)
 
 
