@@ -115,4 +115,4 @@ def _area_change(areas: NDArray[np.float64], image: Image, why: str) -> Found:
 
 
 def _percent(largest: float, smallest: float) -> float:
-    return round(100 * (largest - smallest) / largest, 1)
+    return round(float(100 * (largest - smallest) / largest), 1)

@@ -14,6 +14,7 @@ from models.training.train_finding import train_pneumonia, train_tuberculosis
 from models.training.train_lesion import train_lesion
 from models.training.train_lungs import train_lungs
 from models.training.train_network import EPOCHS, train_network
+from models.training.train_skin import train_skin
 from node.store.errors import ConfigurationError
 
 
@@ -41,6 +42,7 @@ RECIPES: Final = {
     "cxr-lungs": Recipe("unet", 100, train_lungs),
     "cxr-pneumonia": Recipe("squeezenet", 1, train_pneumonia),
     "cxr-tb": Recipe("squeezenet", 1, train_tuberculosis),
+    "skin-7": Recipe("squeezenet", 10, train_skin),
     "mammo-lesion": Recipe("logistic", 0, train_lesion),
 }
 
