@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from node.store_scu import StoreScu
 from tests.integration.node_under_test import OVERREAD, Node, running_node, wait_for
 from tests.integration.phantom import Phantom, ct_phantom
 
@@ -58,10 +59,24 @@ def test_listener_killed_in_mid_transfer(tmp_path: Path) -> None:
     phantom = ct_phantom(tmp_path / "ct", slices=40, size=512)
     with running_node(tmp_path, quiet_s=3) as node:
         verdicts: list[Any] = []
-        sender = threading.Thread(target=lambda: verdicts.extend(node.send(phantom.paths)))
+        some, go_on = threading.Event(), threading.Event()
+
+        def send() -> None:
+            for verdict in StoreScu(node.peer, "MODALITY").send(phantom.paths):
+                verdicts.append(verdict)
+                if len(verdicts) == 10:
+                    some.set()
+                    go_on.wait(60)
+
+        sender = threading.Thread(target=send)
         sender.start()
-        wait_for(lambda: list((node.folder / "data" / "spool").rglob("*.dcm")), 20, "the first image is in the spool")
-        assert node.signal("listen", signal.SIGKILL)
+        assert some.wait(60)
+        listening = node.processes("listen")
+        assert listening
+        go_on.set()  # thirty images are left: the listener dies within one of the next
+        time.sleep(0.01)
+        for process in listening:
+            process.kill()
         sender.join(60)
         acknowledged = {verdict.sop_instance_uid for verdict in verdicts if verdict.stored}
         assert acknowledged
