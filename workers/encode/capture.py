@@ -88,9 +88,7 @@ def _drawn(shot: _Shot, prediction: Prediction, image: Image, case: Case) -> Pix
     foot = [*where, *_findings(prediction, case)]
     if shot.heat:
         name = manifest.finding(shot.heat.key).name
-        foot.append(
-            f"Colour: what spoke for {name} ({shot.heat.method}). It shows what the network looked at, not where the disease is."
-        )
+        foot.append(f"Colour: what spoke for {name} ({shot.heat.method}). {LOOKED_AT}")
     sheet = Sheet(
         head=[CAUTION, f"{manifest.title} ({manifest.name} {manifest.version})"], foot=foot, edges=_edges(image, case.sources[0])
     )
