@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from models.labels import Finding, Structure
 from node.store.errors import ConfigurationError
+from node.store.nearest import nearest
 
 
 class _Table(BaseModel):
@@ -193,6 +195,19 @@ def read_manifest(folder: Path) -> Manifest:
         first = invalid.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise ConfigurationError(f"{path}: {where or 'manifest'}: {first['msg']}") from invalid
+
+
+def named(library: Mapping[str, Manifest], name: str) -> Manifest:
+    """The model of that name.
+
+    Raises
+    ------
+    ConfigurationError
+        Where there is none; the message names the nearest one.
+    """
+    if name not in library:
+        raise ConfigurationError(f"there is no model {name}: {nearest(name, library)}")
+    return library[name]
 
 
 def library_folder() -> Path:

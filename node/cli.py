@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from node.store.errors import ConfigurationError, OverreadError
+from node.store.nearest import nearest
 
 GROUP = "overread.commands"
 
@@ -23,7 +24,7 @@ class LazyCommands(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
         entry = _commands().get(cmd_name)
         if entry is None:
-            return None
+            raise ConfigurationError(f"there is no command {cmd_name}: {nearest(cmd_name, _commands())}")
         try:
             command = typer.main.get_command(entry.load())
         except ImportError as missing:

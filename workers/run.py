@@ -68,13 +68,12 @@ def read_files(
     ConfigurationError
         Where there is no such model, or no DICOM file.
     """
-    from models.manifest import read_library
+    from models.manifest import named, read_library
     from node.studies.plan import Planner  # the splitting of series into stacks, free of network and catalog
     from workers.analysis import Analyst
 
     library = read_library(*settings.all_model_folders)
-    if model not in library:
-        raise ConfigurationError(f"no model is named {model}; there are: {', '.join(library)}")
+    manifest = named(library, model)
     unread: list[Reading] = []
     batches = _batches(paths, out, unread)
     yield from unread
@@ -91,7 +90,7 @@ def read_files(
             files = [by_id[instance_id] for instance_id in stack.instance_ids]
             yield _read_stack(
                 analyst,
-                library[model],
+                manifest,
                 stack,
                 files,
                 kinds=PROFILES[profile],

@@ -48,8 +48,10 @@ def pull(
 ) -> None:
     """Fetch the weights of a model into the cache and check them."""
     given = context.obj or {}
+    from models.manifest import named
+
     settings, library = _library(config or given.get("config"), data or given.get("data"))
-    chosen = list(library.values()) if name == "all" else [_named(name, library)]
+    chosen = list(library.values()) if name == "all" else [named(library, name)]
     for manifest in chosen:
         _pull(manifest, settings, mirror or settings.mirror)
 
@@ -103,8 +105,10 @@ def approve(
     from models.weights import ensure_weights
 
     given = context.obj or {}
+    from models.manifest import named
+
     settings, library = _library(config or given.get("config"), data or given.get("data"))
-    manifest = _named(name, library)
+    manifest = named(library, name)
     if not find_runtime(manifest).executes_weights:
         typer.echo(f"{name} brings no code of its own: it needs no approval")
         return
@@ -121,18 +125,6 @@ def _library(config: Path | None, data: Path | None) -> tuple[Settings, dict[str
 
     settings = load_settings(config, {"data": data})
     return settings, read_library(*settings.all_model_folders)
-
-
-def _named(name: str, library: dict[str, Manifest]) -> Manifest:
-    from difflib import get_close_matches
-
-    from node.store.errors import ConfigurationError
-
-    if name not in library:
-        near = get_close_matches(name, library, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(library)}"
-        raise ConfigurationError(f"there is no model {name}: {hint}")
-    return library[name]
 
 
 def _pull(manifest: Manifest, settings: Settings, mirror: Path | None) -> None:

@@ -106,6 +106,9 @@ def evaluate_command(
     card: bool = typer.Option(False, "--card", help="Keep the figures in the model's folder and write them into its card."),
     device: str = typer.Option("cpu", help="cpu or cuda."),
     threads: int = typer.Option(0, min=0, help="Of the processor; 0: all."),
+    config: Path | None = typer.Option(None, "--config", help="overread.toml."),
+    data: Path | None = typer.Option(None, "--data", help="Data folder, for models added and weights fetched."),
+    mirror: Path | None = typer.Option(None, "--mirror", help="Folder laid out as HOST/PATH to take weights from."),
 ) -> None:
     """Measure a model, as it ships, on a labelled folder."""
     import json
@@ -118,10 +121,12 @@ def evaluate_command(
     from models.training.card import keep_figures
     from models.training.evaluation import chosen_rows, load_for_evaluation
     from models.training.evaluation import evaluate as measure
+    from models.training.metrics import sayable
+    from node.store.settings import load_settings
 
     if threads:
         torch.set_num_threads(threads)
-    manifest, loaded = load_for_evaluation(model, device, view)
+    manifest, loaded = load_for_evaluation(model, device, view, load_settings(config, {"data": data, "mirror": mirror}))
     if odd := [one for one in where or () if "=" not in one]:
         raise typer.BadParameter(f"{odd[0]} is not COLUMN=VALUE", param_hint="--where")
     condition = dict(one.split("=", 1) for one in where or ())
@@ -135,6 +140,6 @@ def evaluate_command(
     if card:
         keep_figures(manifest.folder, figures)
     if as_json:
-        typer.echo(json.dumps(figures))
+        typer.echo(json.dumps(sayable(figures), allow_nan=False))
     else:
         Console().print(figures_table(figures))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, cast
 
 from node.store.errors import ConfigurationError
+from node.store.nearest import nearest
 
 if TYPE_CHECKING:
     from torch import nn
@@ -296,8 +296,5 @@ def find_architecture(name: str) -> Architecture:
         Where there is none; the message names the nearest one.
     """
     if name not in ARCHITECTURES:
-        close = difflib.get_close_matches(name, ARCHITECTURES, n=1)
-        raise ConfigurationError(
-            f"no architecture {name}; {'did you mean ' + close[0] if close else 'there are ' + ', '.join(ARCHITECTURES)}"
-        )
+        raise ConfigurationError(f"no architecture {name}; {nearest(name, ARCHITECTURES)}")
     return ARCHITECTURES[name]

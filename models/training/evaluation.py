@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Protocol, runtime_checkable
 
-from models.manifest import Manifest, read_library, read_manifest
+from models.manifest import Manifest, named, read_library, read_manifest
 from models.prediction import Prediction
 from models.runtime import Model, load_model
 from models.runtimes.chest_views import Shown
@@ -17,7 +16,9 @@ from models.training.finding_figures import finding_figures
 from models.training.outline_figures import needed_columns, outline_figures
 from models.training.pictures import row_image
 from models.training.tables import Row, read_rows, split_rows
+from models.weights import ensure_weights
 from node.store.errors import ConfigurationError, Refused
+from node.store.settings import Settings
 
 Advance = Callable[[], None]
 
@@ -122,7 +123,7 @@ def chosen_rows(folder: Path, split: str, where: Where = NO_CONDITION, *columns:
     return chosen
 
 
-def load_for_evaluation(model: str, device: str, view: str | None) -> tuple[Manifest, Model]:
+def load_for_evaluation(model: str, device: str, view: str | None, settings: Settings | None = None) -> tuple[Manifest, Model]:
     """A model of the library, or of a folder, loaded as the worker loads it.
 
     Parameters
@@ -131,24 +132,20 @@ def load_for_evaluation(model: str, device: str, view: str | None) -> tuple[Mani
         A name, or a path of a folder with a ``model.toml``.
     view
         For runtimes that can hide parts of the film (`models.runtimes.chest_views.Shown`): which part is shown.
+    settings
+        Further folders of models, where fetched weights are kept and whether they may be fetched; the defaults where absent.
 
     Raises
     ------
     ConfigurationError
         Where there is no such model, a file of weights is missing or not the one of the manifest, or it has no such view.
     """
+    settings = settings or Settings()
     if Path(model, "model.toml").is_file():
         manifest = read_manifest(Path(model))
     else:
-        library = read_library()
-        if model not in library:
-            raise ConfigurationError(f"no model {model}; there are {', '.join(library)}")
-        manifest = library[model]
-    weights = {one.file: manifest.folder / one.file for one in manifest.weights}
-    for one in manifest.weights:
-        path = weights[one.file]
-        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != one.sha256:
-            raise ConfigurationError(f"{manifest.name}: {one.file} is missing or not the file that model.toml names by SHA-256")
+        manifest = named(read_library(*settings.all_model_folders), model)
+    weights = ensure_weights(manifest, settings.cache, settings.mirror, pull=settings.pull)
     loaded = load_model(manifest, weights, device)
     if isinstance(loaded, RatesOnly):
         loaded = loaded.rating_only()

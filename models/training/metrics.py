@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -139,3 +139,12 @@ def segmentation(scores: Floats, groups: Sequence[str]) -> dict[str, float | int
         "dice_p05_ci": list(bootstrap_interval(low, groups)),
         "dice_min": float(scores.min()),
     }
+
+
+def sayable(figures: Any) -> Any:
+    """Figures with None for what is no number, such as the precision of a kind that was never called: JSON has no NaN."""
+    if isinstance(figures, dict):
+        return {key: sayable(value) for key, value in figures.items()}
+    if isinstance(figures, list | tuple):
+        return [sayable(value) for value in figures]
+    return None if isinstance(figures, float) and not np.isfinite(figures) else figures

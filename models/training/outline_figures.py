@@ -14,6 +14,7 @@ from models.prediction import LabelMap, Prediction, Segmentation
 from models.runtimes.lung_fields import split_sides
 from models.training.metrics import dice, segmentation
 from models.training.tables import Row, read_grey
+from node.store.errors import ConfigurationError
 
 TOGETHER: Final = "together"
 _SIDES: Final = {"lung_right": 0, "lung_left": 1}
@@ -75,6 +76,8 @@ def _by_structure(manifest: Manifest, folder: Path, answers: Answers) -> Figures
             per_label[f"{key}, all sizes"] = _part(scores, groups, large | True)
             per_label[f"{key}, under {small} pixels"] = _part(scores, groups, ~large)
     per_label = {key: figures for key, figures in per_label.items() if figures.get("n")}
+    if not per_label:
+        raise ConfigurationError(f"no row that was read has a mask of a structure of {manifest.name}")
     first = next(iter(per_label))
     everything = per_label.get(f"{first}, all sizes", per_label[first])
     headline = {key: per_label[first][key] for key in ("dice", "dice_ci", "dice_min")}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,6 +15,7 @@ from models.training.train_lungs import train_lungs
 from models.training.train_network import EPOCHS, train_network
 from models.training.train_skin import train_skin
 from node.store.errors import ConfigurationError
+from node.store.nearest import nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,6 @@ def find_recipe(model: str, architecture: str | None) -> Recipe:
         return RECIPES[model]
     if architecture is not None:
         return Recipe(find_architecture(architecture).name, EPOCHS, train_network)
-    close = difflib.get_close_matches(model, RECIPES, n=1)
-    known = f"did you mean {close[0]}" if close else f"there are {', '.join(RECIPES)}"
-    raise ConfigurationError(f"no recipe for {model}; {known}; any other model is trained by its architecture: --arch NAME")
+    raise ConfigurationError(
+        f"no recipe for {model}; {nearest(model, RECIPES)}; any other model is trained by its architecture: --arch NAME"
+    )

@@ -42,6 +42,12 @@ def check_destinations(settings: Settings, echo: Echo = echo_peer) -> Iterator[C
         yield from pool.map(lambda one: _checked(one, settings, echo), settings.destinations)
 
 
+def check_archives(settings: Settings, echo: Echo = echo_peer) -> Iterator[Checked]:
+    """Ask each archive that studies are looked for in, fetched from or committed by for a C-ECHO."""
+    for archive in settings.archives:
+        yield _answers("archive", archive.name, archive, archive.calling_ae or settings.ae_title, echo)
+
+
 def _checked(destination: AnyDestination, settings: Settings, echo: Echo) -> Checked:
     if isinstance(destination, WebDestination):
         return _archive(destination)
@@ -71,17 +77,19 @@ def _folder(destination: FolderDestination) -> Checked:
 
 
 def _destination(destination: Destination, settings: Settings, echo: Echo) -> Checked:
-    calling_ae = destination.calling_ae or settings.ae_title
-    where = f"{destination.name} ({destination})"
+    return _answers("destination", destination.name, destination, destination.calling_ae or settings.ae_title, echo)
+
+
+def _answers(part: str, name: str, peer: Peer, calling_ae: str, echo: Echo) -> Checked:
+    """Whether a peer answers our C-ECHO."""
+    where = f"{name} ({peer})"
     try:
-        status = echo(destination, calling_ae, TIMEOUT_S)
+        status = echo(peer, calling_ae, TIMEOUT_S)
     except OverreadError as unreachable:
-        return fault(
-            "destination", where, str(unreachable), f"see that it runs, and that it knows {calling_ae} as a calling AE title"
-        )
+        return fault(part, where, str(unreachable), f"see that it runs, and that it knows {calling_ae} as a calling AE title")
     if status:
-        return fault("destination", where, f"answers C-ECHO with status {status:04X}", "see the destination's own log")
-    return ok("destination", where, f"answers C-ECHO from {calling_ae}")
+        return fault(part, where, f"answers C-ECHO with status {status:04X}", f"see the {part}'s own log")
+    return ok(part, where, f"answers C-ECHO from {calling_ae}")
 
 
 def check_own_port(settings: Settings, echo: Echo = echo_peer) -> Iterator[Checked]:

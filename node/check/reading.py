@@ -19,7 +19,7 @@ def check_rules(settings: Settings) -> Iterator[Checked]:
     except OverreadError as wrong:
         yield fault("configuration", "routes", str(wrong), "correct the rule; docs/configuration.md lists the facts")
     else:
-        said = f"{len(settings.routes)} routes" if settings.routes else "none: each model's own input selection decides"
+        said = f"{len(settings.routes)} in order" if settings.routes else "none: each model's own input selection decides"
         yield ok("configuration", "routes", said)
 
 

@@ -16,7 +16,7 @@ app = typer.Typer()
 
 @app.command()
 def fetch(
-    source: Annotated[str, typer.Option("--from", metavar="NAME", help="Name of one of [[archives]].")],
+    source: Annotated[str, typer.Option("--from", metavar="NAME", help="Name of an archive of overread.toml.")],
     study: Annotated[str | None, typer.Option("--study", metavar="UID", help="Study Instance UID.")] = None,
     accession: Annotated[str | None, typer.Option("--accession", help="Accession Number, exactly.")] = None,
     patient: Annotated[str | None, typer.Option("--patient", help="Patient ID, exactly: all studies of one patient.")] = None,
@@ -35,6 +35,8 @@ def fetch(
     if archive is None:
         known = ", ".join(one.name for one in settings.archives) or "none is configured"
         raise ConfigurationError(f"there is no archive {source}: {known}")
+    if settings.catalog_url is None and not settings.data.is_dir():
+        raise ConfigurationError(f"there is no data folder {settings.data}: name the one of the node with --data or --config")
     catalog = open_catalog(settings)
     whole = True
     try:

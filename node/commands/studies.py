@@ -95,13 +95,13 @@ def _happened(catalog: Catalog) -> Sequence[NodeEvent]:
 
 @contextmanager
 def open_views(config: Path | None, data: Path | None) -> Iterator[Catalog]:
-    """The catalog; a data folder that was named must exist, or a slip of the pen would look like a node without studies."""
+    """The catalog; its data folder must be there, or a slip of the pen would look like a node without studies."""
     from node.store.catalog.catalog import open_catalog
     from node.store.errors import ConfigurationError
 
     settings = settings_from(config, data=data)
-    if data is not None and not data.is_dir():
-        raise ConfigurationError(f"there is no data folder {data}")
+    if settings.catalog_url is None and not settings.data.is_dir():
+        raise ConfigurationError(f"there is no data folder {settings.data}: name the one of the node with --data or --config")
     catalog = open_catalog(settings)
     try:
         yield catalog

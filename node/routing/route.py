@@ -8,8 +8,9 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from models.manifest import Manifest
-from node.routing.rules import Rule, Sentence, nearest
+from node.routing.rules import Rule, Sentence
 from node.store.errors import ConfigurationError
+from node.store.nearest import nearest
 from node.store.records import Decision, Facts, Outcome
 from node.store.settings import Route, Settings
 
@@ -91,7 +92,9 @@ class Router:
         for route in settings.routes:
             for name in route.models or ():
                 if name not in library:
-                    raise ConfigurationError(f"route {route.name} names model {name}, {nearest(name, library)}")
+                    raise ConfigurationError(
+                        f"route {route.name} names model {name}, {nearest(name, library, 'see `overread models`')}"
+                    )
 
     def decide(self, facts: Facts, calling_ae: str, called_ae: str) -> tuple[Decision, ...]:
         """One decision for each model, in alphabetical order, chosen or not; a single one without a model where no route matches.

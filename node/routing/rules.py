@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import string
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import rule_engine
@@ -12,7 +11,10 @@ from rule_engine.errors import EngineError, EvaluationError, SymbolResolutionErr
 
 from node.routing.facts import FACTS, Kind
 from node.store.errors import ConfigurationError
+from node.store.nearest import nearest
 from node.store.records import Facts
+
+MANUAL: Final = "see docs/configuration.md"
 
 _TYPES: Final = {
     Kind.TEXT: rule_engine.DataType.STRING,
@@ -52,7 +54,7 @@ class Rule:
             self._rule = rule_engine.Rule(expression, context=context)
         except SymbolResolutionError as unknown:
             raise ConfigurationError(
-                f"{where}: unknown fact {unknown.symbol_name} in {expression!r}, {nearest(unknown.symbol_name, FACTS)}"
+                f"{where}: unknown fact {unknown.symbol_name} in {expression!r}, {nearest(unknown.symbol_name, FACTS, MANUAL)}"
             ) from unknown
         except EngineError as wrong:
             raise ConfigurationError(f"{where}: rule {expression!r} cannot be used: {wrong.message}") from wrong
@@ -94,18 +96,12 @@ class Sentence:
             raise ConfigurationError(f"{where}: {template!r}: {wrong}") from wrong
         for name in names:
             if name not in FACTS:
-                raise ConfigurationError(f"{where}: unknown fact {name!r} in {template!r}, {nearest(name, FACTS)}")
+                raise ConfigurationError(f"{where}: unknown fact {name!r} in {template!r}, {nearest(name, FACTS, MANUAL)}")
         self._names = names
 
     def fill(self, facts: Facts) -> str:
         """Put the facts in."""
         return self._template.format_map({name: show(facts.get(name)) for name in self._names})
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Say which of the known words is meant, or list where to look."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f"did you mean {close[0]}?" if close else "see docs/configuration.md"
 
 
 def show(value: Any) -> str:

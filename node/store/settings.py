@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import re
@@ -15,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, Validatio
 
 from node.store.destinations import FolderDestination, Results, WebDestination, sort_of
 from node.store.errors import ConfigurationError
+from node.store.nearest import nearest
 from node.store.sources import Source, first_said
 
 _AE_TITLE = re.compile(r"^[\x21-\x5b\x5d-\x7e](?:[\x20-\x5b\x5d-\x7e]{0,14}[\x21-\x5b\x5d-\x7e])?$")
@@ -245,12 +245,12 @@ class Settings(_Table):
             policy, _, name = source.commitment.partition(":")
             for asked in (name if policy == "archive" else None, source.archive):
                 if asked is not None and asked not in archives:
-                    nearest = _nearest(asked, archives, "there is none of that name")
-                    raise ValueError(f"source {source.ae_title} names archive {asked}, {nearest}")
+                    hint = nearest(asked, archives, "there is none of that name")
+                    raise ValueError(f"source {source.ae_title} names archive {asked}, {hint}")
         for route in self.routes:
             if route.archive is not None and route.archive not in archives:
-                nearest = _nearest(route.archive, archives, "there is none of that name")
-                raise ValueError(f"route {route.name} names archive {route.archive}, {nearest}")
+                hint = nearest(route.archive, archives, "there is none of that name")
+                raise ValueError(f"route {route.name} names archive {route.archive}, {hint}")
         if self.accept == "listed" and not self.sources:
             raise ValueError('accept = "listed" needs sources: with none, nobody could send')
         if any(source.certificate for source in self.sources) and (self.tls is None or self.tls.client_ca is None):
@@ -259,7 +259,7 @@ class Settings(_Table):
             for name in route.destinations or ():
                 if name not in names:
                     raise ValueError(
-                        f"route {route.name} names destination {name}, {_nearest(name, names, 'there is none of that name')}"
+                        f"route {route.name} names destination {name}, {nearest(name, names, 'there is none of that name')}"
                     )
         return self
 
@@ -445,8 +445,9 @@ def _say(kind: type[BaseModel], error: Mapping[str, Any]) -> str:
     place = ".".join(str(part) for part in error["loc"] if part not in _SORTS)
     if error["type"] == "extra_forbidden":
         table = _table_at(kind, error["loc"][:-1])
-        return f"unknown key {place}, {_nearest(str(error['loc'][-1]), list(table.model_fields), 'see docs/configuration.md')}"
-    return f"{place}: {error['msg']}" if place else str(error["msg"])
+        return f"unknown key {place}, {nearest(str(error['loc'][-1]), list(table.model_fields), 'see docs/configuration.md')}"
+    said = str(error["msg"]).removeprefix("Value error, ")
+    return f"{place}: {said}" if place else said
 
 
 def _table_at(kind: type[BaseModel], location: tuple[Any, ...]) -> type[BaseModel]:
@@ -461,8 +462,3 @@ def _table_at(kind: type[BaseModel], location: tuple[Any, ...]) -> type[BaseMode
                 kind = candidate
                 break
     return kind
-
-
-def _nearest(word: str, known: list[str], otherwise: str) -> str:
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    return f"did you mean {close[0]}?" if close else otherwise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import threading
@@ -128,7 +129,11 @@ def test_worker_that_slept_through_its_lease_publishes_nothing(tmp_path: Path) -
             node.finished(phantom.study_uid, timeout_s=120)
             assert all(process.status() == "stopped" for process in stopped)
             node.signal("work", signal.SIGCONT)
-            time.sleep(6)
+            wait_for(
+                lambda: "answer=lost" in re.sub(r"\x1b\[\d+m", "", (node.folder / "serve.log").read_text(errors="replace")),
+                60,
+                "the woken worker finds that its lease is gone",
+            )
             assert_exactly_one_result_set(node, node.finished(phantom.study_uid))
         finally:
             second.terminate()

@@ -23,7 +23,7 @@ from workers.encode.key_slices import key_slices
 from workers.encode.measure import Measure, Quantity
 from workers.encode.picture import Outline, Pixels, Sheet, draw, windowed
 from workers.encode.segments import Outlines
-from workers.encode.verdict import verdict
+from workers.encode.verdict import answers
 from workers.encode.window import stated_window
 
 CAUTION: Final = "AI RESULT - NOT FOR DIAGNOSIS - not verified by a physician"
@@ -88,9 +88,7 @@ def _drawn(shot: _Shot, prediction: Prediction, image: Image, case: Case) -> Pix
     foot = [*where, *_findings(prediction, case)]
     if shot.heat:
         name = manifest.finding(shot.heat.key).name
-        foot.append(
-            f"Colour: what spoke for {name} ({shot.heat.method}). It shows what the network looked at, not where the disease is."
-        )
+        foot.append(f"Colour: what spoke for {name} ({shot.heat.method}). {LOOKED_AT}")
     sheet = Sheet(
         head=[CAUTION, f"{manifest.title} ({manifest.name} {manifest.version})"], foot=foot, edges=_edges(image, case.sources[0])
     )
@@ -99,11 +97,11 @@ def _drawn(shot: _Shot, prediction: Prediction, image: Image, case: Case) -> Pix
 
 
 def _findings(prediction: Prediction, case: Case) -> list[str]:
-    said = []
-    for rating in prediction.ratings:
-        finding = case.manifest.finding(rating.key)
-        said.append(f"{finding.name}: {verdict(finding, rating.probability)}, probability {percent(rating.probability)}")
-    return said
+    said = answers(case.manifest, prediction.ratings)
+    return [
+        f"{case.manifest.finding(rating.key).name}: {said[rating.key]}, probability {percent(rating.probability)}"
+        for rating in prediction.ratings
+    ]
 
 
 def _shades(image: Image, index: int, source: Dataset) -> Pixels:

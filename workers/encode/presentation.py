@@ -43,6 +43,10 @@ TAKEN_OVER: Final = (
     "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
 )
+UNPAIRED: Final = frozenset(
+    {"ABDOMEN", "BRAIN", "CHEST", "HEAD", "HEART", "NECK", "PELVIS", "SKULL", "CSPINE", "TSPINE", "LSPINE"}
+)
+"""Body parts that have no side, in the standard's terms."""
 MOST_SLICES: Final = 200
 """Slices with graphics; a longer stack has them on evenly spread slices."""
 
@@ -128,7 +132,9 @@ def _state(
     made.update(case.subject.attributes)
     put_series(made, identity, Kind.PRESENTATION, f"AI outlines, not verified (Overread {manifest.name})")
     put_equipment(made, manifest, identity)
-    if part := images[0].get("BodyPartExamined"):  # without it nobody can tell whether Laterality is missing
+    # nobody can tell whether Laterality is missing, unless the body part is one that the standard knows (PS3.16 annex L)
+    part = str(images[0].get("BodyPartExamined") or "")
+    if part in UNPAIRED:
         made.BodyPartExamined = part
     else:
         made.Laterality = None

@@ -85,7 +85,7 @@ def test_what_cannot_be_begun_is_said(tmp_path: Path) -> None:
         read([tmp_path / "x.txt"], tmp_path / "out")
     with pytest.raises(ConfigurationError, match="neither a file nor a folder"):
         read([tmp_path / "gone"], tmp_path / "out")
-    with pytest.raises(ConfigurationError, match="no model is named ct-tisue"):
+    with pytest.raises(ConfigurationError, match="there is no model ct-tisue: did you mean ct-tissue"):
         list(read_files("ct-tisue", [tmp_path], tmp_path / "out", Settings()))
 
 

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,9 @@ from models.manifest import Input, Manifest
 from models.prediction import Prediction, Rating, Segmentation
 from models.runtimes.lung_fields import split_sides
 from models.training.evaluation import evaluate, load_for_evaluation
+from models.training.metrics import sayable
 from models.training.tables import read_grey
-from node.store.errors import ConfigurationError, Refused
+from node.store.errors import ConfigurationError, HashMismatch, Refused
 
 CODE = Code(scheme="SCT", value="1", meaning="x")
 
@@ -125,7 +127,7 @@ def test_a_folder_with_other_labels_is_named(label_folder: Path) -> None:
 
 
 def test_an_unknown_model_is_named() -> None:
-    with pytest.raises(ConfigurationError, match=r"no model nonesuch; there are .*cxr-lungs"):
+    with pytest.raises(ConfigurationError, match=r"no model nonesuch: there are .*cxr-lungs"):
         load_for_evaluation("nonesuch", "cpu", None)
 
 
@@ -135,10 +137,16 @@ def test_weights_that_were_changed_are_not_evaluated(tmp_path: Path) -> None:
     shipped = library_folder() / "cxr-lungs"
     (tmp_path / "model.toml").write_text((shipped / "model.toml").read_text())
     (tmp_path / "cxr-lungs.safetensors").write_bytes((shipped / "cxr-lungs.safetensors").read_bytes() + b"x")
-    with pytest.raises(ConfigurationError, match="not the file that"):
+    with pytest.raises(HashMismatch, match="says"):
         load_for_evaluation(str(tmp_path), "cpu", None)
 
 
 def test_a_model_without_views_says_so() -> None:
     with pytest.raises(ConfigurationError, match="cxr-lungs has no views"):
         load_for_evaluation("cxr-lungs", "cpu", "border-only")
+
+
+def test_figures_that_are_no_numbers_are_none() -> None:
+    said = sayable({"precision": float("nan"), "ci": (0.5, float("inf")), "n": 3})
+
+    assert json.loads(json.dumps(said, allow_nan=False)) == {"precision": None, "ci": [0.5, None], "n": 3}

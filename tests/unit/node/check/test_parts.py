@@ -14,10 +14,11 @@ import pytest
 from node.association import AssociationRejectedForNow
 from node.check.decoders import DECODERS, check_decoders
 from node.check.disk import check_disk
-from node.check.peers import check_destinations, check_own_port
+from node.check.peers import check_archives, check_destinations, check_own_port
 from node.check.services import check_catalog, check_page, check_queue
 from node.check.verdict import Checked, Level
 from node.doubles.archive import Archive
+from node.store.settings import Archive as ArchivePeer
 from node.store.settings import Destination, Limits, Peer, Settings
 
 LOOPBACK = "127.0.0.1"
@@ -51,6 +52,14 @@ def test_destinations_are_asked_and_the_one_that_is_away_is_a_fault(tmp_path: Pa
     assert away.level is Level.FAULT
     assert "cannot be reached" in away.says
     assert "OVERREAD" in away.to_do
+
+
+def test_archives_are_asked_too(tmp_path: Path) -> None:
+    with Archive(tmp_path) as archive:
+        asked = ArchivePeer(name="vna", ae_title="ARCHIVE", host=LOOPBACK, port=archive.port)
+        away = asked.model_copy(update={"name": "gone", "port": free()})
+        found = list(check_archives(Settings(archives=(asked, away))))
+    assert [(one.part, one.level) for one in found] == [("archive", Level.OK), ("archive", Level.FAULT)]
 
 
 def test_no_destination_is_worth_a_note() -> None:

@@ -70,7 +70,7 @@ def read_by_pynetdicom(stream: bytes) -> tuple[list[Told], str]:
                     warnings.simplefilter("ignore")
                     if not message.decode_msg(single):
                         continue
-                told.append(_told(message))
+                    told.append(_told(message))  # a UID that is none is warned of when it is read
                 message = DIMSEMessage()
         except Exception as fault:  # noqa: BLE001 - whatever it raises, it reads no further
             return told, f"{type(fault).__name__} {fault}"

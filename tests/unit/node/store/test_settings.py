@@ -41,7 +41,7 @@ def test_the_defaults_need_no_file() -> None:
         ("[limits]\nleese_s = 3", "unknown key limits.leese_s, did you mean lease_s?"),
         ('[[destinations]]\nname="a"\nae_title="A"\nhost="h"\nprot=1', "did you mean port?"),
         ('[[destinations]]\nname="a"\nurl="https://a"\ntoken="x"', "unknown key destinations.0.token, did you mean token_file?"),
-        ('[[destinations]]\nname="a"\nurl="archive"', "destinations.0.url: Value error, url must begin with https://"),
+        ('[[destinations]]\nname="a"\nurl="archive"', "destinations.0.url: url must begin with https://"),
         ('[[destinations]]\nname="a"\nfolder="/x"\nkind=[]', "did you mean kinds?"),
         ("xyzzy = 1", "unknown key xyzzy, see docs/configuration.md"),
         ('accept = "listed"', 'accept = "listed" needs sources'),
