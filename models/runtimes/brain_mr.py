@@ -130,14 +130,7 @@ class BrainMr:
 
 
 def _limits(manifest: Manifest) -> Limits:
-    values = manifest.parameters
-
-    def number(key: str) -> float:
-        value = values.get(key)
-        if not isinstance(value, int | float):
-            raise ConfigurationError(f"model {manifest.name}: parameters.{key} must be a number")
-        return float(value)
-
+    number = manifest.number
     return Limits(
         fewest_slices=int(number("fewest_slices")),
         longest_echo_ms=number("longest_echo_ms"),

@@ -178,13 +178,7 @@ def _check_spacing(affine: NDArray[np.float64], limits: Limits) -> None:
 
 
 def _limits(manifest: Manifest) -> Limits:
-    values = manifest.parameters
-
-    def number(key: str) -> float:
-        value = values.get(key)
-        if not isinstance(value, int | float):
-            raise ConfigurationError(f"model {manifest.name}: parameters.{key} must be a number")
-        return float(value)
+    values, number = manifest.parameters, manifest.number
 
     def listed(key: str) -> list[float] | list[int] | list[str]:
         value = values.get(key, [])
