@@ -14,10 +14,8 @@ from node.command_set import Command
 from node.store.errors import NotUnderstood, OverreadError, Permanent, Retryable
 from node.store.settings import Peer
 from node.tls import client_context, meaning
+from node.uids import IMPLICIT_LITTLE_ENDIAN, VERIFICATION
 from node.upper_layer import Context
-
-VERIFICATION: Final = "1.2.840.10008.1.1"
-IMPLICIT_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2"
 
 _LONGEST_PDU: Final = 65536
 """Bytes that a peer may send us in one PDU; responses are small."""

@@ -14,10 +14,9 @@ from node.association import Association, AssociationLost
 from node.command_set import Command
 from node.store.errors import NotUnderstood, Permanent
 from node.tls import speaks_within
+from node.uids import EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN
 from node.upper_layer import Context
 
-EXPLICIT_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2.1"
-IMPLICIT_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2"
 PLAIN: Final = (EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN)
 """Transfer syntaxes proposed for data sets of messages."""
 

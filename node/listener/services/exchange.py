@@ -14,11 +14,12 @@ from node.listener.incoming import Sender
 from node.store.attributes import text, values
 from node.store.errors import NotUnderstood
 from node.store.spool import check_uid
+from node.uids import EXPLICIT_BIG_ENDIAN, EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN
 
 LONGEST_DATA_SET: Final = 4 << 20
 """Bytes of a data set that a service takes; a step of 10,000 images needs about two million."""
-UNCOMPRESSED: Final = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2", "1.2.840.10008.1.2.2")
-"""Transfer syntaxes that services speak, the preferred one first: explicit little, implicit little, explicit big endian."""
+UNCOMPRESSED: Final = (EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN, EXPLICIT_BIG_ENDIAN)
+"""Transfer syntaxes that services speak, the preferred one first."""
 
 SUCCESS: Final = 0x0000
 INVALID_ATTRIBUTE_VALUE: Final = 0x0106
