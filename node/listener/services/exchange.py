@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pydicom.dataset import Dataset
+from pydicom.uid import generate_uid
 
 from node.command_set import AFFECTED_SOP_INSTANCE_UID, REQUESTED_SOP_INSTANCE_UID, Command
 from node.data_set import read_data_set
@@ -54,15 +55,19 @@ class Request:
     data_set: Dataset
     sender: Sender
 
-    def affected_instance(self) -> str:
-        """Affected SOP Instance UID; empty where absent.
+    def new_instance(self) -> tuple[str, dict[int, bytes | str | int]]:
+        """UID of the instance that an N-CREATE makes, and what the response says of it: one of ours where none is named.
 
         Raises
         ------
         Declined
-            Where it is no UID.
+            Where what it names is no UID.
         """
-        return _uid(self.command.text(AFFECTED_SOP_INSTANCE_UID))
+        uid = _uid(self.command.text(AFFECTED_SOP_INSTANCE_UID))
+        if uid:
+            return uid, {}
+        uid = str(generate_uid(prefix=None))
+        return uid, {AFFECTED_SOP_INSTANCE_UID: uid}
 
     def requested_instance(self) -> str:
         """Requested SOP Instance UID; raises `Declined` where it is no UID."""
