@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.commands.options import ConfigOption, DataOption, settings_from
+from node.commands.options import ConfigOption, DataOption, settings_of_node
 
 if TYPE_CHECKING:
     from node.store.settings import Archive, Settings
@@ -30,13 +30,11 @@ def fetch(
     from node.store.log import configure_logging
 
     configure_logging()
-    settings = settings_from(config, data=data)
+    settings = settings_of_node(config, data)
     archive = settings.archive(source)
     if archive is None:
         known = ", ".join(one.name for one in settings.archives) or "none is configured"
         raise ConfigurationError(f"there is no archive {source}: {known}")
-    if settings.catalog_url is None and not settings.data.is_dir():
-        raise ConfigurationError(f"there is no data folder {settings.data}: name the one of the node with --data or --config")
     catalog = open_catalog(settings)
     whole = True
     try:

@@ -41,3 +41,19 @@ def settings_from(config: Path | None = None, *, to: Sequence[str] = (), **flags
     from node.store.settings import load_settings, parse_destination
 
     return load_settings(config, flags, destinations=[parse_destination(text) for text in to])
+
+
+def settings_of_node(config: Path | None, data: Path | None) -> Settings:
+    """The settings of a command that looks at a node, and does not start one.
+
+    Raises
+    ------
+    ConfigurationError
+        As `settings_from`, and where the data folder that was named is not there: a slip of the pen would look like a node
+        without studies.
+    """
+    from node.store.errors import ConfigurationError
+
+    if data is not None and not data.is_dir():
+        raise ConfigurationError(f"there is no data folder {data}: name the one of the node with --data or --config")
+    return settings_from(config, data=data)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.commands.options import ConfigOption, DataOption, JsonOption, settings_from
+from node.commands.options import ConfigOption, DataOption, JsonOption, settings_of_node
 
 if TYPE_CHECKING:
     from node.store.catalog.catalog import Catalog
@@ -95,14 +95,10 @@ def _happened(catalog: Catalog) -> Sequence[NodeEvent]:
 
 @contextmanager
 def open_views(config: Path | None, data: Path | None) -> Iterator[Catalog]:
-    """The catalog; its data folder must be there, or a slip of the pen would look like a node without studies."""
+    """The catalog of a node that was served here."""
     from node.store.catalog.catalog import open_catalog
-    from node.store.errors import ConfigurationError
 
-    settings = settings_from(config, data=data)
-    if settings.catalog_url is None and not settings.data.is_dir():
-        raise ConfigurationError(f"there is no data folder {settings.data}: name the one of the node with --data or --config")
-    catalog = open_catalog(settings)
+    catalog = open_catalog(settings_of_node(config, data))
     try:
         yield catalog
     finally:
