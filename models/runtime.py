@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol, cast, runtime_checkable
 
 from models.approval import check_approved
 from models.image import Image
@@ -26,6 +26,15 @@ class Model(Protocol):
         Refused
             Where this image is not one that the model was made for; the reason says why.
         """
+        ...
+
+
+@runtime_checkable
+class RatesOnly(Protocol):
+    """A model that can leave its heat maps out where nobody looks at them, for they take most of its time."""
+
+    def rating_only(self) -> Model:
+        """The same model, without heat maps."""
         ...
 
 

@@ -14,10 +14,8 @@ from node.command_set import Command
 from node.store.errors import NotUnderstood, OverreadError, Permanent, Retryable
 from node.store.settings import Peer
 from node.tls import client_context, meaning
+from node.uids import IMPLICIT_LITTLE_ENDIAN, VERIFICATION
 from node.upper_layer import Context
-
-VERIFICATION: Final = "1.2.840.10008.1.1"
-IMPLICIT_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2"
 
 _LONGEST_PDU: Final = 65536
 """Bytes that a peer may send us in one PDU; responses are small."""
@@ -231,12 +229,7 @@ class Association:
         try:
             self._socket.sendall(pdu)
         except OSError as gone:
-            said = self._refusal(gone)
-            self._open = False
-            self._socket.close()
-            raise AssociationLost(
-                said or f"{self.peer} closed the connection while we were sending ({gone.strerror or gone})"
-            ) from gone
+            raise self._lost(gone, f"closed the connection while we were sending ({gone.strerror or gone})") from gone
 
     def _receive(self) -> tuple[int, bytes]:
         header = self._read(6)
@@ -257,17 +250,18 @@ class Association:
             try:
                 piece = self._socket.recv(min(65536, length - len(received)))
             except OSError as gone:
-                said = self._refusal(gone)
-                self._open = False
-                self._socket.close()
-                raise AssociationLost(said or f"{self.peer} gave no answer ({gone.strerror or gone})") from gone
+                raise self._lost(gone, f"gave no answer ({gone.strerror or gone})") from gone
             if not piece:
-                said = self._refusal(None)
-                self._open = False
-                self._socket.close()
-                raise AssociationLost(said or f"{self.peer} closed the connection before it answered")
+                raise self._lost(None, "closed the connection before it answered")
             received += piece
         return bytes(received)
+
+    def _lost(self, gone: OSError | None, otherwise: str) -> AssociationLost:
+        """Close; what to raise says why: what a peer with TLS means by it, else what it did."""
+        said = self._refusal(gone)
+        self._open = False
+        self._socket.close()
+        return AssociationLost(said or f"{self.peer} {otherwise}")
 
     def _refusal(self, gone: OSError | None) -> str:
         """Why a peer with TLS ended the connection; empty for other ends.

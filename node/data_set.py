@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import io
-from typing import Final
 
 from pydicom.dataset import Dataset
 from pynetdicom.dsutils import decode, encode
 
 from node.store.attributes import BROKEN, quietly
 from node.store.errors import NotUnderstood
-
-_IMPLICIT: Final = "1.2.840.10008.1.2"
-_BIG: Final = "1.2.840.10008.1.2.2"
+from node.uids import EXPLICIT_BIG_ENDIAN, IMPLICIT_LITTLE_ENDIAN
 
 
 def read_data_set(content: bytes, transfer_syntax_uid: str) -> Dataset:
@@ -25,7 +22,8 @@ def read_data_set(content: bytes, transfer_syntax_uid: str) -> Dataset:
     """
     try:
         with quietly():
-            dataset: Dataset = decode(io.BytesIO(content), transfer_syntax_uid == _IMPLICIT, transfer_syntax_uid != _BIG)
+            implicit, little = transfer_syntax_uid == IMPLICIT_LITTLE_ENDIAN, transfer_syntax_uid != EXPLICIT_BIG_ENDIAN
+            dataset: Dataset = decode(io.BytesIO(content), implicit, little)
             for _ in dataset.iterall():
                 pass
     except (*BROKEN, EOFError, RecursionError) as broken:
@@ -41,7 +39,7 @@ def write_data_set(dataset: Dataset, transfer_syntax_uid: str) -> bytes:
     NotUnderstood
         Where it cannot be encoded.
     """
-    encoded: bytes | None = encode(dataset, transfer_syntax_uid == _IMPLICIT, True)
+    encoded: bytes | None = encode(dataset, transfer_syntax_uid == IMPLICIT_LITTLE_ENDIAN, True)
     if encoded is None:
         raise NotUnderstood("the data set cannot be encoded")
     return encoded

@@ -5,7 +5,6 @@ Not for sending images, which `node.association.Association` streams as they are
 
 from __future__ import annotations
 
-import select
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -14,10 +13,10 @@ from node import command_set, upper_layer
 from node.association import Association, AssociationLost
 from node.command_set import Command
 from node.store.errors import NotUnderstood, Permanent
+from node.tls import speaks_within
+from node.uids import EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN
 from node.upper_layer import Context
 
-EXPLICIT_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2.1"
-IMPLICIT_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2"
 PLAIN: Final = (EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN)
 """Transfer syntaxes proposed for data sets of messages."""
 
@@ -90,12 +89,7 @@ class Dialogue(Association):
 
     def speaks_within(self, seconds: float) -> bool:
         """Whether the peer sends anything, its end of the association included, within that time."""
-        pending = getattr(self._socket, "pending", None)  # what a TLS socket has read ahead
-        if pending and pending():
-            return True
-        poll = select.poll()
-        poll.register(self._socket, select.POLLIN)
-        return bool(poll.poll(1000 * seconds))
+        return speaks_within(self._socket, seconds)
 
     def next_message(self, sink_for: Callable[[int, Command], Sink | None] = lambda *_: None) -> Message:
         """The peer's next message.

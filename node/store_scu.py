@@ -16,6 +16,7 @@ from node.store import part10
 from node.store.errors import NotUnderstood, OverreadError
 from node.store.part10 import FileHead
 from node.store.settings import Peer
+from node.uids import EXPLICIT_BIG_ENDIAN, EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN
 from node.upper_layer import MOST_CONTEXTS, Context
 
 SUCCESS: Final = 0x0000
@@ -36,7 +37,7 @@ MEANINGS: Final = {
 }
 """PS3.4 section B.2.3 and PS3.7 section 9.1.1.1.9."""
 
-_HEADLESS: Final = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
+_HEADLESS: Final = (IMPLICIT_LITTLE_ENDIAN, EXPLICIT_LITTLE_ENDIAN, EXPLICIT_BIG_ENDIAN)
 """Transfer syntaxes of data sets without a file head."""
 
 _RETRYABLE: Final = frozenset({0x0110, 0x0124, 0x0210})

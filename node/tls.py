@@ -6,6 +6,8 @@ offered.
 
 from __future__ import annotations
 
+import select
+import socket
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -75,6 +77,15 @@ def _mistrust(fault: ssl.SSLCertVerificationError, name: str) -> str:
     if code in _UNKNOWN_CA:
         return "its certificate is not signed by a CA that is trusted here: set ca, or tls.client_ca for a sender"
     return f"its certificate cannot be trusted ({fault.verify_message})"
+
+
+def speaks_within(either: socket.socket, seconds: float) -> bool:
+    """Whether the peer sends anything, its end of the connection included, within that time; with TLS or without."""
+    if isinstance(either, ssl.SSLSocket) and either.pending():  # what it has read ahead
+        return True
+    poll = select.poll()
+    poll.register(either, select.POLLIN)
+    return bool(poll.poll(1000 * seconds))
 
 
 def client_context(peer: Peer) -> ssl.SSLContext:

@@ -11,14 +11,14 @@ from typing import Final
 from models.approval import read_approvals
 from models.image import Region
 from models.manifest import Manifest, read_library
-from models.runtime import Model, load_model
+from models.runtime import Model, RatesOnly, load_model
 from models.weights import ensure_weights
 from node.store.errors import Permanent
 from node.store.records import Claim, Facts, ResultObject, ResultSet
 from node.store.settings import Settings
 from node.store.spool import Spool
 from workers.encode.encode import EncodedObject, encode, measure, summary
-from workers.encode.identity import ResultIdentity
+from workers.encode.identity import Kind, ResultIdentity
 from workers.series.stack import load_group, load_stack
 
 RESULTS: Final = "results"
@@ -123,9 +123,10 @@ class Analyst:
     def _model(self, manifest: Manifest) -> Model:
         if manifest.fingerprint not in self._loaded:
             weights = ensure_weights(manifest, self._settings.cache, self._settings.mirror, pull=self._settings.pull)
-            self._loaded[manifest.fingerprint] = load_model(
-                manifest, weights, self._device(), read_approvals(self._settings.data)
-            )
+            loaded = load_model(manifest, weights, self._device(), read_approvals(self._settings.data))
+            if isinstance(loaded, RatesOnly) and Kind.CAPTURE not in self._extras:  # nothing else shows a heat map
+                loaded = loaded.rating_only()
+            self._loaded[manifest.fingerprint] = loaded
         return self._loaded[manifest.fingerprint]
 
     def _device(self) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol, runtime_checkable
 
 from models.manifest import Manifest, named, read_library, read_manifest
 from models.prediction import Prediction
-from models.runtime import Model, load_model
+from models.runtime import Model, RatesOnly, load_model
 from models.runtimes.chest_views import Shown
 from models.training.finding_figures import finding_figures
 from models.training.outline_figures import needed_columns, outline_figures
@@ -34,15 +34,6 @@ class ShowsParts(Protocol):
 
     def showing(self, part: Shown) -> Model:
         """The same model, shown `part`."""
-        ...
-
-
-@runtime_checkable
-class RatesOnly(Protocol):
-    """A model that can leave out what figures do not need."""
-
-    def rating_only(self) -> Model:
-        """The same model, without heat maps."""
         ...
 
 

@@ -12,7 +12,7 @@ from node.association import AssociationRejected, AssociationRejectedForNow
 from node.check.verdict import Checked, fault, note, ok
 from node.store.destinations import FolderDestination, WebDestination
 from node.store.errors import OverreadError
-from node.store.settings import AnyDestination, Destination, Peer, Settings
+from node.store.settings import AnyDestination, Archive, Destination, Peer, Settings
 
 Echo = Callable[[Peer, str, float], int]
 """Sends one C-ECHO (peer, our AE title, timeout in seconds) and returns the status; raises `OverreadError` where none comes."""
@@ -45,7 +45,7 @@ def check_destinations(settings: Settings, echo: Echo = echo_peer) -> Iterator[C
 def check_archives(settings: Settings, echo: Echo = echo_peer) -> Iterator[Checked]:
     """Ask each archive that studies are looked for in, fetched from or committed by for a C-ECHO."""
     for archive in settings.archives:
-        yield _answers("archive", archive.name, archive, archive.calling_ae or settings.ae_title, echo)
+        yield _answers("archive", archive, settings, echo)
 
 
 def _checked(destination: AnyDestination, settings: Settings, echo: Echo) -> Checked:
@@ -53,7 +53,7 @@ def _checked(destination: AnyDestination, settings: Settings, echo: Echo) -> Che
         return _archive(destination)
     if isinstance(destination, FolderDestination):
         return _folder(destination)
-    return _destination(destination, settings, echo)
+    return _answers("destination", destination, settings, echo)
 
 
 def _archive(destination: WebDestination) -> Checked:
@@ -76,13 +76,9 @@ def _folder(destination: FolderDestination) -> Checked:
     return ok("destination", where, "the folder can be written")
 
 
-def _destination(destination: Destination, settings: Settings, echo: Echo) -> Checked:
-    return _answers("destination", destination.name, destination, destination.calling_ae or settings.ae_title, echo)
-
-
-def _answers(part: str, name: str, peer: Peer, calling_ae: str, echo: Echo) -> Checked:
+def _answers(part: str, peer: Destination | Archive, settings: Settings, echo: Echo) -> Checked:
     """Whether a peer answers our C-ECHO."""
-    where = f"{name} ({peer})"
+    where, calling_ae = f"{peer.name} ({peer})", peer.calling_ae or settings.ae_title
     try:
         status = echo(peer, calling_ae, TIMEOUT_S)
     except OverreadError as unreachable:

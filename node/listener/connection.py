@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import select
 import socket
 import ssl
 import struct
@@ -14,6 +13,7 @@ from node import upper_layer
 from node.listener.patience import Patience
 from node.listener.secure import HandshakeFailed, names_shown, say_goodbye, shake_hands, shut_down
 from node.store.errors import Retryable
+from node.tls import speaks_within
 
 _LONGEST_REQUEST: Final = 1 << 20
 """Bytes of an A-ASSOCIATE-RQ; 128 contexts of 45 transfer syntaxes take a quarter of it."""
@@ -108,12 +108,7 @@ class Connection:
 
     def speaks_within(self, seconds: float) -> bool:
         """Whether the peer sends anything, its end of the connection included, within that time."""
-        pending = getattr(self._socket, "pending", None)  # what a TLS socket has read ahead
-        if pending and pending():
-            return True
-        poll = select.poll()
-        poll.register(self._socket, select.POLLIN)
-        return bool(poll.poll(1000 * seconds))
+        return speaks_within(self._socket, seconds)
 
     @property
     def certificate_names(self) -> frozenset[str]:

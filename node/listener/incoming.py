@@ -18,8 +18,8 @@ from node.store.part10 import FileHead
 from node.store.provenance import says_overread
 from node.store.records import Arrival
 from node.store.spool import Kept, Same, Spool, SpoolConflict, Writer, check_uid, instance_path, same_from, storage_fault
+from node.uids import VERIFICATION
 
-VERIFICATION: Final = "1.2.840.10008.1.1"
 _MOST_VERSIONS: Final = 1000
 
 

@@ -27,12 +27,19 @@ from pynetdicom.service_class import ServiceClass, StorageServiceClass
 from pynetdicom.sop_class import uid_to_service_class
 
 from node.listener import request
-from node.listener.incoming import VERIFICATION
 from node.listener.request import Request
 from node.listener.services.exchange import UNCOMPRESSED
 from node.listener.services.table import SERVED
 from node.store.errors import NotUnderstood
 from node.store.provenance import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from node.uids import (
+    DEFLATED_LITTLE_ENDIAN,
+    EXPLICIT_BIG_ENDIAN,
+    EXPLICIT_LITTLE_ENDIAN,
+    IMPLICIT_LITTLE_ENDIAN,
+    MEDIA_DIRECTORY,
+    VERIFICATION,
+)
 from node.upper_layer import A_ASSOCIATE_AC as A_ASSOCIATE_AC_TYPE
 from node.upper_layer import APPLICATION_CONTEXT
 
@@ -58,12 +65,8 @@ _BROKEN: Final = (
 )
 """What pynetdicom raises on requests that are not well formed."""
 
-_MEDIA_DIRECTORY: Final = "1.2.840.10008.1.3.10"
-
-EXPLICIT_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2.1"
-IMPLICIT_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2"
 _PREFERRED: Final = (EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN)
-_CONVERTIBLE: Final = frozenset({*_PREFERRED, "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"})
+_CONVERTIBLE: Final = frozenset({*_PREFERRED, EXPLICIT_BIG_ENDIAN, DEFLATED_LITTLE_ENDIAN})
 """Syntaxes that every sender converts among without loss."""
 
 
@@ -122,7 +125,7 @@ def is_storage(sop_class_uid: str) -> bool:
         return service is StorageServiceClass
     uid = UID(sop_class_uid)
     unknown = uid.name == sop_class_uid
-    return unknown or (uid.type == "SOP Class" and "Storage" in uid.name and sop_class_uid != _MEDIA_DIRECTORY)
+    return unknown or (uid.type == "SOP Class" and "Storage" in uid.name and sop_class_uid != MEDIA_DIRECTORY)
 
 
 def choose_transfer_syntax(proposed: Sequence[str]) -> str:

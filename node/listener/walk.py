@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from node import uids
 from node.listener.source import Filed, Inflating, Readable, Source
 from node.store.errors import NotUnderstood
 
@@ -85,10 +86,10 @@ _BIG_ENDIAN: Final = Encoding(little_endian=False)
 _DEFLATED: Final = Encoding(deflated=True)
 
 _ENCODINGS: Final = {
-    "1.2.840.10008.1.2": (_IMPLICIT,),
+    uids.IMPLICIT_LITTLE_ENDIAN: (_IMPLICIT,),
     "1.2.840.10008.1.20": (_IMPLICIT,),  # Papyrus 3, retired
-    "1.2.840.10008.1.2.1.99": (_DEFLATED,),
-    "1.2.840.10008.1.2.2": (_BIG_ENDIAN,),
+    uids.DEFLATED_LITTLE_ENDIAN: (_DEFLATED,),
+    uids.EXPLICIT_BIG_ENDIAN: (_BIG_ENDIAN,),
     "1.2.840.10008.1.2.4.95": (_DEFLATED, _EXPLICIT),  # JPIP referenced deflate; not every writer deflates
     "1.2.840.10008.1.2.4.205": (_DEFLATED, _EXPLICIT),
 }

@@ -18,7 +18,8 @@ from node.store.signals import Series
 from node.store.spool import check_uid
 
 FIND: Final = "1.2.840.10008.5.1.4.1.2.2.1"
-_PENDING: Final = frozenset({0xFF00, 0xFF01})
+PENDING: Final = frozenset({0xFF00, 0xFF01})
+"""More messages follow (PS3.4 annex C)."""
 _MOST: Final = 100_000
 """Answers to one question; an archive that gives more has misunderstood it."""
 
@@ -47,12 +48,7 @@ def find(dialogue: Dialogue, keys: Mapping[str, str]) -> Iterator[Dataset]:
     identifier = Dataset()
     for keyword, value in keys.items():
         setattr(identifier, keyword, value)
-    elements: dict[int, bytes | str | int] = {
-        command_set.AFFECTED_SOP_CLASS_UID: FIND,
-        command_set.COMMAND_FIELD: command_set.C_FIND_RQ,
-        command_set.PRIORITY: 0,
-    }
-    dialogue.request(context_id, elements, write_data_set(identifier, syntax))
+    dialogue.request(context_id, elements(FIND, command_set.C_FIND_RQ), write_data_set(identifier, syntax))
     for _ in range(_MOST):
         message = dialogue.next_message()
         status = message.command.number(command_set.STATUS)
@@ -61,11 +57,20 @@ def find(dialogue: Dialogue, keys: Mapping[str, str]) -> Iterator[Dataset]:
             raise Retryable(f"{dialogue.peer} answered something else than our question")
         if status == 0:
             return
-        if status not in _PENDING:
+        if status not in PENDING:
             raise _failed(dialogue, status)
         yield read_data_set(message.content, syntax)
     dialogue.abort()
     raise Permanent(f"{dialogue.peer} gives more than {_MOST} answers")
+
+
+def elements(sop_class_uid: str, field: int) -> dict[int, bytes | str | int]:
+    """Command elements of a request to query or to retrieve (PS3.7 section 9.3.2.1)."""
+    return {
+        command_set.AFFECTED_SOP_CLASS_UID: sop_class_uid,
+        command_set.COMMAND_FIELD: field,
+        command_set.PRIORITY: 0,
+    }
 
 
 @dataclass(frozen=True, slots=True)

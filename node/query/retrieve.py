@@ -16,6 +16,7 @@ from node.data_set import write_data_set
 from node.dialogue import PLAIN, Dialogue, Message, plain
 from node.listener import status
 from node.listener.incoming import Incoming, Sender
+from node.query.find import PENDING, elements
 from node.store.errors import OverreadError, Permanent, Retryable
 from node.store.log import get_logger
 from node.store.ports import IntakeLog
@@ -28,7 +29,6 @@ log = get_logger(__name__)
 
 MOVE: Final = "1.2.840.10008.5.1.4.1.2.2.2"
 GET: Final = "1.2.840.10008.5.1.4.1.2.2.3"
-PENDING: Final = frozenset({0xFF00, 0xFF01})
 MOVE_DESTINATION_UNKNOWN: Final = 0xA801
 
 _PATIENCE_S: Final = 600.0
@@ -65,8 +65,8 @@ def move(archive: Archive, calling_ae: str, destination_ae: str, study_uid: str)
     """
     with Dialogue(archive, archive.calling_ae or calling_ae, [plain(MOVE)], _PATIENCE_S) as dialogue:
         context_id, syntax = dialogue.plain_context(MOVE)
-        elements = {**_elements(MOVE, command_set.C_MOVE_RQ), command_set.MOVE_DESTINATION: destination_ae}
-        dialogue.request(context_id, elements, _identifier(study_uid, syntax))
+        asked = {**elements(MOVE, command_set.C_MOVE_RQ), command_set.MOVE_DESTINATION: destination_ae}
+        dialogue.request(context_id, asked, _identifier(study_uid, syntax))
         while True:
             command = dialogue.next_message().command
             if command.field != command_set.C_MOVE_RSP:
@@ -121,7 +121,7 @@ class Getter:
 
     def _take(self, dialogue: Dialogue, archive: Archive, study_uid: str, sender: Sender) -> Counts:
         context_id, syntax = dialogue.plain_context(GET)
-        dialogue.request(context_id, _elements(GET, command_set.C_GET_RQ), _identifier(study_uid, syntax))
+        dialogue.request(context_id, elements(GET, command_set.C_GET_RQ), _identifier(study_uid, syntax))
         incoming: Incoming | None = None
 
         def sink_for(context_id: int, command: Command) -> Incoming | None:
@@ -171,14 +171,6 @@ def _storage_contexts(sop_classes: Iterable[str]) -> list[Context]:
     plain_ones = [Context(uid, PLAIN, as_scp=True) for uid in known]
     compressed = [Context(uid, (syntax,), as_scp=True) for syntax in _COMPRESSED for uid in known]
     return [*plain_ones, *compressed][: MOST_CONTEXTS - 1]
-
-
-def _elements(sop_class_uid: str, field: int) -> dict[int, bytes | str | int]:
-    return {
-        command_set.AFFECTED_SOP_CLASS_UID: sop_class_uid,
-        command_set.COMMAND_FIELD: field,
-        command_set.PRIORITY: 0,
-    }
 
 
 def _identifier(study_uid: str, syntax: str) -> bytes:

@@ -15,7 +15,6 @@ from typing import Final, Protocol
 from node.retention.files import remove_empty_folders
 from node.retention.remover import Remover
 from node.store.clock import Clock
-from node.store.errors import OverreadError
 from node.store.faults import tell
 from node.store.log import get_logger
 from node.store.ports import IntakeLog, Removals
@@ -78,9 +77,7 @@ class Keeper:
         while not stop.is_set():
             try:
                 self.sweep(stop)
-            except (OSError, OverreadError) as fault:
-                log.error("retention stopped short", reason=tell(fault))
-            except Exception as fault:  # noqa: BLE001 - whatever a catalog raises while it is away
+            except Exception as fault:  # noqa: BLE001 - whatever a disk or a catalog raises while it is away
                 log.error("retention stopped short", reason=tell(fault))
             stop.wait(EVERY_S)
 

@@ -15,15 +15,14 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, Validatio
 from node.store.destinations import FolderDestination, Results, WebDestination, sort_of
 from node.store.errors import ConfigurationError
 from node.store.nearest import nearest
-from node.store.sources import Source, first_said
+from node.store.sources import AE_TITLE, Source, first_said
 
-_AE_TITLE = re.compile(r"^[\x21-\x5b\x5d-\x7e](?:[\x20-\x5b\x5d-\x7e]{0,14}[\x21-\x5b\x5d-\x7e])?$")
 _PEER = re.compile(r"^(?:(?P<name>[A-Za-z0-9_.-]+)=)?(?P<aet>[^@=]{1,16})@(?P<host>\[[0-9a-fA-F:]+\]|[^:@]+):(?P<port>\d{1,5})$")
 
 
 def check_ae_title(title: str) -> str:
     """Return `title` if it is an AE title (PS3.5 section 6.2: 1 to 16 characters, no backslash, no control characters)."""
-    if not _AE_TITLE.fullmatch(title):
+    if not AE_TITLE.fullmatch(title):
         raise ValueError(f"{title!r} is not an AE title: 1 to 16 printable ASCII characters without backslash or outer spaces")
     return title
 

@@ -12,7 +12,8 @@ from typing import Annotated, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-_PATTERN: Final = re.compile(r"^[\x21-\x5b\x5d-\x7e](?:[\x20-\x5b\x5d-\x7e]{0,14}[\x21-\x5b\x5d-\x7e])?$")
+AE_TITLE: Final = re.compile(r"^[\x21-\x5b\x5d-\x7e](?:[\x20-\x5b\x5d-\x7e]{0,14}[\x21-\x5b\x5d-\x7e])?$")
+"""1 to 16 printable ASCII characters without backslash or outer spaces (PS3.5 section 6.2); so is one with wildcards."""
 _NAME: Final = re.compile(r"^(?=.*[A-Za-z])[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9])?$")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -89,7 +90,7 @@ class Source(BaseModel):
     @classmethod
     def title_fits(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
         for title in (value,) if isinstance(value, str) else value:
-            if not _PATTERN.fullmatch(title):
+            if not AE_TITLE.fullmatch(title):
                 raise ValueError(f"{title!r} is not an AE title, with * and ? as wildcards: 1 to 16 printable ASCII characters")
         return value
 

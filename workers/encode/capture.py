@@ -15,13 +15,13 @@ from models.image import Image
 from models.prediction import HeatMap, Prediction
 from node.store.summary import number, percent
 from workers.encode.case import Case
-from workers.encode.concepts import SOURCE_IMAGE, code_item
 from workers.encode.equipment import clip, put_equipment, put_series
 from workers.encode.grid import SourceFrame, legal_orientation
 from workers.encode.identity import Kind
 from workers.encode.key_slices import key_slices
 from workers.encode.measure import Measure, Quantity
 from workers.encode.picture import Outline, Pixels, Sheet, draw, windowed
+from workers.encode.references import source_item
 from workers.encode.segments import Outlines
 from workers.encode.verdict import answers
 from workers.encode.window import stated_window
@@ -149,13 +149,7 @@ def _capture(pixels: Pixels, shot: _Shot, frame: SourceFrame, case: Case, part: 
     made.BurnedInAnnotation = "NO"  # it names no patient
     made.RecognizableVisualFeatures = "NO"
     made.DerivationDescription = clip(f"Image {shot.index + 1} with the answer of {manifest.name} burned in", 1024)
-    source = Dataset()
-    source.ReferencedSOPClassUID = frame.sop_class_uid
-    source.ReferencedSOPInstanceUID = frame.sop_instance_uid
-    if frame.frame_number is not None:
-        source.ReferencedFrameNumber = frame.frame_number
-    source.PurposeOfReferenceCodeSequence = [code_item(SOURCE_IMAGE)]
-    made.SourceImageSequence = [source]
+    made.SourceImageSequence = [source_item(frame)]
     made.LossyImageCompression = "00"
     made.SamplesPerPixel = 3
     made.PhotometricInterpretation = "RGB"

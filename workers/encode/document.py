@@ -14,6 +14,7 @@ from node.store.provenance import MANUFACTURER
 from workers.encode.case import Case
 from workers.encode.equipment import algorithm_family, put_equipment, put_series
 from workers.encode.identity import Kind
+from workers.encode.references import instance_item
 
 Instance = tuple[str, str, str]
 """Series Instance UID, SOP Class UID, SOP Instance UID."""
@@ -90,11 +91,6 @@ def evidence_item(study_uid: str, evidence: Iterable[Instance]) -> Dataset:
     for series_uid, instances in groupby(ordered, key=lambda instance: instance[0]):
         series = Dataset()
         series.SeriesInstanceUID = series_uid
-        series.ReferencedSOPSequence = []
-        for _, sop_class_uid, sop_instance_uid in instances:
-            reference = Dataset()
-            reference.ReferencedSOPClassUID = sop_class_uid
-            reference.ReferencedSOPInstanceUID = sop_instance_uid
-            series.ReferencedSOPSequence.append(reference)
+        series.ReferencedSOPSequence = [instance_item(*named) for _, *named in instances]
         item.ReferencedSeriesSequence.append(series)
     return item

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
@@ -14,7 +14,7 @@ from node.store.records import Facts
 from workers.encode.capture import captures
 from workers.encode.case import Case
 from workers.encode.files import file_bytes
-from workers.encode.grid import frames_of, grid_of
+from workers.encode.grid import SourceFrame, frames_of, grid_of
 from workers.encode.identity import Kind, ResultIdentity
 from workers.encode.key_slices import key_slices
 from workers.encode.keys import key_images
@@ -108,18 +108,32 @@ def encode(
             documents.append((Kind.MEASUREMENTS, numbers_report(prediction.measurements, case)))
         documents.append((Kind.REPORT, text_report(prediction, found, taken, [seg.dataset for seg in segs], case)))
         slices = segs[0].grid.frames if segs else frames_of(sources, frames)
-        if Kind.CAPTURE in extras:
-            documents.extend(
-                (Kind.CAPTURE, one) for one in captures(prediction, found, taken, image=image, frames=slices, case=case)
-            )
-        if Kind.KEYS in extras and found and found.found:
-            chosen = dict.fromkeys(slices[index].sop_instance_uid for index in key_slices(found))
-            documents.append((Kind.KEYS, key_images([one for one in sources if one.SOPInstanceUID in chosen], case)))
-        state = presentation(found, slices, case) if Kind.PRESENTATION in extras and found and found.found else None
-        if state is not None:
-            documents.append((Kind.PRESENTATION, state))
+        documents += _extra_documents(prediction, measured, image, slices=slices, case=case, extras=extras)
         outlined = [_encoded(Kind.SEG, seg.dataset, seg.content()) for seg in segs]
         return (*outlined, *(_encoded(kind, dataset, file_bytes(dataset)) for kind, dataset in documents))
+
+
+def _extra_documents(
+    prediction: Prediction,
+    measured: Measured,
+    image: Image,
+    *,
+    slices: Sequence[SourceFrame],
+    case: Case,
+    extras: Collection[str],
+) -> Iterator[tuple[Kind, Dataset]]:
+    """What is made only where somebody takes it; see `encode`."""
+    found = measured.found if measured.found and measured.found.found else None
+    if Kind.CAPTURE in extras:
+        for picture in captures(prediction, found, measured.taken, image=image, frames=slices, case=case):
+            yield Kind.CAPTURE, picture
+    if found is None:
+        return
+    if Kind.KEYS in extras:
+        chosen = {slices[index].sop_instance_uid for index in key_slices(found)}
+        yield Kind.KEYS, key_images([one for one in case.sources if one.SOPInstanceUID in chosen], case)
+    if Kind.PRESENTATION in extras and (state := presentation(found, slices, case)) is not None:
+        yield Kind.PRESENTATION, state
 
 
 def summary(prediction: Prediction, measured: Measured, sources: Sequence[Dataset], manifest: Manifest) -> Facts:

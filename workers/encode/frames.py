@@ -15,9 +15,10 @@ from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 
-from workers.encode.concepts import SEGMENTATION, SOURCE_IMAGE, code_item
+from workers.encode.concepts import SEGMENTATION, code_item
 from workers.encode.grid import Grid, SourceFrame, decimal
 from workers.encode.pixels import pack_bits
+from workers.encode.references import source_item
 from workers.encode.segments import Outlines
 
 Frame = tuple[int, int]
@@ -111,12 +112,7 @@ def _segment(number: int) -> Dataset:
 
 def _derivation(frame: SourceFrame) -> Dataset:
     """What a frame was made from, and how (PS3.3 section C.7.6.16.2.6)."""
-    source = Dataset()
-    source.ReferencedSOPClassUID = frame.sop_class_uid
-    source.ReferencedSOPInstanceUID = frame.sop_instance_uid
-    if frame.frame_number is not None:
-        source.ReferencedFrameNumber = frame.frame_number
-    source.PurposeOfReferenceCodeSequence = [code_item(SOURCE_IMAGE)]
+    source = source_item(frame)
     source.SpatialLocationsPreserved = "YES"
     derivation = Dataset()
     derivation.DerivationCodeSequence = [code_item(SEGMENTATION)]

@@ -17,6 +17,7 @@ from workers.encode.frames import Frame, frame_groups, pixel_bytes, write_pixels
 from workers.encode.grid import Grid, SourceFrame, decimal, legal_orientation
 from workers.encode.identity import Kind, ResultIdentity
 from workers.encode.patient import is_legal
+from workers.encode.references import instance_item
 from workers.encode.segments import REMARKS, Outlines, segment_item
 
 MOST_BYTES: Final = 1 << 30
@@ -154,15 +155,8 @@ def _put_references(seg: Dataset, grid: Grid, case: Case) -> None:
     series = Dataset()
     series.SeriesInstanceUID = case.sources[0].SeriesInstanceUID
     instances = dict.fromkeys((frame.sop_class_uid, frame.sop_instance_uid) for frame in grid.frames)
-    series.ReferencedInstanceSequence = [_instance_item(*instance) for instance in instances]
+    series.ReferencedInstanceSequence = [instance_item(*instance) for instance in instances]
     seg.ReferencedSeriesSequence = [series]
-
-
-def _instance_item(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
-    item = Dataset()
-    item.ReferencedSOPClassUID = sop_class_uid
-    item.ReferencedSOPInstanceUID = sop_instance_uid
-    return item
 
 
 def _put_dimensions(seg: Dataset, identity: ResultIdentity, *, cycle: bool) -> None:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from pydicom.uid import generate_uid
-
-from node.command_set import AFFECTED_SOP_INSTANCE_UID
 from node.listener.services.exchange import DUPLICATE_INSTANCE, MISSING_ATTRIBUTE, Declined, Reply, Request, items, uid_of
 from node.store.attributes import text
 from node.store.ports import Signals
@@ -31,8 +28,7 @@ class Availability:
 
     def create(self, request: Request) -> Reply:
         """N-CREATE: instances are available (PS3.4 section R.3.2)."""
-        uid = request.affected_instance()
-        given = {} if uid else {AFFECTED_SOP_INSTANCE_UID: (uid := str(generate_uid(prefix=None)))}
+        uid, given = request.new_instance()
         if self._signals.status(SignalKind.AVAILABILITY, uid) is not None:
             raise Declined(DUPLICATE_INSTANCE, "this notification came before")
         study_uid = uid_of(request.data_set, "StudyInstanceUID")

@@ -16,6 +16,7 @@ from node.commitment.report import report_elements
 from node.listener.services.exchange import (
     INVALID_ARGUMENT,
     NO_SUCH_ACTION,
+    NO_SUCH_EVENT,
     NO_SUCH_INSTANCE,
     NOT_AUTHORISED,
     Declined,
@@ -30,7 +31,6 @@ from node.store.signals import UNKNOWN_SERIES, SignalKind
 from node.store.sources import first_said
 
 SOP_CLASS: Final = messages.SOP_CLASS
-_NO_SUCH_EVENT: Final = 0x0113
 _OFF: Final = "off"
 
 
@@ -81,7 +81,7 @@ class CommitmentRequests:
         """N-EVENT-REPORT: an archive says what it committed (PS3.4 section J.3.3)."""
         event = request.command.number(EVENT_TYPE_ID)
         if event not in {messages.ALL_COMMITTED, messages.FAILURES_EXIST}:
-            raise Declined(_NO_SUCH_EVENT, "storage commitment has event types 1 and 2 only")
+            raise Declined(NO_SUCH_EVENT, "storage commitment has event types 1 and 2 only")
         try:
             transaction_uid, outcome = messages.read_report(request.data_set)
         except NotUnderstood as broken:

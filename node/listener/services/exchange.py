@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pydicom.dataset import Dataset
+from pydicom.uid import generate_uid
 
 from node.command_set import AFFECTED_SOP_INSTANCE_UID, REQUESTED_SOP_INSTANCE_UID, Command
 from node.data_set import read_data_set
@@ -14,20 +15,21 @@ from node.listener.incoming import Sender
 from node.store.attributes import text, values
 from node.store.errors import NotUnderstood
 from node.store.spool import check_uid
+from node.uids import EXPLICIT_BIG_ENDIAN, EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN
 
 LONGEST_DATA_SET: Final = 4 << 20
 """Bytes of a data set that a service takes; a step of 10,000 images needs about two million."""
-UNCOMPRESSED: Final = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2", "1.2.840.10008.1.2.2")
-"""Transfer syntaxes that services speak, the preferred one first: explicit little, implicit little, explicit big endian."""
+UNCOMPRESSED: Final = (EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN, EXPLICIT_BIG_ENDIAN)
+"""Transfer syntaxes that services speak, the preferred one first."""
 
 SUCCESS: Final = 0x0000
 INVALID_ATTRIBUTE_VALUE: Final = 0x0106
 PROCESSING_FAILURE: Final = 0x0110
 DUPLICATE_INSTANCE: Final = 0x0111
 NO_SUCH_INSTANCE: Final = 0x0112
+NO_SUCH_EVENT: Final = 0x0113
 INVALID_ARGUMENT: Final = 0x0115
 INVALID_INSTANCE: Final = 0x0117
-NO_SUCH_CLASS: Final = 0x0118
 MISSING_ATTRIBUTE: Final = 0x0120
 MISSING_VALUE: Final = 0x0121
 NO_SUCH_ACTION: Final = 0x0123
@@ -53,15 +55,19 @@ class Request:
     data_set: Dataset
     sender: Sender
 
-    def affected_instance(self) -> str:
-        """Affected SOP Instance UID; empty where absent.
+    def new_instance(self) -> tuple[str, dict[int, bytes | str | int]]:
+        """UID of the instance that an N-CREATE makes, and what the response says of it: one of ours where none is named.
 
         Raises
         ------
         Declined
-            Where it is no UID.
+            Where what it names is no UID.
         """
-        return _uid(self.command.text(AFFECTED_SOP_INSTANCE_UID))
+        uid = _uid(self.command.text(AFFECTED_SOP_INSTANCE_UID))
+        if uid:
+            return uid, {}
+        uid = str(generate_uid(prefix=None))
+        return uid, {AFFECTED_SOP_INSTANCE_UID: uid}
 
     def requested_instance(self) -> str:
         """Requested SOP Instance UID; raises `Declined` where it is no UID."""

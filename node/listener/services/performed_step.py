@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from pydicom.dataset import Dataset
-from pydicom.uid import generate_uid
 
-from node.command_set import AFFECTED_SOP_INSTANCE_UID, ERROR_ID
+from node.command_set import ERROR_ID
 from node.listener.services.exchange import (
     DUPLICATE_INSTANCE,
     INVALID_ATTRIBUTE_VALUE,
@@ -43,8 +42,7 @@ class PerformedStep:
 
     def create(self, request: Request) -> Reply:
         """N-CREATE: a step begins (PS3.4 section F.7.2.1)."""
-        uid = request.affected_instance()
-        given = {} if uid else {AFFECTED_SOP_INSTANCE_UID: (uid := str(generate_uid(prefix=None)))}
+        uid, given = request.new_instance()
         if self._signals.status(SignalKind.MPPS, uid) is not None:
             raise Declined(DUPLICATE_INSTANCE, "this procedure step was created before")
         if _status(request.data_set) != IN_PROGRESS:

@@ -8,10 +8,12 @@ import pytest
 
 from models.manifest import read_library
 from node.store.errors import Permanent, Refused
+from node.store.profiles import PROFILES
 from node.store.records import Claim
 from node.store.settings import Settings
 from node.store.spool import Spool
 from tests.integration.phantom import ct_phantom
+from tests.unit.models.phantom import chest, image
 from workers.analysis import RESULTS, Analyst
 
 MODEL = read_library()["ct-tissue"]
@@ -70,3 +72,18 @@ def test_what_is_refused_leaves_nothing_in_the_spool(tmp_path: Path) -> None:
             replace(made, instance_paths=made.instance_paths[:2] + made.instance_paths[3:]), spool
         )
     assert not (tmp_path / "spool" / RESULTS).exists()
+
+
+def test_heat_maps_are_made_only_where_somebody_is_sent_pictures(tmp_path: Path) -> None:
+    shipped = read_library()["cxr-tb"]
+    manifest = shipped.model_copy(update={"parameters": {**shipped.parameters, "strangest": 1e9}})  # it reads a drawn film
+    film = image(chest())
+
+    without, pictured = (
+        Analyst(Settings(data=tmp_path), {manifest.name: manifest}, PROFILES[profile])._model(manifest).predict(film)
+        for profile in ("standard", "any-pacs")
+    )
+
+    assert not without.heat_maps
+    assert pictured.heat_maps
+    assert without.ratings == pictured.ratings
