@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from node.store.catalog.engine import Database
 from node.store.catalog.leases import any_waits, claimable, held, leased_until
-from node.store.catalog.progress import record
+from node.store.catalog.progress import insert, record
 from node.store.catalog.tables import asked_commitments, associations, commitment_items, commitments, instances, studies
 from node.store.clock import Clock
 from node.store.commitment import COMMITTED, Asked, CommitmentTask, Failure, Outcome, Reference
@@ -78,10 +78,10 @@ class SqlCommitments:
             if before is not None:
                 row |= {"state": CommitmentState.DECIDED, "duplicate": True}
                 failure = int(Failure.DUPLICATE_TRANSACTION)
-            key = connection.execute(sa.insert(commitments).values(row)).inserted_primary_key
+            commitment_id = insert(connection, commitments, row)
             rows = [
                 {
-                    "commitment_id": key[0] if key else None,
+                    "commitment_id": commitment_id,
                     "sop_class_uid": one.sop_class_uid,
                     "sop_instance_uid": one.sop_instance_uid,
                     "failure": failure,
