@@ -90,8 +90,7 @@ class Association:
             raise AssociationLost(f"{self.peer} answered our association request with a PDU of type {kind:02X}")
         accepted = upper_layer.decode_accept(body)
         self._results = accepted.contexts
-        allowed = accepted.longest_pdu - 6 if accepted.longest_pdu else _FRAGMENT
-        self._fragment = max(2, min(_FRAGMENT, allowed) // 2 * 2)  # fragments are of even length (PS3.8 section 9.3.5.1)
+        self._fragment = upper_layer.fragment_size(accepted.longest_pdu, _FRAGMENT)
         self._open = True
 
     def __enter__(self) -> Self:
@@ -222,8 +221,7 @@ class Association:
                 raise AssociationLost(f"{self.peer} sent an answer without end")
 
     def _send_command(self, context_id: int, encoded: bytes) -> None:
-        control = upper_layer.COMMAND | upper_layer.LAST
-        self._send(upper_layer.data_header(context_id, control, len(encoded)) + encoded)
+        self._send(upper_layer.command_pdu(context_id, encoded))
 
     def _send(self, pdu: bytes) -> None:
         try:

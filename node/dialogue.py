@@ -77,10 +77,8 @@ class Dialogue(Association):
         self._message_id = self._message_id % 65535 + 1
         kind = {command_set.DATA_SET_TYPE: 1 if content else command_set.NO_DATA_SET}
         self._send_command(context_id, command_set.encode({**elements, command_set.MESSAGE_ID: self._message_id, **kind}))
-        for start in range(0, len(content), self._fragment):
-            fragment = content[start : start + self._fragment]
-            last = upper_layer.LAST if start + self._fragment >= len(content) else 0
-            self._send(upper_layer.data_header(context_id, last, len(fragment)) + fragment)
+        for pdu in upper_layer.data_pdus(context_id, content, self._fragment):
+            self._send(pdu)
         return self._message_id
 
     def respond(self, message: Message, status: int, comment: str = "", beside: Elements | None = None) -> None:

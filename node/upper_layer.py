@@ -156,6 +156,25 @@ def data_header(context_id: int, control: int, fragment_bytes: int) -> bytes:
     return struct.pack(">BBLLBB", P_DATA_TF, 0, fragment_bytes + 6, fragment_bytes + 2, context_id, control)
 
 
+def command_pdu(context_id: int, encoded: bytes) -> bytes:
+    """A command set, whole, in a P-DATA-TF of its own."""
+    return data_header(context_id, COMMAND | LAST, len(encoded)) + encoded
+
+
+def data_pdus(context_id: int, content: bytes, fragment_bytes: int) -> Iterator[bytes]:
+    """A data set in fragments of at most so many bytes, each in a P-DATA-TF of its own."""
+    for start in range(0, len(content), fragment_bytes):
+        fragment = content[start : start + fragment_bytes]
+        last = LAST if start + fragment_bytes >= len(content) else 0
+        yield data_header(context_id, last, len(fragment)) + fragment
+
+
+def fragment_size(longest_pdu: int, most: int) -> int:
+    """Bytes of a fragment for a peer that takes `longest_pdu` bytes in a P-DATA-TF (0: any); even (PS3.8 section 9.3.5.1)."""
+    allowed = longest_pdu - 6 if longest_pdu else most
+    return max(2, min(most, allowed) // 2 * 2)
+
+
 def number_contexts(contexts: Sequence[Context]) -> dict[int, Context]:
     """Give each context its id.
 

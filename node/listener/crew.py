@@ -22,12 +22,11 @@ from node.listener import clerk, doorway
 from node.listener.clerk import RemoteIntake
 from node.listener.doorway import Doors
 from node.listener.listener import Listener, Place
-from node.listener.rescan import rescan
+from node.listener.rescan import scan_at_start
 from node.listener.secure import ServerTls
 from node.listener.services.table import Services
 from node.listener.shared_associations import SharedAssociations
 from node.store.catalog.catalog import Catalog, open_catalog
-from node.store.errors import OverreadError
 from node.store.faults import tell
 from node.store.log import get_logger
 from node.store.process import die_with_parent
@@ -148,7 +147,8 @@ class Crew:
         for _, theirs in lines:
             theirs.close()
         stopping = threading.Event()
-        scan = threading.Thread(target=_scan, args=(self._settings, catalog, stopping), name="rescan", daemon=True)
+        what = (Spool(self._settings.spool), catalog.intake, stopping.is_set)
+        scan = threading.Thread(target=scan_at_start, args=what, name="rescan", daemon=True)
         scan.start()
         clerk.serve([ours for ours, _ in lines], catalog.intake)
         stopping.set()
@@ -190,17 +190,6 @@ def _work(work: Callable[[], None], parent: int) -> NoReturn:
         log.error("a process of the listener failed", fault=tell(fault))
     finally:
         os._exit(status)
-
-
-def _scan(settings: Settings, catalog: Catalog, stopping: threading.Event) -> None:
-    """Tell the catalog what the spool holds and it does not know."""
-    try:
-        found = rescan(Spool(settings.spool), catalog.intake, stopping.is_set)
-    except OverreadError as fault:
-        log.warning("the start-up scan of the spool failed: restart to try again", fault=str(fault))
-        return
-    if found:
-        log.info("the spool held instances that the catalog did not know", instances=found)
 
 
 def run(settings: Settings, stopping: Callable[[], bool], ready: Callable[[Doors], None]) -> bool:

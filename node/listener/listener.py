@@ -14,12 +14,11 @@ from node.listener.connection import Connection
 from node.listener.doorkeeper import Doorkeeper, Visit
 from node.listener.doorway import Doors
 from node.listener.ledger import Ledger
-from node.listener.rescan import rescan
+from node.listener.rescan import scan_at_start
 from node.listener.secure import ServerTls
 from node.listener.services.table import Services
 from node.listener.session import Session
 from node.listener.shared_associations import SharedAssociations
-from node.store.errors import OverreadError
 from node.store.log import get_logger
 from node.store.ports import IntakeLog
 from node.store.settings import Settings
@@ -126,7 +125,8 @@ class Listener:
         self._intake.listener_started(self._id)
         self._ledger.start()
         self._open()
-        threading.Thread(target=self._rescan, name="rescan", daemon=True).start()
+        what = (self.spool, self._intake, self._stopping.is_set)
+        threading.Thread(target=scan_at_start, args=what, name="rescan", daemon=True).start()
         doorway.check_that_it_answers(self._settings, self._doors)
         log.info("listening", host=self._settings.host, ae_title=self._settings.ae_title, **self._doors.ports)
 
@@ -209,12 +209,3 @@ class Listener:
             if not self._doorkeeper.connections(associated_only=associations_only):
                 return
             time.sleep(0.02)
-
-    def _rescan(self) -> None:
-        try:
-            found = rescan(self.spool, self._intake, self._stopping.is_set)
-        except OverreadError as fault:
-            log.warning("the start-up scan of the spool failed: restart to try again", fault=str(fault))
-            return
-        if found:
-            log.info("the spool held instances that the catalog did not know", instances=found)

@@ -13,7 +13,7 @@ from node.listener.incoming import arrival_of
 from node.listener.ledger import recognised
 from node.listener.source import OpenFile
 from node.store import part10
-from node.store.errors import NotUnderstood
+from node.store.errors import NotUnderstood, OverreadError
 from node.store.log import get_logger
 from node.store.ports import IntakeLog
 from node.store.records import Arrival
@@ -39,6 +39,17 @@ def rescan(spool: Spool, intake: IntakeLog, stop: Callable[[], bool] = lambda: F
             intake.arrived(recognised(arrivals, intake))
             found += len(arrivals)
     return found
+
+
+def scan_at_start(spool: Spool, intake: IntakeLog, stop: Callable[[], bool]) -> None:
+    """`rescan`, with a word to the log: how much it found, or that it failed."""
+    try:
+        found = rescan(spool, intake, stop)
+    except OverreadError as fault:
+        log.warning("the start-up scan of the spool failed: restart to try again", fault=str(fault))
+        return
+    if found:
+        log.info("the spool held instances that the catalog did not know", instances=found)
 
 
 def _batches(instances: list[SpooledInstance]) -> list[list[SpooledInstance]]:

@@ -233,8 +233,7 @@ class Session:
         self._send_command(message.context_id, command_set.response(message.command, code, comment))
 
     def _send_command(self, context_id: int, encoded: bytes) -> None:
-        control = upper_layer.COMMAND | upper_layer.LAST
-        self._connection.send(upper_layer.data_header(context_id, control, len(encoded)) + encoded)
+        self._connection.send(upper_layer.command_pdu(context_id, encoded))
 
     def _record(self) -> None:
         """Tell the catalog of an association that stores or asks to commit; others are none of its business."""

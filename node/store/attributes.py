@@ -79,6 +79,11 @@ def item(dataset: Dataset | None, keyword: str, index: int = 0) -> Dataset | Non
     return sequence[index] if isinstance(sequence, Sequence) and index < len(sequence) else None
 
 
+def items(dataset: Dataset | None, keyword: str) -> tuple[Dataset, ...]:
+    """Items of a sequence; none where it is absent, empty or no sequence."""
+    return tuple(one for one in values(dataset, keyword) if isinstance(one, Dataset))
+
+
 def _value(dataset: Dataset | None, keyword: str) -> Any:
     if dataset is None or (tag := _tag(keyword)) not in dataset:
         return None

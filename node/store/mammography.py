@@ -6,7 +6,7 @@ from typing import Final
 
 from pydicom.dataset import Dataset
 
-from node.store.attributes import item, number, text
+from node.store.attributes import item, items, number, text
 
 STANDARD_VIEWS: Final = ("L-CC", "R-CC", "L-MLO", "R-MLO")
 """Side (Image Laterality) and view of a screening examination."""
@@ -35,14 +35,7 @@ def standard_view(dataset: Dataset) -> str:
     side = (text(dataset, "ImageLaterality") or text(dataset, "Laterality")).upper()
     code = item(dataset, "ViewCodeSequence")
     view = _VIEWS.get(text(code, "CodeValue") if code is not None else text(dataset, "ViewPosition").upper(), "")
-    modifiers = {text(one, "CodeValue") for one in _items(code, "ViewModifierCodeSequence")}
+    modifiers = {text(one, "CodeValue") for one in items(code, "ViewModifierCodeSequence")}
     if side not in {"L", "R"} or not view or modifiers - _HARMLESS:
         return ""
     return f"{side}-{view}"
-
-
-def _items(dataset: Dataset | None, keyword: str) -> list[Dataset]:
-    found: list[Dataset] = []
-    while (one := item(dataset, keyword, len(found))) is not None:
-        found.append(one)
-    return found

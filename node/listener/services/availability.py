@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from node.listener.services.exchange import DUPLICATE_INSTANCE, MISSING_ATTRIBUTE, Declined, Reply, Request, items, uid_of
-from node.store.attributes import text
+from node.listener.services.exchange import DUPLICATE_INSTANCE, MISSING_ATTRIBUTE, Declined, Reply, Request, uid_of
+from node.store.attributes import items, text
 from node.store.ports import Signals
 from node.store.signals import SignalKind
 

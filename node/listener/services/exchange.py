@@ -12,7 +12,7 @@ from pydicom.uid import generate_uid
 from node.command_set import AFFECTED_SOP_INSTANCE_UID, REQUESTED_SOP_INSTANCE_UID, Command
 from node.data_set import read_data_set
 from node.listener.incoming import Sender
-from node.store.attributes import text, values
+from node.store.attributes import text
 from node.store.errors import NotUnderstood
 from node.store.spool import check_uid
 from node.uids import EXPLICIT_BIG_ENDIAN, EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN
@@ -95,11 +95,6 @@ def decoded(content: bytes, transfer_syntax_uid: str) -> Dataset:
         return read_data_set(content, transfer_syntax_uid)
     except NotUnderstood as broken:
         raise Declined(PROCESSING_FAILURE, str(broken)) from broken
-
-
-def items(dataset: Dataset, keyword: str) -> tuple[Dataset, ...]:
-    """Items of a sequence; none where it is absent, empty or no sequence."""
-    return tuple(item for item in values(dataset, keyword) if isinstance(item, Dataset))
 
 
 def uid_of(dataset: Dataset, keyword: str) -> str:

@@ -16,10 +16,9 @@ from node.listener.services.exchange import (
     Declined,
     Reply,
     Request,
-    items,
     uid_of,
 )
-from node.store.attributes import text
+from node.store.attributes import items, text
 from node.store.ports import Signals
 from node.store.signals import COMPLETED, DISCONTINUED, IN_PROGRESS, Series, SignalKind
 

@@ -48,7 +48,7 @@ class Reporting:
         self._reports = reports
         self._association_id = association_id
         self._context_id, self._syntax = context
-        self._fragment = max(2, min(_FRAGMENT, longest_pdu - 6 if longest_pdu else _FRAGMENT) // 2 * 2)
+        self._fragment = upper_layer.fragment_size(longest_pdu, _FRAGMENT)
         self._send = send
         self._sent: dict[int, Report] = {}
         self._message_id = 0
@@ -80,9 +80,5 @@ class Reporting:
         self._sent[self._message_id] = report
         elements = {**report.elements, command_set.MESSAGE_ID: self._message_id, command_set.DATA_SET_TYPE: 1}
         encoded = command_set.encode(elements)
-        pdus = upper_layer.data_header(self._context_id, upper_layer.COMMAND | upper_layer.LAST, len(encoded)) + encoded
-        for start in range(0, len(report.content), self._fragment):
-            fragment = report.content[start : start + self._fragment]
-            last = upper_layer.LAST if start + self._fragment >= len(report.content) else 0
-            pdus += upper_layer.data_header(self._context_id, last, len(fragment)) + fragment
-        self._send(pdus)
+        data = upper_layer.data_pdus(self._context_id, report.content, self._fragment)
+        self._send(b"".join((upper_layer.command_pdu(self._context_id, encoded), *data)))

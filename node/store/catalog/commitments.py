@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from node.store.catalog.engine import Database
-from node.store.catalog.progress import record
+from node.store.catalog.leases import any_waits, claimable, held, leased_until
+from node.store.catalog.progress import insert, record
 from node.store.catalog.tables import asked_commitments, associations, commitment_items, commitments, instances, studies
 from node.store.clock import Clock
 from node.store.commitment import COMMITTED, Asked, CommitmentTask, Failure, Outcome, Reference
@@ -77,10 +78,10 @@ class SqlCommitments:
             if before is not None:
                 row |= {"state": CommitmentState.DECIDED, "duplicate": True}
                 failure = int(Failure.DUPLICATE_TRANSACTION)
-            key = connection.execute(sa.insert(commitments).values(row)).inserted_primary_key
+            commitment_id = insert(connection, commitments, row)
             rows = [
                 {
-                    "commitment_id": key[0] if key else None,
+                    "commitment_id": commitment_id,
                     "sop_class_uid": one.sop_class_uid,
                     "sop_instance_uid": one.sop_instance_uid,
                     "failure": failure,
@@ -127,24 +128,16 @@ class SqlCommitments:
 
     def _claim(self, registrar: str, lease_s: float, which: sa.ColumnElement[bool]) -> CommitmentTask | None:
         now = self._clock.now()
-        expired = sa.and_(commitments.c.state.in_(_LEASED), commitments.c.lease_until < now)
-        due = sa.and_(commitments.c.state.in_(_DUE), commitments.c.due_at <= now)
-        waiting = sa.select(commitments).where(sa.or_(due, expired), which).order_by(commitments.c.due_at).limit(1)
-        with self._database.read() as connection:  # asked every second: a writer's turn only where there is work
-            if connection.execute(waiting).first() is None:
-                return None
+        free = claimable(commitments, now, due=_DUE, leased=_LEASED)
+        waiting = sa.select(commitments).where(free, which).order_by(commitments.c.due_at).limit(1)
+        if not any_waits(self._database, waiting):
+            return None
         with self._database.write() as connection:
             row = connection.execute(waiting.with_for_update(skip_locked=True)).first()
             if row is None:
                 return None
             state = step(row.state, CommitmentEvent.LEASE_EXPIRED) if row.state in _LEASED else row.state
-            owned = {
-                "state": step(state, CommitmentEvent.CLAIM),
-                "registrar": registrar,
-                "attempt": row.attempt + 1,
-                "fence": row.fence + 1,
-                "lease_until": now + timedelta(seconds=lease_s),
-            }
+            owned = {"state": step(state, CommitmentEvent.CLAIM), "registrar": registrar, **leased_until(row, now, lease_s)}
             connection.execute(sa.update(commitments).where(commitments.c.id == row.id).values(owned))
             return _task(connection, row.id)
 
@@ -245,9 +238,7 @@ class SqlCommitments:
 
 def _held(connection: sa.Connection, task: CommitmentTask) -> sa.Row[Any] | None:
     """The row of a task whose fence still holds."""
-    mine = sa.select(commitments).where(commitments.c.id == task.commitment_id, commitments.c.fence == task.fence)
-    row = connection.execute(mine.with_for_update()).one_or_none()
-    return row if row is not None and row.state in _LEASED else None
+    return held(connection, commitments, task.commitment_id, task.fence, _LEASED)
 
 
 def _on_record(connection: sa.Connection, uids: Sequence[str]) -> bool:

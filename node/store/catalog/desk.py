@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from node.store.catalog.deliveries import add_deliveries
 from node.store.catalog.engine import Database
+from node.store.catalog.leases import leased_until
 from node.store.catalog.progress import change_job, expire_lease, finish_if_read, lock_job, record
 from node.store.catalog.tables import decisions, instances, jobs, result_objects, revisions, stack_instances, stacks
 from node.store.clock import Clock
@@ -77,7 +78,7 @@ class SqlJobDesk:
             if state != JobState.DUE:
                 return None
             study, job = lock_job(connection, job_id) or found
-            owned = {"attempt": job.attempt + 1, "fence": job.fence + 1, "lease_until": now + timedelta(seconds=lease_s)}
+            owned = leased_until(job, now, lease_s)
             change_job(connection, job, JobEvent.CLAIM, now, worker=worker, reason="", **owned)
             record(connection, now, "reading", f"{job.model} on {job.stack_key}, attempt {job.attempt + 1}", study.uid)
             return self._claimed(connection, study, job)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from node.store.catalog.engine import Database
+from node.store.catalog.leases import any_waits, claimable, held, leased_until
 from node.store.catalog.progress import lock_study, record
 from node.store.catalog.tables import fetches, instances, priors, studies
 from node.store.clock import Clock
 from node.store.records import FetchTask, Wanted
 from node.store.states import FetchEvent, FetchState, StudyEvent, StudyState, step
 
+_DUE: Final = (FetchState.DUE,)
+_LEASED: Final = (FetchState.FETCHING,)
 _KINDS: Final = {FetchEvent.DONE: "fetched", FetchEvent.FAIL: "not fetched"}
 
 
@@ -53,23 +56,16 @@ class SqlFetches:
     def claim(self, lease_s: float) -> FetchTask | None:
         """Own a fetch that is due."""
         now = self._clock.now()
-        expired = sa.and_(fetches.c.state == FetchState.FETCHING, fetches.c.lease_until < now)
-        due = sa.and_(fetches.c.state == FetchState.DUE, fetches.c.due_at <= now)
-        waiting = sa.select(fetches).where(sa.or_(due, expired)).order_by(fetches.c.due_at).limit(1)
-        with self._database.read() as connection:  # asked every second: a writer's turn only where there is work
-            if connection.execute(waiting).first() is None:
-                return None
+        free = claimable(fetches, now, due=_DUE, leased=_LEASED)
+        waiting = sa.select(fetches).where(free).order_by(fetches.c.due_at).limit(1)
+        if not any_waits(self._database, waiting):
+            return None
         with self._database.write() as connection:
             row = connection.execute(waiting.with_for_update(skip_locked=True)).first()
             if row is None:
                 return None
-            state = step(row.state, FetchEvent.LEASE_EXPIRED) if row.state == FetchState.FETCHING else row.state
-            owned = {
-                "state": step(state, FetchEvent.CLAIM),
-                "attempt": row.attempt + 1,
-                "fence": row.fence + 1,
-                "lease_until": now + timedelta(seconds=lease_s),
-            }
+            state = step(row.state, FetchEvent.LEASE_EXPIRED) if row.state in _LEASED else row.state
+            owned = {"state": step(state, FetchEvent.CLAIM), **leased_until(row, now, lease_s)}
             connection.execute(sa.update(fetches).where(fetches.c.id == row.id).values(owned))
             return FetchTask(row.id, row.fence + 1, row.study_uid, Wanted(row.what), row.archive, row.most, row.attempt + 1)
 
@@ -86,10 +82,9 @@ class SqlFetches:
         return self._end(task, FetchEvent.FAIL, reason, ended_at=self._clock.now())
 
     def _end(self, task: FetchTask, event: FetchEvent, reason: str, **values: Any) -> bool:
-        mine = sa.select(fetches).where(fetches.c.id == task.fetch_id, fetches.c.fence == task.fence)
         with self._database.write() as connection:
-            row = connection.execute(mine.with_for_update()).one_or_none()
-            if row is None or row.state != FetchState.FETCHING:
+            row = held(connection, fetches, task.fetch_id, task.fence, _LEASED)
+            if row is None:
                 return False
             values |= {"state": step(row.state, event), "reason": reason, "lease_until": None}
             connection.execute(sa.update(fetches).where(fetches.c.id == row.id).values(values))

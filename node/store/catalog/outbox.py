@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 
 from node.store.catalog.engine import Database
+from node.store.catalog.leases import any_waits, claimable, held, leased_until
 from node.store.catalog.progress import record
 from node.store.catalog.results import object_columns, result_object
 from node.store.catalog.tables import deliveries, result_objects, studies
 from node.store.clock import Clock
 from node.store.records import OutboxItem
 from node.store.states import DeliveryEvent, DeliveryState, step
+
+_DUE: Final = (DeliveryState.DUE,)
+_LEASED: Final = (DeliveryState.SENDING,)
 
 
 class SqlOutbox:
@@ -42,24 +46,16 @@ class SqlOutbox:
         The objects of a job are never parted: `limit` is exceeded where the first job alone has more.
         """
         now = self._clock.now()
-        expired = sa.and_(deliveries.c.state == DeliveryState.SENDING, deliveries.c.lease_until < now)
-        due = sa.and_(deliveries.c.state == DeliveryState.DUE, deliveries.c.due_at <= now)
-        waiting = sa.select(deliveries).where(deliveries.c.destination == destination, sa.or_(due, expired))
-        with self._database.read() as connection:  # asked several times a second: a writer's turn only where there is work
-            if connection.execute(waiting.limit(1)).first() is None:
-                return ()
+        free = claimable(deliveries, now, due=_DUE, leased=_LEASED)
+        waiting = sa.select(deliveries).where(deliveries.c.destination == destination, free)
+        if not any_waits(self._database, waiting):
+            return ()
         with self._database.write() as connection:
             ordered = waiting.order_by(deliveries.c.job_id, deliveries.c.id).with_for_update()
             chosen = _whole_jobs(connection.execute(ordered).all(), limit)
             for row in chosen:
                 state = row.state if row.state == DeliveryState.DUE else step(row.state, DeliveryEvent.LEASE_EXPIRED)
-                owned = {
-                    "state": step(state, DeliveryEvent.CLAIM),
-                    "deliverer": deliverer,
-                    "attempt": row.attempt + 1,
-                    "fence": row.fence + 1,
-                    "lease_until": now + timedelta(seconds=lease_s),
-                }
+                owned = {"state": step(state, DeliveryEvent.CLAIM), "deliverer": deliverer, **leased_until(row, now, lease_s)}
                 connection.execute(sa.update(deliveries).where(deliveries.c.id == row.id).values(owned))
             return self._items(connection, [row.id for row in chosen])
 
@@ -68,13 +64,13 @@ class SqlOutbox:
         now = self._clock.now()
         with self._database.write() as connection:
             for item in items:
-                held = sa.update(deliveries).where(
+                still_ours = sa.update(deliveries).where(
                     deliveries.c.id == item.delivery_id,
                     deliveries.c.fence == item.fence,
                     deliveries.c.state == DeliveryState.SENDING,
                     deliveries.c.lease_until >= now,
                 )
-                connection.execute(held.values(lease_until=now + timedelta(seconds=lease_s)))
+                connection.execute(still_ours.values(lease_until=now + timedelta(seconds=lease_s)))
 
     def stored(self, item: OutboxItem, status: int) -> bool:
         """The peer answered success or a warning for it."""
@@ -121,10 +117,9 @@ class SqlOutbox:
     def _end(self, item: OutboxItem, event: DeliveryEvent, reason: str, **values: Any) -> bool:
         """Compare the fence, and take the delivery one step on."""
         now = self._clock.now()
-        mine = sa.select(deliveries).where(deliveries.c.id == item.delivery_id, deliveries.c.fence == item.fence)
         with self._database.write() as connection:
-            row = connection.execute(mine.with_for_update()).one_or_none()
-            if row is None or row.state != DeliveryState.SENDING:
+            row = held(connection, deliveries, item.delivery_id, item.fence, _LEASED)
+            if row is None:
                 return False
             state = step(row.state, event)
             values.update(state=state, reason=reason, deliverer=None, lease_until=None)

@@ -1,7 +1,8 @@
-"""What several ports write alike: events, and the end of jobs and of the studies that they belong to."""
+"""What several ports write alike: rows with their ids, events, and the end of jobs and of the studies that they belong to."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -9,6 +10,14 @@ import sqlalchemy as sa
 
 from node.store.catalog.tables import decisions, events, jobs, revisions, stacks, studies
 from node.store.states import ENDED_JOBS, JobEvent, JobState, StudyEvent, StudyState, step
+
+
+def insert(connection: sa.Connection, table: sa.Table, row: Mapping[str, object]) -> int:
+    """Write a row; returns its id."""
+    key = connection.execute(sa.insert(table).values(dict(row))).inserted_primary_key
+    if key is None:
+        raise RuntimeError(f"{table.name}: no primary key came back")
+    return int(key[0])
 
 
 def record(connection: sa.Connection, at: datetime, kind: str, detail: str, study_uid: str | None) -> None:

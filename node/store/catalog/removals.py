@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from node.store.catalog.engine import Database
-from node.store.catalog.progress import lock_study, record
+from node.store.catalog.progress import insert, lock_study, record
 from node.store.catalog.reasons import Ages, nothing_keeps
 from node.store.catalog.tables import instances, jobs, removals, result_objects, studies
 from node.store.clock import Clock
@@ -77,8 +77,7 @@ class SqlRemovals:
                 "objects": len(removable.files),
                 "size_bytes": removable.size_bytes,
             }
-            key = connection.execute(sa.insert(removals).values(row)).inserted_primary_key
-            removal_id = int(key[0]) if key else 0
+            removal_id = insert(connection, removals, row)
             table = instances if what is Removed.ORIGINALS else result_objects
             for row_id, file in removable.files.items():
                 taken = {"removal_id": removal_id} | ({"sha256": file.sha256} if what is Removed.ORIGINALS else {})

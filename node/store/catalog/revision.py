@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from node.store.catalog.deliveries import add_deliveries
-from node.store.catalog.progress import change_job, finish_if_read, lock_study, record
+from node.store.catalog.progress import change_job, finish_if_read, insert, lock_study, record
 from node.store.catalog.tables import decisions, jobs, result_objects, revisions, stack_instances, stacks, studies
 from node.store.records import Decision, DueStudy, Outcome, StackPlan
 from node.store.states import ENDED_JOBS, JobEvent, JobState, StudyEvent, StudyState, step
@@ -51,7 +51,7 @@ class RevisionWriter:
             return self._amend(study, due, plans)
         number: int = study.revision + 1
         row = {"study_id": study.id, "number": number, "opened_at": self._now, "evidence": due.evidence}
-        revision_id = self._insert(revisions, row | {"incomplete": due.incomplete})
+        revision_id = insert(self._connection, revisions, row | {"incomplete": due.incomplete})
         for position, plan in enumerate(plans):
             self._write_stack(study, number, revision_id, position, plan)
         self._supersede_others(study, number)
@@ -119,7 +119,7 @@ class RevisionWriter:
             "slices": len(plan.instance_ids),
             "facts": plan.facts,
         }
-        stack_id = self._insert(stacks, row)
+        stack_id = insert(self._connection, stacks, row)
         if plan.instance_ids:
             slices = [
                 {"stack_id": stack_id, "position": place, "instance_id": one} for place, one in enumerate(plan.instance_ids)
@@ -181,7 +181,7 @@ class RevisionWriter:
             "due_at": self._now,
             "summary": {},
         }
-        return self._insert(jobs, row)
+        return insert(self._connection, jobs, row)
 
     def _kept_jobs(self, study_id: int, plans: Sequence[StackPlan]) -> dict[Key, sa.Row[Any] | None]:
         """For each thing to read the earlier job that has read, or will read, just that; None where there is none."""
@@ -232,12 +232,6 @@ class RevisionWriter:
             reason = f"revision {number} of the study reads its images anew"
             change_job(self._connection, job, JobEvent.SUPERSEDE, self._now, reason=reason)
             record(self._connection, self._now, "superseded", f"{job.model} on {job.stack_key}: {reason}", study.uid)
-
-    def _insert(self, table: sa.Table, row: Mapping[str, object]) -> int:
-        key = self._connection.execute(sa.insert(table).values(dict(row))).inserted_primary_key
-        if key is None:
-            raise RuntimeError(f"{table.name}: no primary key came back")
-        return int(key[0])
 
 
 def _same_stack(plan: StackPlan, among: Sequence[sa.Row[Any]]) -> sa.Row[Any] | None:

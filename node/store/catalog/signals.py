@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from node.store.catalog.engine import Database
+from node.store.catalog.progress import insert
 from node.store.catalog.tables import instances, signal_instances, signals, studies
 from node.store.clock import Clock
 from node.store.signals import Series, Signal, SignalKind, SignalView
@@ -106,8 +107,7 @@ def _write(connection: sa.Connection, study_uid: str | None, signal: Signal) -> 
     found = connection.execute(sa.select(signals.c.id).where(same)).scalar_one_or_none()
     if found is None:
         new = {"study_uid": study_uid, "kind": signal.kind, "uid": signal.uid, **row}
-        key = connection.execute(sa.insert(signals).values(new)).inserted_primary_key
-        found = key[0] if key else None
+        found = insert(connection, signals, new)
     else:
         connection.execute(sa.update(signals).where(signals.c.id == found).values(row))
     _name(connection, found, signal.series)

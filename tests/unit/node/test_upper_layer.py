@@ -39,6 +39,19 @@ def test_pynetdicom_reads_the_rest() -> None:
     assert [(value.context_id, value.presentation_data_value) for value in data.presentation_data_value_items] == [(5, b"\2abcd")]
 
 
+@given(st.binary(max_size=200), st.integers(0, 60), st.integers(2, 40))
+def test_data_sets_are_read_as_fragmented(content: bytes, longest_pdu: int, most: int) -> None:
+    size = upper_layer.fragment_size(longest_pdu, most)
+    assert size % 2 == 0
+    assert 2 <= size <= most
+    pdus = list(upper_layer.data_pdus(3, content, size))
+    values = [value for pdu in pdus for value in data_values(memoryview(pdu)[6:])]
+    assert b"".join(bytes(fragment) for _, _, fragment in values) == content
+    assert [control for _, control, _ in values] == [0] * (len(values) - 1) + [upper_layer.LAST] * bool(values)
+    if longest_pdu >= 8:
+        assert all(len(pdu) - 6 <= longest_pdu for pdu in pdus)
+
+
 def test_more_contexts_than_ids() -> None:
     contexts = [Context(f"1.2.{number}", ("1.2",)) for number in range(129)]
     assert list(number_contexts(contexts[:128])) == list(range(1, 256, 2))
