@@ -160,6 +160,19 @@ class Manifest(_Table):
             digest.update(b"one of\0")
         return digest.hexdigest()
 
+    def number(self, name: str) -> float:
+        """The parameter of that name.
+
+        Raises
+        ------
+        ConfigurationError
+            Where there is none, or it is no number.
+        """
+        value = self.parameters.get(name)
+        if not isinstance(value, int | float):
+            raise ConfigurationError(f"{self.name}: parameters must hold the number {name}")
+        return float(value)
+
     def structure(self, key: str) -> Structure:
         """The structure of that key; KeyError where there is none."""
         for structure in self.structures:

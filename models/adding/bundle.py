@@ -9,11 +9,11 @@ from typing import Any, Final
 
 from safetensors.torch import save_file
 
-from models.adding.bundle_config import INFERERS, NETWORKS, STEPS, BundleConfig, class_of
+from models.adding.bundle_config import INFERERS, STEPS, BundleConfig, class_of
 from models.adding.checkpoint import read_checkpoint, tensors_of
 from models.adding.draft import Described, Wishes, read_json, volume_manifest
 from models.manifest_text import render
-from models.runtimes.bundle import BUNDLE
+from models.runtimes.bundle import BUNDLE, NETWORKS
 from node.store.errors import ConfigurationError
 
 CONFIG: Final = Path("configs", "inference.json")

@@ -11,12 +11,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from models.runtimes.bundle import NETWORKS
 from node.store.errors import ConfigurationError
 
-NETWORKS: Final = frozenset(
-    {"UNet", "Unet", "BasicUNet", "BasicUnet", "DynUNet", "DynUnet", "SegResNet", "SegResNetDS", "VNet", "AttentionUnet"}
-    | {"UNETR", "SwinUNETR"}
-)
 STEPS: Final = frozenset(
     {"Orientationd", "Spacingd", "ScaleIntensityRanged", "ScaleIntensityd", "NormalizeIntensityd"}
     | {"Activationsd", "AsDiscreted"}
@@ -28,7 +25,7 @@ IGNORED: Final = frozenset(
 )
 """Known, and not needed: never built."""
 INFERERS: Final = frozenset({"SlidingWindowInferer", "SimpleInferer"})
-_ALLOWED: Final = NETWORKS | STEPS | IGNORED | INFERERS
+_ALLOWED: Final = frozenset(NETWORKS) | STEPS | IGNORED | INFERERS
 _REFERENCE: Final = re.compile(r"@([A-Za-z_][A-Za-z0-9_]*(?:(?:::|#)[A-Za-z0-9_]+)*)")
 _ARITHMETIC: Final[dict[type[ast.operator], Callable[[Any, Any], Any]]] = {
     ast.Add: lambda a, b: a + b,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from typing import Any, Final
 from models.labels import Structure
 from models.manifest import Input, Requirement
 from models.manifest_text import Value
-from models.training.model_folder import Labels, as_input, as_structure, key_of, structures_of
+from models.training.model_folder import Labels, as_input, as_structure, key_of, pinned, structures_of
 from node.store.errors import ConfigurationError
 
 MODALITIES: Final = {"CT": "CT", "MR": "MR", "MRI": "MR", "T1": "MR", "T2": "MR", "FLAIR": "MR", "PET": "PT", "US": "US"}
@@ -39,11 +38,6 @@ class Wishes:
     labels: Labels = field(default_factory=Labels)
     modality: str = ""
     orientation: str = "SPL"
-
-
-def pinned(files: Sequence[Path]) -> list[Value]:
-    """``[[weights]]`` of files in the model's folder, with their SHA-256."""
-    return [{"file": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()} for file in files]
 
 
 def modality_of(words: Sequence[str], wishes: Wishes) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import tomllib
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, Final
 
 from models.adding.draft import Wishes
 from models.manifest_text import render
+from node.store.download import sha256_of
 from node.store.errors import ConfigurationError, HashMismatch
 
 _BESIDE: Final = ("MODEL_CARD.md", "evaluation.json", "training.json", "learning-curve.png", "LICENSE", "LICENCE")
@@ -62,8 +62,7 @@ def _take(path: Path, into: Path, file: str, expected: str | None) -> str:
     if not (path / file).is_file():
         raise ConfigurationError(f"{path / file} is missing")
     shutil.copyfile(path / file, into / file)
-    with (into / file).open("rb") as copied:
-        actual = hashlib.file_digest(copied, "sha256").hexdigest()
+    actual = sha256_of(into / file)
     if expected is not None and actual != expected:
         raise HashMismatch(f"{file} has SHA-256 {actual}, model.toml says {expected}: it is another file, or was cut short")
     return actual

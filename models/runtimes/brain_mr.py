@@ -24,12 +24,9 @@ from models.runtimes.brain_mr_network import (
     smoothly_stretched,
     stretched,
 )
-from models.runtimes.head import check_head
+from models.runtimes.head import Box, Mask, check_head, largest_piece, touches_edge
 from models.runtimes.patient_frame import patient_frame
 from node.store.errors import ConfigurationError, Refused
-
-Mask = NDArray[np.bool_]
-Box = tuple[slice, slice, slice]
 
 STRUCTURE: Final = "brain"
 LOCATOR: Final = "bbox_model.pt"
@@ -94,7 +91,7 @@ class BrainMr:
         frame = patient_frame(affine, shape, directions="RAS")
         turned = np.ascontiguousarray(frame.turn(image.array.astype(np.float32, copy=False)))
         brain = self._outline(turned, float(np.prod(frame.spacing_mm)) / 1000.0)
-        notes = (CUT_OFF,) if _touches_edge(brain) else ()
+        notes = (CUT_OFF,) if touches_edge(brain) else ()
         return Prediction(Segmentation({STRUCTURE: frame.turn_back(brain)}), notes=notes)
 
     def _outline(self, volume: NDArray[np.float32], voxel_ml: float) -> Mask:
@@ -105,7 +102,7 @@ class BrainMr:
         if not bounds[1] > bounds[0]:
             raise Refused("the images are of one grey: there is nothing to see", "no-brain")
         located = brain_probability(self._locator, small, bounds, self._device).numpy()
-        rough = _largest(located > 0.5)
+        rough = largest_piece(located > 0.5)
         unsure = float(((located > 0.1) & (located < 0.9)).sum()) / max(1, int(rough.sum()))
         if unsure > self._limits.unsure_share:
             raise Refused(
@@ -117,7 +114,7 @@ class BrainMr:
         part = tensor[box].shape
         outlined = smoothly_stretched(fine, (part[0], part[1], part[2])).numpy() > 0.5
         brain = np.zeros(volume.shape, dtype=bool)
-        brain[box] = _filled(_largest(outlined))
+        brain[box] = _filled(largest_piece(outlined))
         self._check_volume(float(brain.sum()) * voxel_ml, float(rough.mean()) * volume.size * voxel_ml)
         return brain
 
@@ -133,14 +130,7 @@ class BrainMr:
 
 
 def _limits(manifest: Manifest) -> Limits:
-    values = manifest.parameters
-
-    def number(key: str) -> float:
-        value = values.get(key)
-        if not isinstance(value, int | float):
-            raise ConfigurationError(f"model {manifest.name}: parameters.{key} must be a number")
-        return float(value)
-
+    number = manifest.number
     return Limits(
         fewest_slices=int(number("fewest_slices")),
         longest_echo_ms=number("longest_echo_ms"),
@@ -149,15 +139,6 @@ def _limits(manifest: Manifest) -> Limits:
         unsure_share=number("unsure_share"),
         disagreement=number("disagreement"),
     )
-
-
-def _largest(mask: Mask) -> Mask:
-    labels, count = ndimage.label(mask)
-    if count == 0:
-        raise Refused("no brain was found", "no-brain")
-    sizes = np.bincount(labels.ravel())
-    sizes[0] = 0
-    return np.asarray(labels == sizes.argmax())
 
 
 def _filled(mask: Mask) -> Mask:
@@ -190,13 +171,3 @@ def _box(rough: Mask, shape: tuple[int, ...]) -> Box:
         half = scale * (filled[-1] + 1 - filled[0]) * (1 + 2 * MARGIN) / 2
         sides.append(slice(max(0, round(centre - half)), min(shape[axis], round(centre + half))))
     return sides[0], sides[1], sides[2]
-
-
-def _touches_edge(brain: Mask) -> bool:
-    """Whether the brain fills a noticeable part of an outermost plane."""
-    for axis in range(3):
-        widest = brain.any(axis=axis).sum()
-        for end in (0, -1):
-            if np.take(brain, end, axis=axis).sum() > 0.05 * widest:
-                return True
-    return False

@@ -10,19 +10,17 @@ from typing import Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from models.image import Header, Image
 from models.manifest import Manifest
 from models.networks.tfjs import load_meshnet
 from models.prediction import LabelMap, Prediction
 from models.runtimes.conform import conform, labels_on_source
-from models.runtimes.head import check_head
+from models.runtimes.head import Box, check_head, largest_piece, touches_edge
 from models.runtimes.slabwise import classes_of
 from node.store.errors import ConfigurationError, Refused
 
 Labels = NDArray[np.uint8]
-Box = tuple[slice, slice, slice]
 
 DESCRIPTION: Final = "model.json"
 BRIGHT_PLANE: Final = 400
@@ -100,7 +98,7 @@ class BrainRegions:
         found = labels_on_source(labels, conformed, affine, shape)
         present = np.bincount(found.ravel(), minlength=len(self._keys) + 1)[1:] > 0
         absent = tuple(key for key, there in zip(self._keys, present, strict=True) if not there)
-        notes = (CUT_OFF,) if _touches_edge(found > 0) else ()
+        notes = (CUT_OFF,) if touches_edge(found > 0) else ()
         return Prediction(LabelMap(found, self._keys, absent), notes=notes)
 
     def _labels(self, volume: NDArray[np.float32]) -> Labels:
@@ -109,12 +107,7 @@ class BrainRegions:
         scaled = _scaled(volume, self._limits.quantiles)[box]
         labels = np.zeros(volume.shape, dtype=np.uint8)
         labels[box] = classes_of(self._network, torch.from_numpy(np.ascontiguousarray(scaled))).numpy()
-        pieces, count = ndimage.label(labels > 0, structure=np.ones((3, 3, 3)))
-        if count == 0:
-            raise Refused("no brain was found", "no-brain")
-        sizes = np.bincount(pieces.ravel())
-        sizes[0] = 0
-        labels[pieces != sizes.argmax()] = 0
+        labels[~largest_piece(labels > 0, corners=True)] = 0
         return labels
 
     def _check(self, labels: Labels, volume: NDArray[np.float32]) -> None:
@@ -184,24 +177,8 @@ def _check_spacing(affine: NDArray[np.float64], limits: Limits) -> None:
         )
 
 
-def _touches_edge(brain: NDArray[np.bool_]) -> bool:
-    """Whether the brain fills a noticeable part of an outermost plane."""
-    for axis in range(3):
-        widest = brain.any(axis=axis).sum()
-        for end in (0, -1):
-            if np.take(brain, end, axis=axis).sum() > 0.05 * widest:
-                return True
-    return False
-
-
 def _limits(manifest: Manifest) -> Limits:
-    values = manifest.parameters
-
-    def number(key: str) -> float:
-        value = values.get(key)
-        if not isinstance(value, int | float):
-            raise ConfigurationError(f"model {manifest.name}: parameters.{key} must be a number")
-        return float(value)
+    values, number = manifest.parameters, manifest.number
 
     def listed(key: str) -> list[float] | list[int] | list[str]:
         value = values.get(key, [])

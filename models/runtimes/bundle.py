@@ -17,8 +17,8 @@ from models.image import Image
 from models.manifest import Manifest
 from models.networks.weights import read_weights
 from models.prediction import LabelMap, Prediction, Segmentation
-from models.runtimes.patient_frame import PatientFrame, patient_frame
-from node.store.errors import ConfigurationError, Refused
+from models.runtimes.patient_frame import PatientFrame, turned_volume
+from node.store.errors import ConfigurationError
 
 BUNDLE: Final = "bundle.json"
 """What of the config is needed; written by `models.adding.bundle`, pinned by its SHA-256 as the weights are."""
@@ -88,15 +88,9 @@ class BundleModel:
         ConfigurationError
             Where the network has another number of outputs than there are structures.
         """
-        if image.affine is None or image.array.ndim != 3:
-            raise Refused("reads grey volumes, these images have no place in the patient or are coloured", "no-geometry")
-        if not np.isfinite(image.array).all():
-            raise Refused("the image holds values that are no numbers", "not-finite")
-        shape = (image.array.shape[0], image.array.shape[1], image.array.shape[2])
         axes = next((str(step["axes"]) for step in self._steps if step["step"] == "orientation"), "LPS")
-        frame = patient_frame(image.affine, shape, axes)
-        volume = np.ascontiguousarray(frame.turn(image.array.astype(np.float32, copy=False)))
-        likely = self._likely(volume, frame)
+        frame, turned = turned_volume(image, axes)
+        likely = self._likely(np.ascontiguousarray(turned), frame)
         wanted = len(self._keys) + (not self._several)
         if likely.shape[0] != wanted:
             raise ConfigurationError(f"model {self._name}: the network has {likely.shape[0]} outputs, {wanted} were expected")

@@ -57,13 +57,13 @@ class ChestFinding:
             )
         own, lungs = (weights[one.file] for one in manifest.weights)
         self._finding = manifest.findings[0].key
-        self._slope, self._offset = (_number(manifest, name) for name in ("slope", "offset"))
-        self._learned_side = int(_number(manifest, "learned_side"))
+        self._slope, self._offset = (manifest.number(name) for name in ("slope", "offset"))
+        self._learned_side = int(manifest.number("learned_side"))
         self._squashed = bool(manifest.parameters.get("squashed"))
-        self._strangest = _number(manifest, "strangest")
+        self._strangest = manifest.number("strangest")
         self._views = views_of(manifest)
         self._chest = FrontalChest(LungFinder(lungs, device))
-        self._ensemble = Ensemble(int(_number(manifest, "members")), len(self._views.shown))
+        self._ensemble = Ensemble(int(manifest.number("members")), len(self._views.shown))
         load_weights(self._ensemble, own)
         self._ensemble.eval().requires_grad_(requires_grad=False).to(device)
         self._device = device
@@ -224,10 +224,3 @@ def both(chest: Chest) -> Mask:
     left, right = chest.outlines()
     fields: Mask = left | right
     return fields if fields.any() else np.ones_like(fields)
-
-
-def _number(manifest: Manifest, name: str) -> float:
-    value = manifest.parameters.get(name)
-    if not isinstance(value, int | float):
-        raise ConfigurationError(f"{manifest.name}: parameters must hold the number {name}")
-    return float(value)

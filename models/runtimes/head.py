@@ -1,4 +1,4 @@
-"""Whether an image may be the MR of a head, by what its header says; shared by the models that read heads."""
+"""What the models that read heads share: whether an image may be the MR of a head, and what is said of a brain found in it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from models.image import Image
 from node.store.errors import Refused
+
+Mask = NDArray[np.bool_]
+Box = tuple[slice, slice, slice]
 
 HEAD_WORDS: Final = frozenset({"", "HEAD", "BRAIN", "SKULL", "CRANIUM", "HEADNECK", "IAC", "PITUITARY", "ORBIT", "WHOLEBODY"})
 """Body Part Examined (PS3.16 annex L) of what may show a brain."""
@@ -51,3 +55,34 @@ def check_head(image: Image, *, fewest_slices: int, longest_echo_ms: float, read
     if not np.isfinite(image.array).all():
         raise Refused("the image holds values that are no numbers", "not-a-number")
     return image.affine
+
+
+def largest_piece(mask: Mask, *, corners: bool = False) -> Mask:
+    """The largest connected part of what was taken for brain.
+
+    Parameters
+    ----------
+    corners
+        Whether voxels that share no more than an edge or a corner are connected too.
+
+    Raises
+    ------
+    Refused
+        Where nothing was.
+    """
+    labels, count = ndimage.label(mask, structure=np.ones((3, 3, 3)) if corners else None)
+    if count == 0:
+        raise Refused("no brain was found", "no-brain")
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    return np.asarray(labels == sizes.argmax())
+
+
+def touches_edge(brain: Mask) -> bool:
+    """Whether the brain fills a noticeable part of an outermost plane."""
+    for axis in range(3):
+        widest = brain.any(axis=axis).sum()
+        for end in (0, -1):
+            if np.take(brain, end, axis=axis).sum() > 0.05 * widest:
+                return True
+    return False

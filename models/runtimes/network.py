@@ -6,15 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-import torch
-from torch import Tensor
-
 from models.manifest import Manifest
 from models.networks.architectures import find_architecture
 from models.networks.weights import load_weights
 from models.runtimes.preparation import INPUT, Preparation, check_grid, check_known
-from models.runtimes.prepared import PreparedModel, outputs_of
-from node.store.errors import ConfigurationError
+from models.runtimes.prepared import PreparedModel, on_device, only_file, outputs_of
 
 KNOWN: Final = INPUT | {"arch", "width", "classes", "slope", "offsets"}
 
@@ -46,14 +42,7 @@ class NetworkModel(PreparedModel):
         outputs = outputs_of(manifest, architecture.answers)
         width = given.get("width")
         network = architecture.build(preparation.channels, outputs, int(width) if isinstance(width, int) else None)
-        if len(manifest.weights) != 1:
-            raise ConfigurationError(f"model {manifest.name}: model.toml must name one file of weights")
-        load_weights(network, weights[manifest.weights[0].file])
+        load_weights(network, weights[only_file(manifest)])
         network.eval().to(device)
 
-        def answer(batch: Tensor) -> Tensor:
-            with torch.inference_mode():
-                logits: Tensor = network(batch.to(device)).float().cpu()
-            return logits
-
-        super().__init__(manifest, preparation, architecture.answers, answer)
+        super().__init__(manifest, preparation, architecture.answers, on_device(network, device))

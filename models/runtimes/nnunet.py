@@ -17,8 +17,8 @@ from models.networks.nnunet import NnUNet, UNetPlan
 from models.networks.weights import load_weights
 from models.prediction import LabelMap, Prediction
 from models.runtimes.nnunet_grid import Tiles, Volume, crop_to_nonzero, new_shape, normalise, resample
-from models.runtimes.patient_frame import TOWARDS_LPS, patient_frame
-from node.store.errors import ConfigurationError, Refused
+from models.runtimes.patient_frame import TOWARDS_LPS, turned_volume
+from node.store.errors import ConfigurationError
 
 PLAN: Final = "plan.json"
 """What of the plans is needed; written by `models.adding.nnunet`, pinned by its SHA-256 as the weights are."""
@@ -81,13 +81,8 @@ class NnUNetModel:
         Refused
             Where the image is no grey volume in the patient, or has nothing but zeros.
         """
-        if image.affine is None or image.array.ndim != 3:
-            raise Refused("reads grey volumes, these images have no place in the patient or are coloured", "no-geometry")
-        if not np.isfinite(image.array).all():
-            raise Refused("the image holds values that are no numbers", "not-finite")
-        shape = (image.array.shape[0], image.array.shape[1], image.array.shape[2])
-        frame = patient_frame(image.affine, shape, self._orientation)
-        turned = frame.turn(image.array.astype(np.float32, copy=False)).transpose(self._order)
+        frame, volume = turned_volume(image, self._orientation)
+        turned = volume.transpose(self._order)
         spacing = tuple(frame.spacing_mm[axis] for axis in self._order)
         labels = self.label(np.ascontiguousarray(turned), spacing)
         back = labels.transpose([self._order.index(axis) for axis in range(3)])

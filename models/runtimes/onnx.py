@@ -12,7 +12,7 @@ from torch import Tensor
 
 from models.manifest import Manifest
 from models.runtimes.preparation import Preparation, check_known
-from models.runtimes.prepared import PreparedModel, outputs_of
+from models.runtimes.prepared import PreparedModel, only_file, outputs_of
 from models.runtimes.torchscript import KNOWN, shapes_of
 from node.store.errors import ConfigurationError
 
@@ -41,9 +41,7 @@ class OnnxModel(PreparedModel):
         reads, answers = shapes_of(name, manifest.parameters)
         preparation = Preparation.from_parameters(reads, manifest.parameters)
         outputs_of(manifest, answers)
-        if len(manifest.weights) != 1:
-            raise ConfigurationError(f"model {name}: model.toml must name one file of weights")
-        session = _session(name, weights[manifest.weights[0].file], device)
+        session = _session(name, weights[only_file(manifest)], device)
         if len(session.get_inputs()) != 1 or len(session.get_outputs()) != 1:
             raise ConfigurationError(f"model {name}: the graph must have one input and one output")
         entry = session.get_inputs()[0]

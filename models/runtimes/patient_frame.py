@@ -9,6 +9,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from models.image import Image
+from node.store.errors import Refused
+
 Values = TypeVar("Values", bound=np.generic)
 
 TOWARDS_LPS = {"L": (0, 1.0), "R": (0, -1.0), "P": (1, 1.0), "A": (1, -1.0), "S": (2, 1.0), "I": (2, -1.0)}
@@ -77,6 +80,23 @@ def patient_frame(affine: NDArray[np.float64], shape: tuple[int, int, int], dire
         if flipped[target]:
             turned[:3, 3] += step * (shape[source] - 1)
     return PatientFrame((order[0], order[1], order[2]), (flipped[0], flipped[1], flipped[2]), turned)
+
+
+def turned_volume(image: Image, directions: str) -> tuple[PatientFrame, NDArray[np.float32]]:
+    """The frame of a grey volume along `directions` (see `patient_frame`), and its values in it (a view).
+
+    Raises
+    ------
+    Refused
+        Where the image is no grey volume in the patient, or holds values that are no numbers.
+    """
+    if image.affine is None or image.array.ndim != 3:
+        raise Refused("reads grey volumes, these images have no place in the patient or are coloured", "no-geometry")
+    if not np.isfinite(image.array).all():
+        raise Refused("the image holds values that are no numbers", "not-finite")
+    shape = (image.array.shape[0], image.array.shape[1], image.array.shape[2])
+    frame = patient_frame(image.affine, shape, directions)
+    return frame, frame.turn(image.array.astype(np.float32, copy=False))
 
 
 def _axes(flipped: tuple[bool, bool, bool]) -> tuple[int, ...]:

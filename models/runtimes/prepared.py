@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.image import Image
 from models.manifest import Manifest
@@ -73,6 +73,30 @@ class PreparedModel:
     @staticmethod
     def _grid(tensor: Tensor) -> tuple[int, ...]:
         return tuple(tensor.shape[2:])
+
+
+def on_device(network: nn.Module, device: str) -> Callable[[Tensor], Tensor]:
+    """A network that lies on `device`, as `PreparedModel` asks it: a batch on the CPU to logits on the CPU."""
+
+    def answer(batch: Tensor) -> Tensor:
+        with torch.inference_mode():
+            logits: Tensor = network(batch.to(device)).float().cpu()
+        return logits
+
+    return answer
+
+
+def only_file(manifest: Manifest) -> str:
+    """The model's one file of weights.
+
+    Raises
+    ------
+    ConfigurationError
+        Where there is none, or several.
+    """
+    if len(manifest.weights) != 1:
+        raise ConfigurationError(f"model {manifest.name}: model.toml must name one file of weights")
+    return manifest.weights[0].file
 
 
 def outputs_of(manifest: Manifest, answers: Answers) -> int:

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, grid_sample, interpolate, pad
 
@@ -180,8 +181,6 @@ class VentricleFinder:
 
 def _centre(probabilities: Grey) -> Tensor:
     """Centre of the component with most probability in it, in reference pixels."""
-    from scipy import ndimage
-
     most = float(probabilities.max())
     if most < _FAINTEST:
         return torch.full((2,), torch.nan)

@@ -19,7 +19,7 @@ from models.prediction import HeatMap, Prediction, Rating
 from models.runtimes.film import Letterbox
 from models.runtimes.heat_map import Place, attribute, heat, lay_out
 from models.runtimes.lesion_views import SIDE, Colours, centre, square, turned
-from node.store.errors import ConfigurationError, Refused
+from node.store.errors import Refused
 
 LEAST_SIDE: Final = 100
 """Pixels of the shorter side below which nothing of a lesion can be seen."""
@@ -48,8 +48,8 @@ class SkinLesion:
 
     def __init__(self, manifest: Manifest, weights: Mapping[str, Path], device: str) -> None:
         self._keys = tuple(finding.key for finding in manifest.findings)
-        self._temperature, self._strange = (_number(manifest, name) for name in ("temperature", "strange"))
-        self._networks = [LesionNet(len(self._keys)) for _ in range(int(_number(manifest, "networks")))]
+        self._temperature, self._strange = (manifest.number(name) for name in ("temperature", "strange"))
+        self._networks = [LesionNet(len(self._keys)) for _ in range(int(manifest.number("networks")))]
         together = nn.ModuleList(self._networks)
         load_weights(together, weights[manifest.weights[0].file])
         together.eval().to(device)
@@ -116,10 +116,3 @@ def take_picture(image: Image) -> Colours:
     if difference < LEAST_COLOUR:
         raise Refused("a grey image stored in colour: no picture of skin", "not-colour")
     return colours
-
-
-def _number(manifest: Manifest, name: str) -> float:
-    value = manifest.parameters.get(name)
-    if not isinstance(value, int | float):
-        raise ConfigurationError(f"{manifest.name}: parameters must hold the number {name}")
-    return float(value)

@@ -39,18 +39,12 @@ def classes_of(network: MeshNet, volume: Tensor, slab: int = SLAB) -> Tensor:
     device = network.head.weight.device
     with torch.inference_mode():
         features = features_of(network, volume.to(device), slab)
+        matrix = network.head.weight[:, :, 0, 0, 0]
         labels = torch.empty(volume.shape, dtype=torch.uint8)
         for start in range(0, volume.shape[0], slab):
             part = features[start : start + slab]
-            labels[start : start + slab] = functional.linear(part, _matrix(network.head), network.head.bias).argmax(-1)
+            labels[start : start + slab] = functional.linear(part, matrix, network.head.bias).argmax(-1)
     return labels
-
-
-def logits_of(network: MeshNet, volume: Tensor, slab: int = SLAB) -> Tensor:
-    """All logits, ``(classes, x, y, z)``; for checks and for classes that need a probability."""
-    with torch.inference_mode():
-        features = features_of(network, volume.to(network.head.weight.device), slab)
-        return functional.linear(features, _matrix(network.head), network.head.bias).permute(3, 0, 1, 2)
 
 
 def features_of(network: MeshNet, volume: Tensor, slab: int = SLAB) -> Tensor:
@@ -113,7 +107,3 @@ def _convolved(layer: _Layer, block: Tensor) -> Tensor:
     answer = functional.conv3d(seen, layer.weight, layer.bias, padding=padding, dilation=layer.dilation)
     activated: Tensor = layer.activation(answer)
     return activated[0].permute(1, 2, 3, 0)
-
-
-def _matrix(head: nn.Conv3d) -> Tensor:
-    return head.weight[:, :, 0, 0, 0]

@@ -6,14 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-import torch
-from torch import Tensor
-
 from models.manifest import Manifest
 from models.networks.architectures import Answers, Reads
 from models.runtimes.brain_mr_network import load_network
 from models.runtimes.preparation import INPUT, Parameter, Preparation, check_known
-from models.runtimes.prepared import PreparedModel, outputs_of
+from models.runtimes.prepared import PreparedModel, on_device, only_file, outputs_of
 from node.store.errors import ConfigurationError
 
 KNOWN: Final = INPUT | {"reads", "answers", "classes", "slope", "offsets"}
@@ -45,20 +42,13 @@ class TorchScriptModel(PreparedModel):
         reads, answers = shapes_of(manifest.name, manifest.parameters)
         preparation = Preparation.from_parameters(reads, manifest.parameters)
         outputs_of(manifest, answers)
-        if len(manifest.weights) != 1:
-            raise ConfigurationError(f"model {manifest.name}: model.toml must name one file of weights")
-        file = manifest.weights[0].file
+        file = only_file(manifest)
         try:
             network = load_network(weights[file], device)
         except (RuntimeError, ValueError, OSError) as broken:
             raise ConfigurationError(f"model {manifest.name}: {file} cannot be read as TorchScript: {_first(broken)}") from broken
 
-        def answer(batch: Tensor) -> Tensor:
-            with torch.inference_mode():
-                logits: Tensor = network(batch.to(device)).float().cpu()
-            return logits
-
-        super().__init__(manifest, preparation, answers, answer)
+        super().__init__(manifest, preparation, answers, on_device(network, device))
 
 
 def shapes_of(name: str, given: Mapping[str, Parameter]) -> tuple[Reads, Answers]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import tomllib
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from models.labels import Code, Finding, Structure
 from models.manifest import Input, Manifest, Requirement, read_manifest
 from models.manifest_text import Value, render
+from node.store.download import sha256_of
 from node.store.errors import ConfigurationError
 
 LABELS: Final = "labels.toml"
@@ -157,11 +157,16 @@ def write_model(folder: Path, weights: Path, trained: Trained, labels: Labels, d
         "input": as_input(wanted),
         "structures": [as_structure(one) for one in trained.structures],
         "findings": [as_finding(one) for one in trained.findings],
-        "weights": [{"file": weights.name, "sha256": hashlib.sha256(weights.read_bytes()).hexdigest()}],
+        "weights": pinned([weights]),
     }
     text = render({key: value for key, value in content.items() if value not in ([], {})})
     (folder / "model.toml").write_text(text, encoding="utf-8")
     return read_manifest(folder)
+
+
+def pinned(files: Sequence[Path]) -> list[Value]:
+    """``[[weights]]`` of files in the model's folder, with their SHA-256."""
+    return [{"file": file.name, "sha256": sha256_of(file)} for file in files]
 
 
 def as_input(wanted: Input) -> dict[str, Value]:

@@ -15,7 +15,7 @@ from torch import Tensor
 from models.labels import Finding, Structure
 from models.manifest_text import Value
 from models.training.calibration import unsure_band
-from models.training.metrics import classification, segmentation
+from models.training.metrics import classification, dice, segmentation
 from models.training.model_folder import NORMAL, Labels, finding_of, key_of, structures_of
 from models.training.network_recipe import Labeller, Samples, mean_auroc
 from models.training.samples import read_label_map, read_sample
@@ -135,7 +135,7 @@ class Outlines:
             pairs = [(a == number, t == number, p) for a, t, p in zip(answers or (), samples.truths, patients, strict=True)]
             kept = [(found, truth, patient) for found, truth, patient in pairs if truth.any()]
             if kept:
-                scores = [2 * int((found & truth).sum()) / (int(found.sum()) + int(truth.sum())) for found, truth, _ in kept]
+                scores = [dice(found.numpy(), truth.numpy()) for found, truth, _ in kept]
                 figures[structure.key] = segmentation(np.asarray(scores), [patient for *_, patient in kept])
         if figures:
             mean = float(np.mean([figure["dice"] for figure in figures.values()]))

@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy, one_hot
 
 from models.networks.architectures import Answers, Architecture
 from models.runtimes.preparation import Preparation
-from models.training.metrics import roc_auc
+from models.training.metrics import dice, roc_auc
 from models.training.nudge import nudge
 from models.training.samples import read_sample
 from models.training.tables import Row
@@ -165,11 +165,7 @@ def dice_of(found: Tensor, truth: Tensor) -> float:
     present = [int(one) for one in torch.unique(truth) if one]
     if not present:
         return float(not found.any())
-    scores = []
-    for one in present:
-        overlap = int(((found == one) & (truth == one)).sum())
-        scores.append(2 * overlap / (int((found == one).sum()) + int((truth == one).sum())))
-    return float(np.mean(scores))
+    return float(np.mean([dice((found == one).numpy(), (truth == one).numpy()) for one in present]))
 
 
 def _dice_loss(logits: Tensor, truths: Tensor) -> Tensor:

@@ -103,11 +103,7 @@ def read_grey(path: Path) -> NDArray[np.float32]:
     ConfigurationError
         Where the file is missing or no picture.
     """
-    try:
-        with Picture.open(path) as picture:
-            return np.asarray(picture.convert("L"), dtype=np.float32)
-    except (OSError, UnidentifiedImageError) as broken:
-        raise ConfigurationError(f"{path} cannot be read as a picture") from broken
+    return np.asarray(_read_picture(path, "L"), dtype=np.float32)
 
 
 def read_colour(path: Path) -> NDArray[np.uint8]:
@@ -118,8 +114,12 @@ def read_colour(path: Path) -> NDArray[np.uint8]:
     ConfigurationError
         Where the file is missing or no picture.
     """
+    return np.asarray(_read_picture(path, "RGB"), dtype=np.uint8)
+
+
+def _read_picture(path: Path, mode: str) -> Picture.Image:
     try:
         with Picture.open(path) as picture:
-            return np.asarray(picture.convert("RGB"), dtype=np.uint8)
+            return picture.convert(mode)
     except (OSError, UnidentifiedImageError) as broken:
         raise ConfigurationError(f"{path} cannot be read as a picture") from broken

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from typing import Any, Final
 
@@ -19,6 +18,7 @@ from models.training.hearts import HeartRecipe, Slices, read_slices
 from models.training.metrics import dice, segmentation
 from models.training.request import Request, Watch
 from models.training.tables import folds_by_patient, read_rows, split_rows
+from node.store.download import sha256_of
 
 WEIGHTS: Final = "cine-lv.safetensors"
 BATCH: Final = 6
@@ -68,7 +68,7 @@ def train_cine(request: Request, watch: Watch) -> dict[str, Any]:
         "epochs": request.epochs,
         "networks": len(networks),
         "cross_validation": _figures(slices, found, [row["patient"] for row in rows]),
-        "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+        "sha256": sha256_of(weights),
     }
     request.write_record(record)
     return record

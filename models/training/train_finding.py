@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -36,6 +35,7 @@ from models.training.finding import (
 from models.training.metrics import classification, roc_auc
 from models.training.request import Request, Watch
 from models.training.tables import Row, folds_by_patient, read_rows, split_rows
+from node.store.download import sha256_of
 from node.store.errors import ConfigurationError
 
 THRESHOLD: Final = 0.5
@@ -134,7 +134,7 @@ def _learn(course: _Course, rows: list[Row]) -> dict[str, Any]:
         "cross_validation_auroc_by_view": {
             one.value: roc_auc(labels, logits[:, index]) for index, one in enumerate(subject.views.shown)
         },
-        "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+        "sha256": sha256_of(weights),
     }
     request.write_record(record)
     return record

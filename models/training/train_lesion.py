@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any, Final
 
 import numpy as np
@@ -16,6 +15,7 @@ from models.training.marked import marked_film
 from models.training.metrics import Flags, Floats, bootstrap_interval, roc_auc
 from models.training.request import Request, Watch
 from models.training.tables import folds_by_patient, read_rows, split_rows
+from node.store.download import sha256_of
 
 RIDGE: Final = 3.0
 """Penalty on the weights of scaled features; not tuned."""
@@ -64,7 +64,7 @@ def train_lesion(request: Request, watch: Watch) -> dict[str, Any]:
         "malignant": int(truth.sum()),
         "features": list(NAMES),
         "cross_validated": figures,
-        "sha256": hashlib.sha256((request.out / WEIGHTS).read_bytes()).hexdigest(),
+        "sha256": sha256_of(request.out / WEIGHTS),
     }
     request.write_record(record)
     return record

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from typing import Any, Final
 
@@ -19,6 +18,7 @@ from models.training.fit import History, Plan, fit
 from models.training.lungs import Films, LungRecipe, outline_films, read_films
 from models.training.request import Request, Watch
 from models.training.tables import OPEN_LICENCES, Row, folds_by_patient, read_grey, read_rows, split_rows
+from node.store.download import sha256_of
 
 WEIGHTS: Final = "cxr-lungs.safetensors"
 BATCH: Final = 8
@@ -74,7 +74,7 @@ def train_lungs(request: Request, watch: Watch) -> dict[str, Any]:
         "outlined_rows": 0 if outlined is None else len(outlined),
         "held_out_dice": {name: history.scores[-1] for name, history in histories.items()},
         "kinds": kinds,
-        "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+        "sha256": sha256_of(weights),
     }
     request.write_record(record)
     return record

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from typing import Any, Final
 
@@ -22,6 +21,7 @@ from models.training.lesions import LesionRecipe, describe, fit_head, rate, read
 from models.training.metrics import recalls, roc_auc
 from models.training.request import Request, Watch
 from models.training.tables import folds_by_patient, read_rows, split_rows
+from node.store.download import sha256_of
 from node.store.errors import ConfigurationError
 
 WEIGHTS: Final = "skin-7.safetensors"
@@ -87,7 +87,7 @@ def train_skin(request: Request, watch: Watch) -> dict[str, Any]:
         "networks": len(networks),
         **calibrate(logits[seen], kinds[seen], groups),
         "strange": float(np.percentile(strangeness[seen].numpy(), STRANGE)),
-        "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+        "sha256": sha256_of(weights),
     }
     request.write_record(record)
     return record

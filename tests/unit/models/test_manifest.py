@@ -130,6 +130,17 @@ def test_a_model_says_something() -> None:
         )
 
 
+@pytest.mark.parametrize("written", ["", '[parameters]\nslope = "steep"\n', "[parameters]\nslope = [1.5]\n"])
+def test_a_parameter_that_is_no_number_is_named(tmp_path: Path, written: str) -> None:
+    manifest = read_manifest(write(tmp_path, LUNG + written))
+    with pytest.raises(ConfigurationError, match="lung-finder: parameters must hold the number slope"):
+        manifest.number("slope")
+
+
+def test_a_parameter_is_read_as_a_number(tmp_path: Path) -> None:
+    assert read_manifest(write(tmp_path, LUNG + "[parameters]\nslope = 3\n")).number("slope") == 3.0
+
+
 def test_a_code_is_a_triple() -> None:
     with pytest.raises(ValueError, match=r"\[scheme, value, meaning\]"):
         Structure.model_validate({"key": "a", "name": "A", "category": ["SCT"], "type": ["SCT", "1", "x"], "color": [0, 0, 0]})

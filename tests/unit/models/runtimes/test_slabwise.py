@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from models.networks.meshnet import MeshNet
-from models.runtimes.slabwise import classes_of, logits_of
+from models.runtimes.slabwise import classes_of, features_of
 
 
 def network(*, activation: str = "elu", normalised: bool = False) -> MeshNet:
@@ -19,6 +19,12 @@ def network(*, activation: str = "elu", normalised: bool = False) -> MeshNet:
             module.weight.data.uniform_(0.5, 2.0)
             module.bias.data.normal_()
     return made.eval()
+
+
+def logits_of(made: MeshNet, volume: torch.Tensor, slab: int) -> torch.Tensor:
+    with torch.inference_mode():
+        logits: torch.Tensor = made.head(features_of(made, volume, slab).permute(3, 0, 1, 2)[None])[0]
+    return logits
 
 
 @pytest.mark.parametrize(("activation", "normalised"), [("elu", False), ("relu", True)])
