@@ -12,7 +12,7 @@ from typing import BinaryIO, Final, Self
 from node import command_set, upper_layer
 from node.command_set import Command
 from node.store.errors import NotUnderstood, OverreadError, Permanent, Retryable
-from node.store.settings import Peer
+from node.store.peers import Peer
 from node.tls import client_context, meaning
 from node.uids import IMPLICIT_LITTLE_ENDIAN, VERIFICATION
 from node.upper_layer import Context

@@ -15,7 +15,7 @@ from node.listener.source import OpenFile
 from node.store import part10
 from node.store.errors import NotUnderstood, OverreadError
 from node.store.part10 import FileHead
-from node.store.settings import Peer
+from node.store.peers import Peer
 from node.uids import EXPLICIT_BIG_ENDIAN, EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN
 from node.upper_layer import MOST_CONTEXTS, Context
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from node.store.errors import ConfigurationError
-from node.store.settings import Peer, Tls
+from node.store.peers import Peer
+from node.store.settings import Tls
 
 CIPHERS: Final = (
     "ECDHE-ECDSA-AES256-GCM-SHA384",

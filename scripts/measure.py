@@ -28,7 +28,7 @@ from node.page.plain import study_in_full
 from node.store.catalog.catalog import open_catalog
 from node.store.download import fetch
 from node.store.errors import OverreadError
-from node.store.settings import Peer
+from node.store.peers import Peer
 from node.store_scu import StoreScu
 
 OVERREAD = [sys.executable, "-P", "-m", "node.cli"]

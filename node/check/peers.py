@@ -10,9 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 from node.association import AssociationRejected, AssociationRejectedForNow
 from node.check.verdict import Checked, fault, note, ok
-from node.store.destinations import FolderDestination, WebDestination
+from node.store.destinations import AnyDestination, Destination, FolderDestination, WebDestination
 from node.store.errors import OverreadError
-from node.store.settings import AnyDestination, Archive, Destination, Peer, Settings
+from node.store.peers import Archive, Peer
+from node.store.settings import Settings
 
 Echo = Callable[[Peer, str, float], int]
 """Sends one C-ECHO (peer, our AE title, timeout in seconds) and returns the status; raises `OverreadError` where none comes."""

@@ -13,8 +13,10 @@ from typing import Any, Final
 from node.certificate import encoded, validity
 from node.check.peers import EVERYWHERE
 from node.check.verdict import Checked, fault, note, ok
+from node.store.destinations import Destination
 from node.store.errors import ConfigurationError
-from node.store.settings import Archive, Destination, Settings, Tls
+from node.store.peers import Archive
+from node.store.settings import Settings, Tls
 from node.tls import meaning, server_context
 
 SOON: Final = timedelta(days=30)

@@ -9,7 +9,8 @@ import typer
 from node.commands.options import ConfigOption, DataOption, settings_of_node
 
 if TYPE_CHECKING:
-    from node.store.settings import Archive, Settings
+    from node.store.peers import Archive
+    from node.store.settings import Settings
 
 app = typer.Typer()
 

@@ -15,7 +15,7 @@ from node.data_set import read_data_set
 from node.dialogue import Dialogue, Message, plain
 from node.store.commitment import Outcome, Reference
 from node.store.errors import NotUnderstood, Permanent, Retryable
-from node.store.settings import Archive
+from node.store.peers import Archive
 
 _RETRYABLE = frozenset({0x0110, 0x0124, 0x0210, 0x0213})
 

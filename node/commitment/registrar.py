@@ -22,8 +22,9 @@ from node.store.commitment import ARCHIVE, COMMITTED, NODE, CommitmentTask, Fail
 from node.store.errors import OverreadError
 from node.store.faults import tell
 from node.store.log import get_logger
+from node.store.peers import Archive
 from node.store.ports import Commitments
-from node.store.settings import Archive, Settings
+from node.store.settings import Settings
 from node.store.states import CommitmentState
 
 log = get_logger(__name__)

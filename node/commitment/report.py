@@ -7,7 +7,7 @@ from node.commitment import messages
 from node.dialogue import Dialogue, plain
 from node.store.commitment import CommitmentTask
 from node.store.errors import Retryable
-from node.store.settings import Peer
+from node.store.peers import Peer
 
 
 def report_elements(event_type: int) -> dict[int, bytes | str | int]:

@@ -13,11 +13,11 @@ import structlog
 from node.delivery.errand import Errand, Sender
 from node.delivery.waits import Waits
 from node.store.clock import Clock, SystemClock
-from node.store.destinations import FolderDestination, WebDestination
+from node.store.destinations import AnyDestination, FolderDestination, WebDestination
 from node.store.faults import tell
 from node.store.log import get_logger
 from node.store.ports import Outbox
-from node.store.settings import AnyDestination, Settings
+from node.store.settings import Settings
 
 log = get_logger(__name__)
 

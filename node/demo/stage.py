@@ -17,7 +17,8 @@ from typing import Final, Self
 
 from node.doubles.archive import Archive, Store
 from node.store.errors import Permanent
-from node.store.settings import Peer, Settings, load_settings
+from node.store.peers import Peer
+from node.store.settings import Settings, load_settings
 
 _SERVE: Final = "from node.store.process import die_with_parent; die_with_parent({parent}); from node.cli import main; main()"
 """The node ends even where we are killed and cannot end it."""

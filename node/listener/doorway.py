@@ -12,7 +12,8 @@ from typing import Final
 
 from node.association import echo
 from node.store.errors import ConfigurationError, Retryable
-from node.store.settings import Peer, Settings
+from node.store.peers import Peer
+from node.store.settings import Settings
 
 _WAITING: Final = 128
 """Connections that the system holds until they are accepted."""

@@ -14,9 +14,11 @@ from prometheus_client.registry import Collector
 
 from node.certificate import validity
 from node.page.health import PageCatalog
+from node.store.destinations import Destination
 from node.store.errors import ConfigurationError
+from node.store.peers import Archive
 from node.store.records import KeptView
-from node.store.settings import Archive, Destination, Settings
+from node.store.settings import Settings
 from node.store.states import DeliveryState, JobState, StudyState
 
 STATES: dict[str, type[StrEnum]] = {"studies": StudyState, "jobs": JobState, "deliveries": DeliveryState}

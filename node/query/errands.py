@@ -24,9 +24,10 @@ from node.store.clock import Clock, SystemClock
 from node.store.errors import OverreadError, Permanent, Retryable
 from node.store.faults import tell
 from node.store.log import get_logger
+from node.store.peers import Archive
 from node.store.ports import Fetches
 from node.store.records import FetchTask, Wanted
-from node.store.settings import Archive, Settings
+from node.store.settings import Settings
 
 log = get_logger(__name__)
 

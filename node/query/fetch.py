@@ -11,8 +11,9 @@ from node.query.find import holding_of
 from node.query.retrieve import Counts, Getter, move
 from node.store.errors import Permanent, Retryable
 from node.store.log import get_logger
+from node.store.peers import Archive
 from node.store.ports import Commitments, IntakeLog
-from node.store.settings import Archive, Settings
+from node.store.settings import Settings
 from node.store.spool import Spool
 
 log = get_logger(__name__)

@@ -13,7 +13,7 @@ from node.data_set import read_data_set, write_data_set
 from node.dialogue import Dialogue, plain
 from node.store.attributes import text
 from node.store.errors import NotUnderstood, OverreadError, Permanent, Retryable
-from node.store.settings import Archive
+from node.store.peers import Archive
 from node.store.signals import Series
 from node.store.spool import check_uid
 

@@ -9,7 +9,7 @@ from typing import Final
 from node.query.find import find, query
 from node.store.attributes import text, texts
 from node.store.errors import Permanent
-from node.store.settings import Archive
+from node.store.peers import Archive
 from node.store.spool import check_uid
 
 _WILD: Final = frozenset("*?\\")

@@ -19,9 +19,9 @@ from node.listener.incoming import Incoming, Sender
 from node.query.find import PENDING, elements
 from node.store.errors import OverreadError, Permanent, Retryable
 from node.store.log import get_logger
+from node.store.peers import Archive
 from node.store.ports import IntakeLog
 from node.store.records import Arrival, Association
-from node.store.settings import Archive
 from node.store.spool import Spool
 from node.upper_layer import MOST_CONTEXTS, Context
 

@@ -1,12 +1,13 @@
-"""Where results go, beside application entities: web archives and folders; and what all destinations share."""
+"""Where results go: application entities, web archives and folders."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
 
+from node.store.peers import Peer
 from node.store.profiles import PROFILES, Profile, ResultKind
 
 
@@ -25,6 +26,13 @@ class Results(BaseModel):
     def wanted(self) -> tuple[ResultKind, ...]:
         """The kinds of object that it gets."""
         return PROFILES[self.profile] if self.kinds is None else self.kinds
+
+
+class Destination(Peer, Results):
+    """An application entity that results go to."""
+
+    calling_ae: str | None = None
+    """AE title that we call it with; ours (`Settings.ae_title`) where absent."""
 
 
 class WebDestination(Results):
@@ -66,3 +74,9 @@ def sort_of(values: Any) -> str:
     if "url" in given:
         return "web"
     return "folder" if "folder" in given else "dicom"
+
+
+AnyDestination = Annotated[
+    Annotated[Destination, Tag("dicom")] | Annotated[WebDestination, Tag("web")] | Annotated[FolderDestination, Tag("folder")],
+    Discriminator(sort_of),
+]

@@ -17,7 +17,8 @@ from node.commitment.registrar import Registrar
 from node.listener.listener import Listener
 from node.listener.services.table import Services
 from node.store.catalog.catalog import Catalog, open_catalog
-from node.store.settings import Limits, Peer, Settings
+from node.store.peers import Peer
+from node.store.settings import Limits, Settings
 from node.store_scu import StoreScu
 from tests.unit.node.listener.encoded import EXPLICIT, image
 

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import psutil
 
 from node.doubles.archive import Archive
-from node.store.settings import Peer
+from node.store.peers import Peer
 from node.store_scu import StoreScu, Verdict
 
 T = TypeVar("T")

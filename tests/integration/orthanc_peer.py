@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from node.store.settings import Archive
+from node.store.peers import Archive
 
 
 def free_port() -> int:

@@ -18,7 +18,8 @@ from node.store.catalog.catalog import Catalog, open_catalog
 from node.store.catalog.engine import Database
 from node.store.catalog.tables import metadata
 from node.store.clock import FakeClock
-from node.store.settings import Destination, Settings, Source
+from node.store.destinations import Destination
+from node.store.settings import Settings, Source
 from tests.story import Story
 from tests.unit.node.store.catalog.test_desk import *  # noqa: F403
 from tests.unit.node.store.catalog.test_intake import *  # noqa: F403

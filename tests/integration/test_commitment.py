@@ -15,7 +15,7 @@ from pynetdicom import AE, build_role, evt
 from pynetdicom.association import Association
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 
-from node.store.settings import Archive
+from node.store.peers import Archive
 from node.store.sources import Source
 from tests.integration.dimse_node import DimseNode, dimse_node, files, limits
 from tests.integration.orthanc_peer import Orthanc, free_port, running_orthanc, until

@@ -14,7 +14,7 @@ import pytest
 from node.association import AssociationRejectedForNow, echo
 from node.command_set import STATUS
 from node.doubles.peer import Requestor
-from node.store.settings import Peer
+from node.store.peers import Peer
 from tests.integration.node_under_test import wait_for
 from tests.integration.test_durability import eventually_known, known, listening
 from tests.unit.node.listener.encoded import encode, image

@@ -22,8 +22,8 @@ from pydicom.uid import ExplicitVRLittleEndian
 from node.delivery.courier import Courier
 from node.delivery.stow import StowSender, ask
 from node.doubles.archive import Archive
-from node.store.destinations import FolderDestination, WebDestination
-from node.store.settings import Destination, Limits, Settings
+from node.store.destinations import Destination, FolderDestination, WebDestination
+from node.store.settings import Limits, Settings
 from node.store.states import DeliveryState
 from tests.unit.node.delivery.outbox import MemoryOutbox
 

@@ -21,7 +21,8 @@ from node.association import AssociationRejected, AssociationRejectedForNow, ech
 from node.doubles.peer import Requestor
 from node.store.catalog.catalog import open_catalog
 from node.store.events import NodeEvent
-from node.store.settings import Peer, Settings
+from node.store.peers import Peer
+from node.store.settings import Settings
 from tests.certificates import Authority
 from tests.integration.node_under_test import free_port, wait_for
 from tests.unit.node.listener.test_doorkeeper import PROBES

@@ -17,7 +17,8 @@ import pydicom
 import pytest
 
 from node.store.catalog.catalog import open_catalog
-from node.store.settings import Peer, Settings
+from node.store.peers import Peer
+from node.store.settings import Settings
 from node.store.spool import Spool
 from node.store_scu import StoreScu
 from tests.unit.node.listener.encoded import EXPLICIT, image, write

@@ -18,8 +18,9 @@ from node.query.find import instances_of
 from node.query.matches import studies_with
 from node.store.clock import SystemClock
 from node.store.errors import OverreadError, Permanent
+from node.store.peers import Archive
 from node.store.records import Wanted
-from node.store.settings import Archive, dump_settings
+from node.store.settings import dump_settings
 from node.store.sources import Source
 from node.store_scu import StoreScu
 from tests.integration.dimse_node import DimseNode, dimse_node, files

@@ -15,7 +15,8 @@ from pydicom.data import get_testdata_file
 
 from node.listener.listener import Listener
 from node.store.catalog.catalog import Catalog, open_catalog
-from node.store.settings import Limits, Peer, Settings
+from node.store.peers import Peer
+from node.store.settings import Limits, Settings
 from node.store.states import StudyState
 from node.store_scu import StoreScu
 from tests.unit.node.listener.encoded import EXPLICIT, image, write

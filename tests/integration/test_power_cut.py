@@ -23,7 +23,8 @@ from node import command_set, upper_layer
 from node.command_set import AFFECTED_SOP_INSTANCE_UID, C_STORE_RSP, STATUS
 from node.listener.rescan import rescan
 from node.store.catalog.catalog import open_catalog
-from node.store.settings import Peer, Settings
+from node.store.peers import Peer
+from node.store.settings import Settings
 from node.store.spool import Spool
 from tests.integration.disk_model import STRACE, Call, Disk, lay_out, steps
 from tests.integration.test_durability import listening

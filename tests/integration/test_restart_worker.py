@@ -14,7 +14,8 @@ import redis
 
 from node.store.broker import redis_url
 from node.store.catalog.catalog import open_catalog
-from node.store.settings import Destination, Limits, Settings
+from node.store.destinations import Destination
+from node.store.settings import Limits, Settings
 from node.store.states import JobState
 from tests.integration.node_parts import Parts, children, kill_all, signal_all, until
 

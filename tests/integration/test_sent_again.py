@@ -15,8 +15,10 @@ from node.listener.listener import Listener
 from node.retention.keeper import Keeper
 from node.store.catalog.catalog import Catalog, open_catalog
 from node.store.clock import SystemClock
+from node.store.destinations import Destination
+from node.store.peers import Peer
 from node.store.records import DueStudy, ResultObject, ResultSet, StudyView
-from node.store.settings import Destination, Limits, Peer, Retention, Settings
+from node.store.settings import Limits, Retention, Settings
 from node.store.states import StudyState
 from node.store_scu import StoreScu
 from node.studies.plan import Planner

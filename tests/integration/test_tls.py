@@ -15,7 +15,8 @@ from node.check.peers import check_destinations
 from node.check.verdict import Level
 from node.listener.listener import Listener
 from node.store.catalog.catalog import open_catalog
-from node.store.settings import Destination, Limits, Settings, Tls
+from node.store.destinations import Destination
+from node.store.settings import Limits, Settings, Tls
 from node.store_scu import StoreScu
 from tests.certificates import Authority, Files
 from tests.integration.node_under_test import free_port

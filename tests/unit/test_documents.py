@@ -15,7 +15,9 @@ from pydantic import BaseModel
 from node.page.plain import event_in_full, study_in_full
 from node.routing.facts import FACTS
 from node.routing.rules import Rule
-from node.store.settings import Archive, Destination, Limits, Retention, Route, Settings, Tls
+from node.store.destinations import Destination
+from node.store.peers import Archive
+from node.store.settings import Limits, Retention, Route, Settings, Tls
 from node.store.sources import Source
 from tests.unit.node.page.views import AN_EVENT, a_study
 

@@ -16,7 +16,7 @@ from node.association import AssociationLost, echo
 from node.doubles.archive import Archive
 from node.doubles.peer import Acceptor, Script, answer_after
 from node.store import part10
-from node.store.settings import Peer
+from node.store.peers import Peer
 from node.store_scu import StoreScu, describe
 from tests.unit.node.listener.encoded import CT, EXPLICIT, IMPLICIT, encode, image, write
 

@@ -18,8 +18,10 @@ from node.check.peers import check_archives, check_destinations, check_own_port
 from node.check.services import check_catalog, check_page, check_queue
 from node.check.verdict import Checked, Level
 from node.doubles.archive import Archive
-from node.store.settings import Archive as ArchivePeer
-from node.store.settings import Destination, Limits, Peer, Settings
+from node.store.destinations import Destination
+from node.store.peers import Archive as ArchivePeer
+from node.store.peers import Peer
+from node.store.settings import Limits, Settings
 
 LOOPBACK = "127.0.0.1"
 

@@ -8,7 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from node.commands import check as command
-from node.store.settings import Destination, Settings, dump_settings
+from node.store.destinations import Destination
+from node.store.settings import Settings, dump_settings
 
 
 @pytest.fixture

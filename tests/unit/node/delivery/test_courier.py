@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from node.delivery.courier import Courier
+from node.store.destinations import Destination
 from node.store.errors import Retryable
-from node.store.settings import Destination, Limits, Settings
+from node.store.settings import Limits, Settings
 from node.store.states import DeliveryState
 from tests.unit.node.delivery.outbox import MemoryOutbox
 from tests.unit.node.delivery.test_errand import Answered

@@ -10,8 +10,9 @@ import pytest
 
 from node.dispatch import premises
 from node.dispatch.premises import accepts, free_port, lock_data_folder, settle
+from node.store.destinations import Destination
 from node.store.errors import ConfigurationError
-from node.store.settings import Destination, Settings, load_settings
+from node.store.settings import Settings, load_settings
 
 
 def test_a_data_folder_has_one_node(tmp_path: Path) -> None:

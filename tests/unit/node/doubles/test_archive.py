@@ -8,7 +8,7 @@ from pathlib import Path
 import pydicom
 
 from node.doubles.archive import Archive
-from node.store.settings import Peer
+from node.store.peers import Peer
 from node.store_scu import StoreScu
 from tests.unit.node.listener.encoded import encode, image, write
 

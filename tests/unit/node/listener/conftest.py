@@ -10,7 +10,8 @@ import pytest
 
 from node.doubles.intake import MemoryIntake
 from node.listener.listener import Listener
-from node.store.settings import Limits, Peer, Settings
+from node.store.peers import Peer
+from node.store.settings import Limits, Settings
 
 
 @pytest.fixture

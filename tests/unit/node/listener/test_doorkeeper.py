@@ -21,7 +21,7 @@ from node.doubles.intake import MemoryIntake
 from node.doubles.peer import Requestor
 from node.listener.doorkeeper import _UNASSOCIATED
 from node.listener.listener import Listener
-from node.store.settings import Peer
+from node.store.peers import Peer
 from node.upper_layer import Context
 from tests.unit.node.listener.conftest import Start
 from tests.unit.node.listener.encoded import CT, EXPLICIT, encode, image

@@ -19,7 +19,8 @@ from node.doubles.intake import MemoryIntake
 from node.doubles.peer import Requestor
 from node.listener.listener import Listener
 from node.store.errors import ConfigurationError
-from node.store.settings import Peer, Settings
+from node.store.peers import Peer
+from node.store.settings import Settings
 from node.store_scu import StoreScu
 from tests.unit.node.listener.conftest import Start
 from tests.unit.node.listener.encoded import CT, EXPLICIT, encode, image, write

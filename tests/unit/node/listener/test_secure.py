@@ -22,7 +22,7 @@ from node.doubles.intake import MemoryIntake
 from node.doubles.peer import Requestor
 from node.listener.listener import Listener
 from node.store.errors import ConfigurationError
-from node.store.settings import Peer
+from node.store.peers import Peer
 from node.store_scu import StoreScu
 from node.tls import CIPHERS
 from node.upper_layer import Context

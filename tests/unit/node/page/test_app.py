@@ -13,9 +13,10 @@ import uvicorn
 from node.page.app import COOKIE, create_app
 from node.page.metrics import render
 from node.page.server import bind
+from node.store.destinations import Destination
 from node.store.events import NodeEvent
 from node.store.records import StudyView
-from node.store.settings import Destination, Limits, Settings
+from node.store.settings import Limits, Settings
 from node.store.states import JobState, StudyState
 from tests.certificates import Authority
 from tests.unit.node.page.views import AN_EVENT, MemoryCatalog, a_job, a_study

@@ -10,7 +10,8 @@ from node.query.asker import TRIES, Asker
 from node.store.catalog.catalog import open_catalog
 from node.store.clock import FakeClock
 from node.store.errors import Retryable
-from node.store.settings import Archive, Settings
+from node.store.peers import Archive
+from node.store.settings import Settings
 from node.store.sources import Source
 from tests.story import QUIET_S, STUDY, Story
 

@@ -15,8 +15,9 @@ from node.query.matches import Match
 from node.store.catalog.catalog import open_catalog
 from node.store.clock import FakeClock
 from node.store.errors import Permanent, Retryable
+from node.store.peers import Archive
 from node.store.records import Wanted
-from node.store.settings import Archive, Route, Settings
+from node.store.settings import Route, Settings
 from node.store.states import StudyState
 from tests.story import QUIET_S, STUDY, Story
 from tests.unit.node.dispatch.test_dispatcher import Messages, Plans

@@ -10,7 +10,8 @@ import pytest
 
 from node.store.catalog.catalog import open_catalog
 from node.store.clock import FakeClock
-from node.store.settings import Destination, Limits, Retention, Settings
+from node.store.destinations import Destination
+from node.store.settings import Limits, Retention, Settings
 from tests.unit.node.retention.attic import Attic
 
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from node.store.destinations import Destination
 from node.store.errors import NotUnderstood
 from node.store.faults import tell
-from node.store.settings import Destination
 
 
 def test_our_own_errors_are_told_as_they_are() -> None:

@@ -8,19 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.store.destinations import FolderDestination, WebDestination
+from node.store.destinations import Destination, FolderDestination, WebDestination
 from node.store.errors import ConfigurationError
-from node.store.settings import (
-    Destination,
-    Limits,
-    Route,
-    Settings,
-    check_ae_title,
-    dump_settings,
-    load_settings,
-    parse_destination,
-    parse_peer,
-)
+from node.store.peers import check_ae_title
+from node.store.settings import Limits, Route, Settings, dump_settings, load_settings, parse_destination, parse_peer
 from node.store.sources import Source
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from node.store.catalog.catalog import Catalog, open_catalog
 from node.store.clock import FakeClock
-from node.store.settings import Destination, Settings
+from node.store.destinations import Destination
+from node.store.settings import Settings
 from node.store.sources import Source
 from tests.story import Story
 

@@ -14,8 +14,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from node.store.catalog.catalog import open_catalog
 from node.store.clock import FakeClock
+from node.store.destinations import Destination
 from node.store.records import Claim
-from node.store.settings import Destination, Settings
+from node.store.settings import Settings
 from node.store.states import ENDED_JOBS, StudyState
 from tests.story import LEASE_S, QUIET_S, STUDY, Story, chosen, results
 
