@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import sys
@@ -52,16 +53,12 @@ class _Unfailing:
         self._stream = stream
 
     def write(self, text: str) -> None:
-        try:
+        with contextlib.suppress(OSError, ValueError):  # ValueError: it is closed
             self._stream.write(text)
-        except (OSError, ValueError):  # ValueError: it is closed
-            pass
 
     def flush(self) -> None:
-        try:
+        with contextlib.suppress(OSError, ValueError):
             self._stream.flush()
-        except (OSError, ValueError):
-            pass
 
 
 class _RedactLibraries(logging.Filter):

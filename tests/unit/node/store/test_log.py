@@ -84,6 +84,6 @@ def test_a_log_that_takes_nothing_ends_nothing() -> None:
         "logging.getLogger('pydicom').warning('odd')\n"
         "print('goes on', flush=True)"
     )
-    with open("/dev/full", "w") as full:
+    with Path("/dev/full").open("w") as full:
         went = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=full, text=True, check=False)
     assert went.stdout == "goes on\n"
