@@ -9,6 +9,12 @@ ResultKind = Literal["seg", "measurements", "report", "capture", "keys", "presen
 ``keys``: selection of key images; ``presentation``: outlines as graphics of a presentation state;
 ``findings``: TID 1500 with coordinates, a measurement a place."""
 
+SegType = Literal["binary", "labelmap"]
+"""How segmentations are written: a frame a structure and slice, or the structures of a slice in one compressed frame."""
+
+AS_LABELMAP: Final[dict[ResultKind, str]] = {"seg": "labelmap", "measurements": "labelmap-measurements"}
+"""Kinds of object that a destination with label maps gets in place of others: reports refer to the segmentation that it has."""
+
 Profile = Literal["standard", "ohif", "orthanc", "dcm4chee", "any-pacs", "air", "research"]
 
 PROFILES: Final[dict[Profile, tuple[ResultKind, ...]]] = {

@@ -68,7 +68,7 @@ def answer_for(array: NDArray[np.generic]) -> Prediction:
     )
 
 
-EXTRAS = ("capture", "keys", "presentation", "findings")
+EXTRAS = ("capture", "keys", "presentation", "findings", "labelmap-measurements")
 
 
 def written(made: tuple[EncodedObject, ...], folder: Path) -> list[Path]:
@@ -136,21 +136,26 @@ def test_nothing_is_said_against_objects_of_well_made_sources(case: str, checker
     assert {path.name: check(path) for path in paths} == {path.name: [] for path in paths}
 
 
+@pytest.mark.parametrize("kind", ["seg", "labelmap"])
 @pytest.mark.parametrize("case", cases())
-def test_dcmqi_reads_back_what_was_outlined(case: str, tmp_path: Path) -> None:
+def test_dcmqi_reads_back_what_was_outlined(case: str, kind: str, tmp_path: Path) -> None:
     program = shutil.which("segimage2itkimage", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     if not program:
         pytest.skip("segimage2itkimage (dcmqi) is not installed")
     image, sources = cases()[case]
     prediction = answer_for(image.array)
-    seg = written(encode(prediction, image, sources, manifest(), identity()), tmp_path)[0]
-
-    said(program, "--inputDICOM", str(seg), "--outputDirectory", str(tmp_path), "-t", "nii")
+    made = encode(prediction, image, sources, manifest(), identity(), extras=("labelmap",))
+    segs = written(tuple(one for one in made if one.kind == kind), tmp_path)
+    assert len(segs) == (1 if kind == "seg" else 2)  # the structures overlap
 
     assert isinstance(prediction.segmentation, Segmentation)
-    read = np.concatenate([_voxels(path) for path in tmp_path.glob("*.nii.gz")])
-    for number, key in enumerate(("bone", "right_lung"), start=1):
-        assert np.count_nonzero(read == number) == np.count_nonzero(prediction.segmentation.masks[key]), key
+    numbers = {"bone": (0, 1), "right_lung": (0, 2) if kind == "seg" else (1, 1)}
+    for number, seg in enumerate(segs):
+        (tmp_path / str(number)).mkdir()
+        said(program, "--inputDICOM", str(seg), "--outputDirectory", str(tmp_path / str(number)), "-t", "nii")
+    for key, (part, label) in numbers.items():
+        read = np.concatenate([_voxels(path) for path in (tmp_path / str(part)).glob("*.nii.gz")])
+        assert np.count_nonzero(read == label) == np.count_nonzero(prediction.segmentation.masks[key]), key
 
 
 def _voxels(path: Path) -> NDArray[np.generic]:

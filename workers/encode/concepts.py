@@ -12,6 +12,7 @@ from models.labels import Code as ModelCode
 DIAGNOSTIC_IMAGING_REPORT: Final = Code("18748-4", "LN", "Diagnostic Imaging Report")
 QUALITATIVE_EVALUATIONS: Final = Code("C0034375", "UMLS", "Qualitative Evaluations")
 
+BACKGROUND: Final = Code("125040", "DCM", "Background")
 SEGMENTATION: Final = Code("113076", "DCM", "Segmentation")
 SOURCE_IMAGE: Final = Code("121322", "DCM", "Source image for image processing operation")
 PROCESSING_EQUIPMENT: Final = Code("109102", "DCM", "Processing Equipment")

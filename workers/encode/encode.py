@@ -19,12 +19,13 @@ from workers.encode.grid import SourceFrame, frames_of, grid_of
 from workers.encode.identity import Kind, ResultIdentity
 from workers.encode.key_slices import key_slices
 from workers.encode.keys import key_images
+from workers.encode.labelmap import label_maps
 from workers.encode.measure import Measure, measures
 from workers.encode.measurements import findings_report, measurement_report, numbers_report
 from workers.encode.patient import leniently, patient_and_study
 from workers.encode.presentation import presentation
 from workers.encode.report import not_found, remarks, text_report
-from workers.encode.seg import segmentations
+from workers.encode.seg import Seg, segmentations
 from workers.encode.segments import Outlines, outlines
 from workers.encode.verdict import answers
 
@@ -85,8 +86,8 @@ def encode(
     measured
         What `measure` said of this very prediction, where that is known already.
     extras
-        Kinds that are made only where some destination takes them: ``capture``, ``findings``, ``keys``, ``presentation``. Others
-        are of no effect here.
+        Kinds that are made only where some destination takes them: ``capture``, ``findings``, ``keys``, ``presentation``,
+        ``labelmap`` and ``labelmap-measurements``. Others are of no effect here.
 
     Raises
     ------
@@ -100,18 +101,28 @@ def encode(
         measured = measured or measure(prediction, image, manifest)
         found, taken = measured.found, measured.taken
         segs = segmentations(found, grid_of(image, sources, identity, frames), case) if found and found.found else ()
-        documents = []
-        if found and segs and taken:
-            documents.append((Kind.MEASUREMENTS, measurement_report(found, taken, segs, case)))
-        if prediction.ratings:
-            documents.append((Kind.MEASUREMENTS, findings_report(prediction.ratings, case)))
-        if prediction.measurements:
-            documents.append((Kind.MEASUREMENTS, numbers_report(prediction.measurements, case)))
+        maps = label_maps(found, segs[0].grid, case) if found and segs and Kind.LABELMAP in extras else ()
+        documents = list(_measurements(prediction, measured, segs, case, Kind.MEASUREMENTS))
+        if Kind.LABELMAP_MEASUREMENTS in extras:
+            documents += _measurements(prediction, measured, maps, case, Kind.LABELMAP_MEASUREMENTS)
         documents.append((Kind.REPORT, text_report(prediction, found, taken, [seg.dataset for seg in segs], case)))
         slices = segs[0].grid.frames if segs else frames_of(sources, frames)
         documents += _extra_documents(prediction, measured, image, slices=slices, case=case, extras=extras)
         outlined = [_encoded(Kind.SEG, seg.dataset, seg.content()) for seg in segs]
+        outlined += [_encoded(Kind.LABELMAP, seg.dataset, seg.content()) for seg in maps]
         return (*outlined, *(_encoded(kind, dataset, file_bytes(dataset)) for kind, dataset in documents))
+
+
+def _measurements(
+    prediction: Prediction, measured: Measured, segs: Sequence[Seg], case: Case, kind: Kind
+) -> Iterator[tuple[Kind, Dataset]]:
+    """What was measured and rated: each set of them refers to segmentations of one sort, as a destination is sent one sort."""
+    if measured.found and segs and measured.taken:
+        yield kind, measurement_report(measured.found, measured.taken, segs, case, kind)
+    if prediction.ratings:
+        yield kind, findings_report(prediction.ratings, case, kind)
+    if prediction.measurements:
+        yield kind, numbers_report(prediction.measurements, case, kind)
 
 
 def _extra_documents(
