@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from models.image import Header, Image, Region, SpacingKind
-from models.prediction import Located, Prediction, Rating, Segmentation
+from models.prediction import HeatMap, Located, Prediction, Rating, Segmentation
 from tests.unit.workers.encode.samples import affine_of, identity, manifest, multi_frame_of, radiograph, slices_of, volume
 from workers.encode.encode import EncodedObject, encode
 
@@ -64,11 +64,15 @@ def answer_for(array: NDArray[np.generic]) -> Prediction:
     masks["right_lung"][:, rows // 3 : rows - 2, columns // 3 : columns - 2] = True
     located = (Located("pneumonia", 0.87, 0, Region(rows / 2, columns / 2, 2.0)),)
     return Prediction(
-        Segmentation(masks, absent=("body",)), (Rating("pneumonia", 0.87),), ("A note on this image.",), located=located
+        Segmentation(masks, absent=("body",)),
+        (Rating("pneumonia", 0.87),),
+        ("A note on this image.",),
+        (HeatMap("pneumonia", np.full(array.shape[:3], 0.5, np.float32), "HiResCAM"),),
+        located=located,
     )
 
 
-EXTRAS = ("capture", "keys", "presentation", "findings", "labelmap-measurements")
+EXTRAS = ("capture", "keys", "presentation", "findings", "heatmap", "labelmap-measurements")
 
 
 def written(made: tuple[EncodedObject, ...], folder: Path) -> list[Path]:
@@ -93,7 +97,7 @@ def dciodvfy(path: Path) -> list[str]:
 
 
 def pixelmed(path: Path) -> list[str]:
-    if re.search("-(seg|capture|keys|presentation)", path.name):  # not the IODs that it knows
+    if re.search("-(seg|capture|heatmap|keys|presentation)", path.name):  # not the IODs that it knows
         return []
     text = said("java", "-Djava.awt.headless=true", "-cp", JARS, "com.pixelmed.validate.DicomSRValidator", str(path))
     assert "validation complete" in text, text
@@ -102,7 +106,7 @@ def pixelmed(path: Path) -> list[str]:
 
 def dsrdump(path: Path) -> list[str]:
     """dcmtk's reader; what it prints is the document, what it finds wrong makes it fail."""
-    if re.search("-(seg|capture|presentation)", path.name):
+    if re.search("-(seg|capture|heatmap|presentation)", path.name):
         return []
     done = subprocess.run(
         ["dsrdump", "-q", str(path)], capture_output=True, text=True, errors="replace", timeout=100, check=False

@@ -10,12 +10,14 @@ from pydicom.dataset import Dataset
 from models.image import Image
 from models.manifest import Manifest
 from models.prediction import Prediction
+from node.store.errors import Refused
 from node.store.records import Facts
 from workers.encode.capture import captures
 from workers.encode.case import Case
 from workers.encode.files import file_bytes
 from workers.encode.findings import located_findings
-from workers.encode.grid import SourceFrame, frames_of, grid_of
+from workers.encode.grid import Grid, SourceFrame, frames_of, grid_of
+from workers.encode.heat_map import mapped
 from workers.encode.identity import Kind, ResultIdentity
 from workers.encode.key_slices import key_slices
 from workers.encode.keys import key_images
@@ -86,8 +88,8 @@ def encode(
     measured
         What `measure` said of this very prediction, where that is known already.
     extras
-        Kinds that are made only where some destination takes them: ``capture``, ``findings``, ``keys``, ``presentation``,
-        ``labelmap`` and ``labelmap-measurements``. Others are of no effect here.
+        Kinds that are made only where some destination takes them: ``capture``, ``findings``, ``heatmap``, ``keys``,
+        ``presentation``, ``labelmap`` and ``labelmap-measurements``. Others are of no effect here.
 
     Raises
     ------
@@ -107,7 +109,7 @@ def encode(
             documents += _measurements(prediction, measured, maps, case, Kind.LABELMAP_MEASUREMENTS)
         documents.append((Kind.REPORT, text_report(prediction, found, taken, [seg.dataset for seg in segs], case)))
         slices = segs[0].grid.frames if segs else frames_of(sources, frames)
-        documents += _extra_documents(prediction, measured, image, slices=slices, case=case, extras=extras)
+        documents += _extra_documents(prediction, measured, image, slices=slices, case=case, frames=frames, extras=extras)
         outlined = [_encoded(Kind.SEG, seg.dataset, seg.content()) for seg in segs]
         outlined += [_encoded(Kind.LABELMAP, seg.dataset, seg.content()) for seg in maps]
         return (*outlined, *(_encoded(kind, dataset, file_bytes(dataset)) for kind, dataset in documents))
@@ -132,6 +134,7 @@ def _extra_documents(
     *,
     slices: Sequence[SourceFrame],
     case: Case,
+    frames: Sequence[tuple[int, int]] | None,
     extras: Collection[str],
 ) -> Iterator[tuple[Kind, Dataset]]:
     """What is made only where somebody takes it; see `encode`."""
@@ -139,6 +142,9 @@ def _extra_documents(
     if Kind.CAPTURE in extras:
         for picture in captures(prediction, found, measured.taken, image=image, frames=slices, case=case):
             yield Kind.CAPTURE, picture
+    if Kind.HEAT_MAP in extras and prediction.heat_maps and (grid := _grid_for_maps(image, case, frames)) is not None:
+        for heat in mapped(prediction.heat_maps, grid, case):
+            yield Kind.HEAT_MAP, heat
     if Kind.FINDINGS in extras and (marked := located_findings(prediction, found, image, frames=slices, case=case)) is not None:
         yield Kind.FINDINGS, marked
     if found is None:
@@ -148,6 +154,14 @@ def _extra_documents(
         yield Kind.KEYS, key_images([one for one in case.sources if one.SOPInstanceUID in chosen], case)
     if Kind.PRESENTATION in extras and (state := presentation(found, slices, case)) is not None:
         yield Kind.PRESENTATION, state
+
+
+def _grid_for_maps(image: Image, case: Case, frames: Sequence[tuple[int, int]] | None) -> Grid | None:
+    """Where heat maps lie; None where the sources state no place for them, which is no reason to refuse a classification."""
+    try:
+        return grid_of(image, case.sources, case.identity, frames)
+    except Refused:
+        return None
 
 
 def summary(prediction: Prediction, measured: Measured, sources: Sequence[Dataset], manifest: Manifest) -> Facts:

@@ -20,6 +20,7 @@ class Kind(StrEnum):
     KEYS = "keys"
     PRESENTATION = "presentation"
     FINDINGS = "findings"
+    HEAT_MAP = "heatmap"
     LABELMAP = "labelmap"
     LABELMAP_MEASUREMENTS = "labelmap-measurements"
 
@@ -32,6 +33,7 @@ _LAST_DIGIT: Final = {
     Kind.KEYS: 5,
     Kind.PRESENTATION: 6,
     Kind.FINDINGS: 7,
+    Kind.HEAT_MAP: 8,
     Kind.LABELMAP: 1,
     Kind.LABELMAP_MEASUREMENTS: 2,
 }

@@ -141,7 +141,7 @@ def segmentation_head(
     put_equipment(seg, manifest, identity)
     seg.FrameOfReferenceUID = grid.frame_of_reference_uid
     seg.PositionReferenceIndicator = grid.position_reference_indicator
-    _put_image(seg, grid, case.sources[0])
+    put_image(seg, grid, case.sources[0])
     seg.ContentLabel = "OVERREAD"
     seg.ContentDescription = REMARKS[grid.spacing_kind] or clip(manifest.title + which)
     seg.ContentCreatorName = None
@@ -149,13 +149,13 @@ def segmentation_head(
         segment_item(number, structure, manifest, identity, grid.spacing_kind)
         for number, structure in enumerate(structures, start=1)
     ]
-    _put_references(seg, grid, case)
+    put_references(seg, grid, case)
     put_dimensions(seg, identity.dimension_uid(kind), by_segment=kind is Kind.SEG, cycle=grid.phases > 1)
     seg.SharedFunctionalGroupsSequence = [shared_groups(grid)]
     return seg
 
 
-def _put_image(seg: Dataset, grid: Grid, source: Dataset) -> None:
+def put_image(seg: Dataset, grid: Grid, source: Dataset) -> None:
     """General Image, Image Pixel and Segmentation Image modules (PS3.3 sections C.7.6.1, C.7.6.3, C.8.20.2)."""
     seg.ImageType = ["DERIVED", "PRIMARY"]
     if grid.is_projection:
@@ -172,7 +172,7 @@ def _put_image(seg: Dataset, grid: Grid, source: Dataset) -> None:
             setattr(seg, keyword, source[keyword].value)
 
 
-def _put_references(seg: Dataset, grid: Grid, case: Case) -> None:
+def put_references(seg: Dataset, grid: Grid, case: Case) -> None:
     """Common Instance Reference: the series and every instance that was read (PS3.3 section C.12.2)."""
     series = Dataset()
     series.SeriesInstanceUID = case.sources[0].SeriesInstanceUID
