@@ -51,6 +51,12 @@ _LOOKED_AT: Final = 4
 _BY_MASS: Final = 0.02
 """What a place gains from near by having e times more probability in it from far."""
 
+_ABOUT: Final = 25.0
+"""Reference pixels from the middle of the slice within which the cavity's centre lies, but for few."""
+
+_BY_DISTANCE: Final = 0.083
+_MOST_OFF: Final = 0.36
+
 _BATCH: Final = 16
 
 _DARKEST, _BRIGHTEST_FAR, _BRIGHTEST_NEAR = 0.01, 0.95, 0.99
@@ -174,18 +180,25 @@ class VentricleFinder:
     def locate(self, phases: Tensor) -> tuple[float, float] | None:
         """Row and column of the cavity's centre in ``(n, 1, row, column)`` reference slices that are phases of one place.
 
-        Where more than one place may be it from far, each is looked at from near, and the one of which the networks are surest
-        is taken. None: most phases show no ventricle.
+        Where more than one place may be it from far, each is looked at from near, and the middle of the slice with them if none
+        is about there, for slices are planned around the heart; the one of which the networks are surest is taken, one near the
+        middle rather than one farther off. None: most phases show no ventricle.
         """
         seen = torch.cat([self.far(part)[:, 0] for part in torch.split(phases, _BATCH)])
         # a slice of which most phases show no ventricle lies beyond it
         if 2 * int((seen.amax((1, 2)) >= _FAINTEST).sum()) < len(seen):
             return None
+        middle = ((phases.shape[-2] - 1) / 2, (phases.shape[-1] - 1) / 2)
         found = places(seen.mean(0).numpy())
-        if len(found) < 2:
-            return found[0][1] if found else None
+        if all(math.dist(centre, middle) > _ABOUT for _, centre in found):
+            found.append((1.0, middle))
         some = phases[:: math.ceil(len(phases) / _LOOKED_AT)]
-        return max(found, key=lambda place: self._sureness(some, place[1]) + _BY_MASS * math.log(place[0]))[1]
+
+        def score(place: tuple[float, tuple[float, float]]) -> float:
+            mass, centre = place
+            return self._sureness(some, centre) + _BY_MASS * math.log(mass) - _off(math.dist(centre, middle))
+
+        return found[0][1] if len(found) == 1 else max(found, key=score)[1]
 
     def _sureness(self, phases: Tensor, centre: tuple[float, float]) -> float:
         """How sure the networks are of a cavity there: mean probability within it, less what its area varies between them."""
@@ -226,6 +239,11 @@ class VentricleFinder:
             probabilities = spread_out(near.mean(0, keepdim=True), centre, size, shape)[0]
             answers.append(Answer(probabilities.numpy(), float(areas.std() / areas.mean().clamp(min=1e-6))))
         return answers
+
+
+def _off(distance: float) -> float:
+    """What a place loses by its distance, in reference pixels, from the middle of the slice."""
+    return min(_MOST_OFF, _BY_DISTANCE * (distance / _ABOUT) ** 2)
 
 
 def places(probabilities: Grey) -> list[tuple[float, tuple[float, float]]]:
