@@ -124,7 +124,9 @@ class Analyst:
         if manifest.fingerprint not in self._loaded:
             weights = ensure_weights(manifest, self._settings.cache, self._settings.mirror, pull=self._settings.pull)
             loaded = load_model(manifest, weights, self._device(), read_approvals(self._settings.data))
-            if isinstance(loaded, RatesOnly) and Kind.CAPTURE not in self._extras:  # nothing else shows a heat map
+            if isinstance(loaded, RatesOnly) and not any(
+                kind.startswith(Kind.CAPTURE) for kind in self._extras
+            ):  # nothing else shows a heat map
                 loaded = loaded.rating_only()
             self._loaded[manifest.fingerprint] = loaded
         return self._loaded[manifest.fingerprint]

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
 
 from node.store.peers import Peer
-from node.store.profiles import PROFILES, Profile, ResultKind
+from node.store.profiles import PROFILES, Language, Profile, ResultKind, in_language
 
 
 class Results(BaseModel):
@@ -21,11 +21,13 @@ class Results(BaseModel):
     """What sort of destination it is, which decides the kinds of object that it gets (`node.store.profiles`)."""
     kinds: tuple[ResultKind, ...] | None = None
     """Which kinds of object it gets; None: those of its profile."""
+    language: Language = "en"
+    """Of the texts for people that it gets."""
 
     @property
-    def wanted(self) -> tuple[ResultKind, ...]:
-        """The kinds of object that it gets."""
-        return PROFILES[self.profile] if self.kinds is None else self.kinds
+    def wanted(self) -> tuple[str, ...]:
+        """The kinds of object that it gets, in its language (`node.store.profiles.in_language`)."""
+        return tuple(in_language(kind, self.language) for kind in (PROFILES[self.profile] if self.kinds is None else self.kinds))
 
 
 class Destination(Peer, Results):

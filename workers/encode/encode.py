@@ -10,6 +10,7 @@ from pydicom.dataset import Dataset
 from models.image import Image
 from models.manifest import Manifest
 from models.prediction import Prediction
+from node.store.profiles import ENGLISH, in_language, language_of
 from node.store.records import Facts
 from workers.encode.capture import captures
 from workers.encode.case import Case
@@ -19,12 +20,13 @@ from workers.encode.grid import SourceFrame, frames_of, grid_of
 from workers.encode.identity import Kind, ResultIdentity
 from workers.encode.key_slices import key_slices
 from workers.encode.keys import key_images
+from workers.encode.language import speech
 from workers.encode.measure import Measure, measures
 from workers.encode.measurements import findings_report, measurement_report, numbers_report
 from workers.encode.patient import leniently, patient_and_study
 from workers.encode.presentation import presentation
 from workers.encode.report import not_found, remarks, text_report
-from workers.encode.seg import segmentations
+from workers.encode.seg import Seg, segmentations
 from workers.encode.segments import Outlines, outlines
 from workers.encode.verdict import answers
 
@@ -36,7 +38,8 @@ class EncodedObject:
     Parameters
     ----------
     kind
-        `workers.encode.identity.Kind`; a set may hold two of kind ``measurements`` (regions, findings) and several captures.
+        `workers.encode.identity.Kind`, with its language where that is not English (`node.store.profiles.in_language`); a set may
+        hold two of kind ``measurements`` (regions, findings) and several captures.
     content
         A whole DICOM file (PS3.10).
     """
@@ -86,7 +89,8 @@ def encode(
         What `measure` said of this very prediction, where that is known already.
     extras
         Kinds that are made only where some destination takes them: ``capture``, ``findings``, ``keys``, ``presentation``. Others
-        are of no effect here.
+        are of no effect here. A language, as in ``report.de``, gives the same object with its texts in that language, beside the
+        English one, under UIDs of its own.
 
     Raises
     ------
@@ -107,11 +111,31 @@ def encode(
             documents.append((Kind.MEASUREMENTS, findings_report(prediction.ratings, case)))
         if prediction.measurements:
             documents.append((Kind.MEASUREMENTS, numbers_report(prediction.measurements, case)))
-        documents.append((Kind.REPORT, text_report(prediction, found, taken, [seg.dataset for seg in segs], case)))
         slices = segs[0].grid.frames if segs else frames_of(sources, frames)
-        documents += _extra_documents(prediction, measured, image, slices=slices, case=case, extras=extras)
         outlined = [_encoded(Kind.SEG, seg.dataset, seg.content()) for seg in segs]
-        return (*outlined, *(_encoded(kind, dataset, file_bytes(dataset)) for kind, dataset in documents))
+        made = [*outlined, *(_encoded(kind, dataset, file_bytes(dataset)) for kind, dataset in documents)]
+        for language in (ENGLISH, *sorted({language_of(kind) for kind in extras} - {ENGLISH})):
+            spoken = case if language == ENGLISH else case.spoken(language)
+            wanted = {kind.partition(".")[0] for kind in extras if language_of(kind) == language}
+            texts = _texts(prediction, measured, image, segs=segs, slices=slices, case=spoken, wanted=wanted)
+            made += [_encoded(kind, dataset, file_bytes(dataset), language) for kind, dataset in texts]
+        return tuple(made)
+
+
+def _texts(
+    prediction: Prediction,
+    measured: Measured,
+    image: Image,
+    *,
+    segs: Sequence[Seg],
+    slices: Sequence[SourceFrame],
+    case: Case,
+    wanted: Collection[str],
+) -> Iterator[tuple[Kind, Dataset]]:
+    """The readable report, in English always, and the extras of one language."""
+    if Kind.REPORT in wanted or case.identity.language == ENGLISH:
+        yield Kind.REPORT, text_report(prediction, measured.found, measured.taken, [seg.dataset for seg in segs], case)
+    yield from _extra_documents(prediction, measured, image, slices=slices, case=case, extras=wanted)
 
 
 def _extra_documents(
@@ -144,7 +168,7 @@ def summary(prediction: Prediction, measured: Measured, sources: Sequence[Datase
     with leniently():
         subject = patient_and_study(sources, grouped=bool(manifest.input.group))
     found = measured.found
-    notes = [not_found(found)] if found and found.absent else []
+    notes = [not_found(found, speech(ENGLISH))] if found and found.absent else []
     verdicts = answers(manifest, prediction.ratings)
     return {
         "findings": [
@@ -164,7 +188,7 @@ def summary(prediction: Prediction, measured: Measured, sources: Sequence[Datase
             {"name": one.name, "quantity": one.code.meaning.lower(), "value": one.value, "unit": one.unit.value}
             for one in prediction.measurements
         ],
-        "notes": [*notes, *remarks(prediction, subject)],
+        "notes": [*notes, *remarks(prediction, subject, speech(ENGLISH))],
     }
 
 
@@ -184,9 +208,9 @@ def measure(prediction: Prediction, image: Image, manifest: Manifest) -> Measure
     return Measured(found, measures(found, image) if image.phases == 1 else ())
 
 
-def _encoded(kind: Kind, dataset: Dataset, content: bytes | bytearray) -> EncodedObject:
+def _encoded(kind: Kind, dataset: Dataset, content: bytes | bytearray, language: str = ENGLISH) -> EncodedObject:
     return EncodedObject(
-        kind=str(kind),
+        kind=in_language(kind, language),
         sop_class_uid=str(dataset.SOPClassUID),
         sop_instance_uid=str(dataset.SOPInstanceUID),
         series_uid=str(dataset.SeriesInstanceUID),
