@@ -1,7 +1,8 @@
 """DIMSE command sets as bytes, for the few messages that Overread itself writes and reads (PS3.7 section 9.3).
 
 Command sets are always Implicit VR Little Endian (PS3.7 section 6.3.1). Values are handed on as they came: what is wrong in
-them is answered with a status, and never ends an association that other images are on.
+them is answered with a status, and never ends an association that other images are on. Only what cannot be answered is not read:
+a request without a number to answer to, and a command that does not say whether a data set follows.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ N_ACTION_RQ: Final = 0x0130
 N_ACTION_RSP: Final = 0x8130
 N_CREATE_RQ: Final = 0x0140
 
+C_CANCEL_RQ: Final = 0x0FFF
+
 NO_DATA_SET: Final = 0x0101
 
 GROUP_LENGTH: Final = 0x00000000
@@ -55,6 +58,9 @@ WARNING: Final = 0x00001023
 
 LONGEST: Final = 65536
 """Bytes; a command set is a few hundred, so that more is an attempt to fill the memory."""
+_RESPONSE: Final = 0x8000
+_NUMBERS: Final = (COMMAND_FIELD, MESSAGE_ID, DATA_SET_TYPE)
+_A_NUMBER: Final = b"\0\0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +100,7 @@ def decode(encoded: bytes) -> Command:
     Raises
     ------
     NotUnderstood
-        Where an element is longer than what is there.
+        Where an element is longer than what is there, or one that every answer rests on is no number (PS3.7 section E.1).
     """
     elements: dict[int, bytes] = {}
     position = 0
@@ -107,7 +113,14 @@ def decode(encoded: bytes) -> Command:
             raise NotUnderstood(f"command element {group:04X},{element:04X} is longer than its command set")
         elements[group << 16 | element] = encoded[position : position + length]
         position += length
-    return Command(elements)
+    for tag in _NUMBERS:
+        if len(elements.get(tag, _A_NUMBER)) != len(_A_NUMBER):
+            raise NotUnderstood(f"command element {tag >> 16:04X},{tag & 0xFFFF:04X} is not one number of two bytes")
+    command = Command(elements)
+    field = command.field
+    if field is not None and field & _RESPONSE == 0 and field != C_CANCEL_RQ and MESSAGE_ID not in elements:
+        raise NotUnderstood("the command set has no Message ID to answer to")
+    return command
 
 
 def encode(elements: Mapping[int, bytes | str | int]) -> bytes:

@@ -39,7 +39,8 @@ class Receiver:
 
 def _overread(folder: Path, port: int, before: str = "") -> list[str]:
     config = folder / "overread.toml"
-    config.write_text(f'data = "{folder}/data"\nhost = "127.0.0.1"\nport = {port}\n[limits]\ndisk_reserve_mb = 0\n')
+    limits = "disk_reserve_mb = 0\nidle_s = 600\n"  # a machine that stops for a while breaks nothing off
+    config.write_text(f'data = "{folder}/data"\nhost = "127.0.0.1"\nport = {port}\n[limits]\n{limits}')
     return [sys.executable, "-P", "-c", before + _LISTEN, "listen", "--config", str(config)]
 
 

@@ -22,6 +22,8 @@ from node.upper_layer import Context
 CT = "1.2.840.10008.5.1.4.1.1.2"
 EXPLICIT = "1.2.840.10008.1.2.1"
 FIRST = 1000
+PATIENCE_S = 600.0
+"""Nothing here is about time; a machine with other work may stop for a while."""
 
 
 def main() -> None:
@@ -35,14 +37,16 @@ def main() -> None:
             for number in range(1, associations + 1):
                 associate(receiving.port, instances)
                 if number in (100, FIRST) or number % max(FIRST, associations // 10) == 0:
-                    resident = sum(one.memory_info().rss for one in family) / 1e6
+                    each = [one.memory_info().rss / 1e6 for one in family]
+                    resident = sum(each)
                     after_first = resident if number == FIRST else after_first
                     rate = number * instances / (time.monotonic() - begun)
                     descriptors = sum(one.num_fds() for one in family)
                     threads = sum(one.num_threads() for one in family)
+                    by_process = ", ".join(f"{one:.1f}" for one in each)
                     print(
-                        f"{number} associations, {number * instances} instances: {resident:.1f} MB resident, {descriptors}"
-                        f" descriptors, {threads} threads, {rate:.0f} instances/s",
+                        f"{number} associations, {number * instances} instances: {resident:.1f} MB resident ({by_process}),"
+                        f" {descriptors} descriptors, {threads} threads, {rate:.0f} instances/s",
                         flush=True,
                     )
             time.sleep(2)
@@ -54,7 +58,7 @@ def main() -> None:
 
 def associate(port: int, instances: int) -> None:
     study, series = generate_uid(), generate_uid()
-    with Requestor(port, (Context(CT, (EXPLICIT,)),)) as requestor:
+    with Requestor(port, (Context(CT, (EXPLICIT,)),), timeout_s=PATIENCE_S) as requestor:
         requestor.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         requestor.associate()
         for number in range(1, instances + 1):

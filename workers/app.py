@@ -6,9 +6,10 @@ import os
 import secrets
 import signal
 import socket
+import sys
 import threading
 import warnings
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import redis
 from celery import Celery, signals
@@ -20,7 +21,7 @@ from node.store.messages import ANALYSE
 from node.store.process import die_with_parent
 from node.store.settings import Settings
 from workers.tasks import AnalyseTask, OpenWorkshop, open_workshop
-from workers.watch import QueueWatch
+from workers.watch import DEAF_AFTER_S, QueueWatch
 
 _LAST_WORDS_S: Final = 10.0
 """Seconds that a deaf worker has to end by itself."""
@@ -34,8 +35,10 @@ def build_app(settings: Settings, task: AnalyseTask) -> Celery:
     return app
 
 
-def serve(settings: Settings, opens: OpenWorkshop = open_workshop) -> int:
+def serve(settings: Settings, opens: OpenWorkshop = open_workshop, deaf_after_s: float = DEAF_AFTER_S) -> int:
     """Work until SIGTERM, then end the job at hand and return the exit status.
+
+    A worker that no longer hears the queue starts itself anew, in the place that it has: nobody else is needed for that.
 
     Parameters
     ----------
@@ -43,6 +46,8 @@ def serve(settings: Settings, opens: OpenWorkshop = open_workshop) -> int:
         The worker's.
     opens
         Opens catalog, spool and models in the child.
+    deaf_after_s
+        See `workers.watch.QueueWatch`.
     """
     name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     task = AnalyseTask(settings, name, opens)
@@ -60,8 +65,8 @@ def serve(settings: Settings, opens: OpenWorkshop = open_workshop) -> int:
     warnings.filterwarnings("ignore", category=SecurityWarning)
     signals.worker_process_init.connect(child_started, weak=False)
     signals.setup_logging.connect(keep_our_logging, weak=False)
-    stop = threading.Event()
-    watch = _watch(settings)
+    stop, deaf = threading.Event(), threading.Event()
+    watch = _watch(settings, deaf, deaf_after_s)
     threading.Thread(target=watch.run, args=(stop,), name="queue-watch", daemon=True).start()
     worker = app.Worker(
         hostname=f"overread@{socket.gethostname()}",
@@ -76,10 +81,17 @@ def serve(settings: Settings, opens: OpenWorkshop = open_workshop) -> int:
     )
     worker.start()
     stop.set()
+    if deaf.is_set():
+        start_anew()
     return int(worker.exitcode or 0)
 
 
-def _watch(settings: Settings) -> QueueWatch:
+def start_anew() -> NoReturn:
+    """Become a new process of the same command line, under the same process id; children of this one end with its threads."""
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - no shell: what was started, started again
+
+
+def _watch(settings: Settings, deaf: threading.Event, deaf_after_s: float) -> QueueWatch:
     client = redis.Redis.from_url(redis_url(settings), socket_timeout=5, socket_connect_timeout=5)
 
     def waiting() -> int:
@@ -89,7 +101,10 @@ def _watch(settings: Settings) -> QueueWatch:
             raise ConnectionError("the queue does not answer") from fault
 
     def ended() -> None:
-        threading.Timer(_LAST_WORDS_S, os._exit, (1,)).start()
+        if state.should_stop is not None:  # it is ending anyhow, because it was told to
+            return
+        deaf.set()
+        threading.Timer(_LAST_WORDS_S, start_anew).start()
         os.kill(os.getpid(), signal.SIGTERM)
 
     return QueueWatch(
@@ -97,4 +112,5 @@ def _watch(settings: Settings) -> QueueWatch:
         busy=lambda: bool(state.reserved_requests),
         taken=lambda: sum(state.total_count.values()),
         ended=ended,
+        deaf_after_s=deaf_after_s,
     )

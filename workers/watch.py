@@ -1,4 +1,4 @@
-"""A worker that no longer hears the queue ends itself, and is started anew.
+"""A worker that no longer hears the queue ends, and starts itself anew in its place.
 
 Consumers on Redis have more than once gone deaf after a reconnect (Celery's issues 8030, 8091, 8384, 10205): connected, idle,
 with messages waiting. Whatever the cause, this is what it looks like from outside, and this is what ends it.

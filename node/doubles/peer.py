@@ -21,12 +21,19 @@ class Requestor:
     ----------
     contexts
         Proposed by `associate`.
+    timeout_s
+        How long it waits for the other side at each step.
     """
 
     def __init__(
-        self, port: int, contexts: Sequence[Context] = (), calling_ae: str = "SCRIPT", called_ae: str = "OVERREAD"
+        self,
+        port: int,
+        contexts: Sequence[Context] = (),
+        calling_ae: str = "SCRIPT",
+        called_ae: str = "OVERREAD",
+        timeout_s: float = 10,
     ) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), 10)
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout_s)
         self._contexts = upper_layer.number_contexts(contexts)
         self._titles = calling_ae, called_ae
 

@@ -1,6 +1,7 @@
 """A real worker process (Celery, prefork, catalog, spool folder) whose analysis is a double: ``python -m … SETTINGS JOURNAL``.
 
-What the double does is the name of the model; it appends a line to the journal whenever it begins.
+What the double does is the name of the model; it appends a line to the journal whenever it begins. A file ``deaf-once`` beside the
+journal makes one worker deaf: connected, idle, and no message reaches it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,11 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
+from celery.signals import worker_ready
+
+from node.store.broker import QUEUE
 from node.store.catalog.catalog import open_catalog
 from node.store.errors import Permanent, Refused, Retryable
 from node.store.log import configure_logging
@@ -19,6 +24,7 @@ from node.store.records import Claim, ResultObject, ResultSet
 from node.store.settings import Settings, load_settings
 from workers.app import serve
 from workers.job import Workshop
+from workers.watch import DEAF_AFTER_S
 
 JOURNAL = Path(sys.argv[2]) if len(sys.argv) > 2 else Path()
 
@@ -69,6 +75,15 @@ def made(claim: Claim, spool: Path) -> ResultSet:
     return ResultSet((one,), {"attempt": claim.attempt})
 
 
+def be_deaf_once(sender: Any, **_: Any) -> None:
+    marker = JOURNAL.with_name("deaf-once")
+    if marker.exists():
+        marker.rename(JOURNAL.with_name("was-deaf"))
+        sender.cancel_task_queue(QUEUE)
+
+
 if __name__ == "__main__":
     configure_logging()
-    sys.exit(serve(load_settings(Path(sys.argv[1])), open_double))
+    worker_ready.connect(be_deaf_once, weak=False)
+    deaf_after_s = 1.0 if JOURNAL.with_name("deaf-once").exists() else DEAF_AFTER_S
+    sys.exit(serve(load_settings(Path(sys.argv[1])), open_double, deaf_after_s))

@@ -184,9 +184,22 @@ def test_a_queue_that_is_killed_and_started_again(parts: Parts) -> None:
     parts.dispatcher().plan()
     assert parts.dispatcher().enqueue() == 0
     parts.start_queue()
-    parts.turn_until(lambda: parts.finished("1.2.2"), 60)
+    parts.turn_until(lambda: parts.finished("1.2.2"), 180)  # at once, or when one that has gone deaf has started itself anew
     one_result(parts, "1.2.2")
     assert worker.poll() is None, "the worker came back to the queue by itself"
+
+
+def test_a_worker_that_goes_deaf_starts_itself_anew_in_its_place(parts: Parts) -> None:
+    (parts.journal.parent / "deaf-once").touch()
+    worker = parts.start_worker()
+    until((parts.journal.parent / "was-deaf").exists, 60)
+    parts.study("quick")
+    parts.turn_until(parts.finished, 60)
+    one_result(parts)
+    assert worker.poll() is None, "it is the same process, with a new life"
+    assert "worker deaf" in parts.log("worker")
+    worker.terminate()
+    assert worker.wait(30) == 0, "and ends when it is told to"
 
 
 def test_everything_killed_at_once(parts: Parts) -> None:

@@ -39,7 +39,8 @@ def test_an_echo_has_no_data_set() -> None:
 
 @given(
     st.dictionaries(
-        st.integers(0x00000002, 0x0000FFFF), st.one_of(st.binary(max_size=20).map(lambda b: b + b"\0" * (len(b) % 2)))
+        st.integers(0x00000002, 0x0000FFFF).filter(lambda tag: tag not in {0x0100, 0x0110, 0x0800}),
+        st.one_of(st.binary(max_size=20).map(lambda b: b + b"\0" * (len(b) % 2))),
     )
 )
 def test_what_is_written_is_read(elements: dict[int, bytes]) -> None:
@@ -61,3 +62,21 @@ def test_any_bytes_end_in_a_command_or_a_reason(content: bytes) -> None:
 @pytest.mark.parametrize("value", [b"", b"\1", b"\1\2\3"])
 def test_a_number_of_another_length_is_none(value: bytes) -> None:
     assert Command({0x100: value}).number(0x100) is None
+
+
+@pytest.mark.parametrize("tag", [command_set.COMMAND_FIELD, command_set.MESSAGE_ID, command_set.DATA_SET_TYPE])
+@pytest.mark.parametrize("value", [b"", b"\1", b"\1\0\1\0"])
+def test_what_every_answer_rests_on_is_one_number(tag: int, value: bytes) -> None:
+    """Two Message IDs in one element, for example: an answer to neither would be understood."""
+    elements = dict(decode(store_request(9, "1.2", "1.3")).elements)
+    with pytest.raises(NotUnderstood, match="not one number"):
+        decode(encode({**elements, tag: value}))
+
+
+def test_a_request_without_a_message_id_cannot_be_answered() -> None:
+    elements = dict(decode(store_request(9, "1.2", "1.3")).elements)
+    del elements[command_set.MESSAGE_ID]
+    with pytest.raises(NotUnderstood, match="Message ID"):
+        decode(encode(elements))
+    cancel = {command_set.COMMAND_FIELD: command_set.C_CANCEL_RQ, command_set.MESSAGE_ID_RESPONDED_TO: 9}
+    assert decode(encode({**cancel, command_set.DATA_SET_TYPE: command_set.NO_DATA_SET})).field == command_set.C_CANCEL_RQ

@@ -61,7 +61,7 @@ def test_a_source_at_its_limit_is_rejected_for_now_and_others_are_not(start: Sta
 
 
 def test_a_misconfigured_peer_is_one_event_with_a_count(
-    start: Start, intake: MemoryIntake, capfd: pytest.CaptureFixture[str]
+    capfd: pytest.CaptureFixture[str], start: Start, intake: MemoryIntake
 ) -> None:
     listener = start(LISTED)
     capfd.readouterr()
@@ -128,7 +128,7 @@ def test_another_protocol_is_rejected_for_what_it_is(
     assert "than DICOM has" in next(iter(intake.tallies))[1]
 
 
-def test_a_peer_that_only_comes_and_goes_is_no_news(listener: Listener, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_peer_that_only_comes_and_goes_is_no_news(capfd: pytest.CaptureFixture[str], listener: Listener) -> None:
     capfd.readouterr()
     for _ in range(30):
         with Requestor(listener.port, CONTEXTS) as requestor:
@@ -196,7 +196,7 @@ def descriptors() -> int:
 
 
 def test_probes_leave_nothing_and_say_nothing(
-    listener: Listener, intake: MemoryIntake, capfd: pytest.CaptureFixture[str]
+    capfd: pytest.CaptureFixture[str], listener: Listener, intake: MemoryIntake
 ) -> None:
     assert eventually(lambda: listener.open_connections == 0)
     threads, opened = threading.active_count(), descriptors()

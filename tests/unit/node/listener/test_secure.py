@@ -179,7 +179,7 @@ def test_whom_we_do_not_trust_we_do_not_call(secured: Listener, tmp_path: Path) 
         echo(peer_of(secured), "CT_1")
 
 
-def test_an_expired_certificate_is_named(start: Start, authority: Authority, capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_expired_certificate_is_named(capfd: pytest.CaptureFixture[str], start: Start, authority: Authority) -> None:
     listener = start(table(authority.issue("127.0.0.1", file="old", valid_days=-1)))
     said = capfd.readouterr()
     assert "the certificate has expired" in said.out + said.err
@@ -289,7 +289,7 @@ GARBAGE = (
 
 
 def test_probes_of_the_port_for_tls_leave_nothing_and_say_nothing(
-    secured: Listener, intake: MemoryIntake, authority: Authority, capfd: pytest.CaptureFixture[str]
+    capfd: pytest.CaptureFixture[str], secured: Listener, intake: MemoryIntake, authority: Authority
 ) -> None:
     def descriptors() -> int:
         return len(list(Path("/proc/self/fd").iterdir()))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given
@@ -72,3 +73,17 @@ def test_tracebacks_of_libraries_are_told_without_their_messages() -> None:
     )
     assert "in the application (ValueError" in said
     assert "Yamada" not in said
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_log_that_takes_nothing_ends_nothing() -> None:
+    code = (
+        "from node.store.log import configure_logging, get_logger; configure_logging();\n"
+        "import logging\n"
+        "get_logger('x').warning('connection refused')\n"
+        "logging.getLogger('pydicom').warning('odd')\n"
+        "print('goes on', flush=True)"
+    )
+    with Path("/dev/full").open("w") as full:
+        went = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=full, text=True, check=False)
+    assert went.stdout == "goes on\n"
