@@ -120,8 +120,8 @@ def outline(file: Readable, offset: int, transfer_syntax_uid: str) -> Outline:
     Raises
     ------
     NotUnderstood
-        Where it is not a whole data set in that syntax, nothing in it says that it is a DICOM object, or a file that begins with a
-        head of ours could not be told from it.
+        Where it is not a whole data set in that syntax, where nothing in it says that it is a DICOM object, and where it could
+        not be told from the head of a file before it.
     OSError
         Where the disk does not give it.
     """
