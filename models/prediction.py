@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.image import Region
 from models.labels import Code
 
 
@@ -85,6 +87,55 @@ class HeatMap:
 
 
 @dataclass(frozen=True, slots=True)
+class Located:
+    """A finding at one place in the image.
+
+    Parameters
+    ----------
+    key
+        `models.labels.Finding.key`; several places of one finding may follow each other.
+    probability
+        Calibrated, 0 to 1.
+    index
+        Of the slice.
+    place
+        A disc, or the corners of a closed polygon, each once: ``(n, 2)`` rows and columns, from 0 at the middle of the upper left
+        pixel.
+    """
+
+    key: str
+    probability: float
+    index: int
+    place: Region | NDArray[np.float64]
+
+
+class Moment(StrEnum):
+    """Of the heart's cycle."""
+
+    END_DIASTOLE = "end diastole"
+    END_SYSTOLE = "end systole"
+
+
+@dataclass(frozen=True, slots=True)
+class Cycle:
+    """What of a cycle the model's measurements rest on.
+
+    Parameters
+    ----------
+    structure
+        `models.labels.Structure.key` of what was followed over the cycle.
+    phases
+        Index of the phase that was taken for each moment.
+    slices
+        Those whose outlines were counted.
+    """
+
+    structure: str
+    phases: Mapping[Moment, int]
+    slices: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Measurement:
     """One number that the model worked out itself, beyond what can be measured in an outline.
 
@@ -100,6 +151,8 @@ class Measurement:
         In `unit`.
     unit
         A UCUM code.
+    moment
+        Of `Prediction.cycle`, with whose outline it is shown; None where it belongs to no outline.
     """
 
     key: str
@@ -107,6 +160,7 @@ class Measurement:
     code: Code
     value: float
     unit: Code
+    moment: Moment | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +180,10 @@ class Prediction:
         At most one for each rating.
     measurements
         Numbers of the model's own.
+    located
+        Findings that have a place.
+    cycle
+        For measurements that compare two moments of a cycle.
     """
 
     segmentation: Segmentation | LabelMap | None = None
@@ -133,3 +191,5 @@ class Prediction:
     notes: tuple[str, ...] = field(default_factory=tuple)
     heat_maps: tuple[HeatMap, ...] = ()
     measurements: tuple[Measurement, ...] = ()
+    located: tuple[Located, ...] = ()
+    cycle: Cycle | None = None

@@ -86,11 +86,11 @@ class CineLv:
             )
         cavity = np.stack([inner for inner, _ in outlines])
         wall = np.stack([outer & ~inner for inner, outer in outlines])
-        measurements, notes = measure_cycle(cavity, image)
+        measurements, notes, cycle = measure_cycle(cavity, image, CAVITY)
         masks = {CAVITY: cavity, MYOCARDIUM: wall}
         absent = tuple(key for key, mask in masks.items() if not mask.any())
         found = {key: mask for key, mask in masks.items() if key not in absent}
-        return Prediction(segmentation=Segmentation(found, absent), notes=notes, measurements=measurements)
+        return Prediction(Segmentation(found, absent), notes=notes, measurements=measurements, cycle=cycle)
 
     def _answers(self, image: Image) -> list[Answer | None]:
         """An answer for each image; all phases of a slice are looked at in the same place, the middle of where each says."""

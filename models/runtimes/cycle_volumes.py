@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from models.image import Image
 from models.labels import Code
-from models.prediction import Measurement
+from models.prediction import Cycle, Measurement, Moment
 
 LEAST_SLICES: Final = 5
 LEAST_LENGTH_MM: Final = 60.0
@@ -27,27 +27,30 @@ _ML: Final = Code(scheme="UCUM", value="ml", meaning="milliliter")
 _PERCENT: Final = Code(scheme="UCUM", value="%", meaning="Percent")
 
 Mask = NDArray[np.bool_]
-Found = tuple[tuple[Measurement, ...], tuple[str, ...]]
+Found = tuple[tuple[Measurement, ...], tuple[str, ...], Cycle | None]
 
 
-def measure_cycle(cavity: Mask, image: Image) -> Found:
+def measure_cycle(cavity: Mask, image: Image, structure: str) -> Found:
     """Measure the cavity over the cycle.
 
     Parameters
     ----------
     cavity
         ``(slice * phase, row, column)``, as `models.image.Image.phases` orders them.
+    structure
+        `models.labels.Structure.key` of the cavity.
 
     Returns
     -------
     tuple
-        Measurements, and notes that say which phases were compared and why nothing else was measured. Without phases: nothing.
+        Measurements, notes that say which phases were compared and why nothing else was measured, and the outlines that were
+        compared, None where none were. Without phases: nothing.
     """
     if image.phases < 2:
-        return (), ()
+        return (), (), None
     areas = cavity.reshape(image.slices, image.phases, -1).sum(-1).astype(np.float64)
     why = why_no_volume(areas, image)
-    return _area_change(areas, image, why) if why else _volumes(areas, image)
+    return _area_change(areas, image, why, structure) if why else _volumes(areas, image, structure)
 
 
 def why_no_volume(areas: NDArray[np.float64], image: Image) -> str:
@@ -73,32 +76,38 @@ def why_no_volume(areas: NDArray[np.float64], image: Image) -> str:
     return ""
 
 
-def _volumes(areas: NDArray[np.float64], image: Image) -> Found:
+def _volumes(areas: NDArray[np.float64], image: Image, structure: str) -> Found:
     if image.affine is None:
-        return (), ()
+        return (), (), None
     pixel_ml = abs(float(np.linalg.det(image.affine[:3, :3]))) / 1000
     volumes = areas.sum(0) * pixel_ml
     largest, smallest = int(np.argmax(volumes)), int(np.argmin(volumes))
     diastole, systole = float(volumes[largest]), float(volumes[smallest])
+    fraction, beat = _percent(diastole, systole), round(diastole - systole, 1)
+    full, empty = Moment.END_DIASTOLE, Moment.END_SYSTOLE
     measurements = (
-        Measurement("lv_ejection_fraction", "Left ventricular ejection fraction", _EF, _percent(diastole, systole), _PERCENT),
-        Measurement("lv_end_diastolic_volume", "Left ventricular end-diastolic volume", _EDV, round(diastole, 1), _ML),
-        Measurement("lv_end_systolic_volume", "Left ventricular end-systolic volume", _ESV, round(systole, 1), _ML),
-        Measurement("lv_stroke_volume", "Left ventricular stroke volume", _STROKE, round(diastole - systole, 1), _ML),
+        Measurement("lv_ejection_fraction", "Left ventricular ejection fraction", _EF, fraction, _PERCENT, full),
+        Measurement("lv_end_diastolic_volume", "Left ventricular end-diastolic volume", _EDV, round(diastole, 1), _ML, full),
+        Measurement("lv_end_systolic_volume", "Left ventricular end-systolic volume", _ESV, round(systole, 1), _ML, empty),
+        Measurement("lv_stroke_volume", "Left ventricular stroke volume", _STROKE, beat, _ML, full),
     )
-    return measurements, (
+    counted = tuple(int(index) for index in np.flatnonzero(areas[:, largest] + areas[:, smallest]))
+    notes = (
         f"Ventricle largest in phase {largest + 1}, smallest in phase {smallest + 1} of {image.phases}; volumes are summed over "
         f"{int(np.count_nonzero(areas[:, largest]))} slices, papillary muscles counted as the reader of the training data did. "
         "Whether the uppermost slices still belong to the ventricle was not judged: check them first.",
     )
+    return measurements, notes, Cycle(structure, {full: largest, empty: smallest}, counted)
 
 
-def _area_change(areas: NDArray[np.float64], image: Image, why: str) -> Found:
+def _area_change(areas: NDArray[np.float64], image: Image, why: str, structure: str) -> Found:
     widest = int(np.argmax(areas.max(1)))
     over = areas[widest]
     if not over.all():
-        return (), (
-            f"No ejection fraction: {why}. The cavity was not found in every phase of any slice, so no change was measured.",
+        return (
+            (),
+            (f"No ejection fraction: {why}. The cavity was not found in every phase of any slice, so no change was measured.",),
+            None,
         )
     largest, smallest = int(np.argmax(over)), int(np.argmin(over))
     change = Measurement(
@@ -107,11 +116,13 @@ def _area_change(areas: NDArray[np.float64], image: Image, why: str) -> Found:
         _AREA_CHANGE,
         _percent(over[largest], over[smallest]),
         _PERCENT,
+        Moment.END_DIASTOLE,
     )
-    return (change,), (
+    notes = (
         f"No ejection fraction: {why}. The change of area is that of slice {widest + 1} of {image.slices}: largest in phase "
         f"{largest + 1}, smallest in phase {smallest + 1} of {image.phases}.",
     )
+    return (change,), notes, Cycle(structure, {Moment.END_DIASTOLE: largest, Moment.END_SYSTOLE: smallest}, (widest,))
 
 
 def _percent(largest: float, smallest: float) -> float:

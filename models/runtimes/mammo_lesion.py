@@ -11,7 +11,7 @@ import numpy as np
 from models.image import Image, SpacingKind
 from models.manifest import Manifest
 from models.networks.weights import read_weights
-from models.prediction import Prediction, Rating
+from models.prediction import Located, Prediction, Rating
 from models.runtimes.lesion_features import NAMES, describe
 from node.store.errors import ConfigurationError, Refused
 
@@ -81,4 +81,6 @@ class MammoLesion:
         place = self._tensors
         score = float(((found - place["mean"]) / place["deviation"]) @ place["weight"] + place["offset"][0])
         note = f"rated was the region about column {region.column:g}, row {region.row:g}, radius {region.radius:g} pixels"
-        return Prediction(ratings=(Rating(self._key, float(1 / (1 + np.exp(-score)))),), notes=(note,))
+        probability = float(1 / (1 + np.exp(-score)))
+        located = (Located(self._key, probability, 0, region),)
+        return Prediction(ratings=(Rating(self._key, probability),), notes=(note,), located=located)

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-ResultKind = Literal["seg", "measurements", "report", "capture", "keys", "presentation"]
+ResultKind = Literal["seg", "measurements", "report", "capture", "keys", "presentation", "findings"]
 """``seg``: Segmentation; ``measurements``: TID 1500; ``report``: readable text; ``capture``: pictures with the answer burned in;
-``keys``: selection of key images; ``presentation``: outlines as graphics of a presentation state."""
+``keys``: selection of key images; ``presentation``: outlines as graphics of a presentation state;
+``findings``: TID 1500 with coordinates, a measurement a place."""
 
 Profile = Literal["standard", "ohif", "orthanc", "dcm4chee", "any-pacs", "air", "research"]
 
 PROFILES: Final[dict[Profile, tuple[ResultKind, ...]]] = {
     "standard": ("seg", "measurements", "report"),
-    "ohif": ("seg", "report", "capture"),
+    "ohif": ("seg", "findings", "report", "capture"),
     "orthanc": ("seg", "measurements", "report"),
-    "dcm4chee": ("seg", "measurements", "report", "keys", "presentation"),
+    "dcm4chee": ("seg", "measurements", "findings", "report", "keys", "presentation"),
     "any-pacs": ("capture", "report"),
-    "air": ("seg", "measurements", "keys"),
-    "research": ("seg", "measurements", "report", "capture", "keys", "presentation"),
+    "air": ("seg", "measurements", "findings", "keys"),
+    "research": ("seg", "measurements", "findings", "report", "capture", "keys", "presentation"),
 }
 """OHIF shows nothing of a TID 1500 report whose groups carry no coordinates, nor key objects. ``any-pacs`` is for archives and
 viewers that know images and text only. ``air`` is what the IHE profile AI Results lets a result be."""

@@ -17,8 +17,8 @@ import pytest
 from numpy.typing import NDArray
 from pydicom import Dataset
 
-from models.image import Header, Image, SpacingKind
-from models.prediction import Prediction, Rating, Segmentation
+from models.image import Header, Image, Region, SpacingKind
+from models.prediction import Located, Prediction, Rating, Segmentation
 from tests.unit.workers.encode.samples import affine_of, identity, manifest, multi_frame_of, radiograph, slices_of, volume
 from workers.encode.encode import EncodedObject, encode
 
@@ -62,7 +62,13 @@ def answer_for(array: NDArray[np.generic]) -> Prediction:
     rows, columns = array.shape[1:3]
     masks["bone"][:, rows // 4 : rows // 2, columns // 4 : columns // 2] = True
     masks["right_lung"][:, rows // 3 : rows - 2, columns // 3 : columns - 2] = True
-    return Prediction(Segmentation(masks, absent=("body",)), (Rating("pneumonia", 0.87),), ("A note on this image.",))
+    located = (Located("pneumonia", 0.87, 0, Region(rows / 2, columns / 2, 2.0)),)
+    return Prediction(
+        Segmentation(masks, absent=("body",)), (Rating("pneumonia", 0.87),), ("A note on this image.",), located=located
+    )
+
+
+EXTRAS = ("capture", "keys", "presentation", "findings")
 
 
 def written(made: tuple[EncodedObject, ...], folder: Path) -> list[Path]:
@@ -124,7 +130,7 @@ def test_nothing_is_said_against_objects_of_well_made_sources(case: str, checker
         pytest.skip(f"{checker} is not installed")
     image, sources = cases()[case]
 
-    made = encode(answer_for(image.array), image, sources, manifest(), identity(), extras=("capture", "keys", "presentation"))
+    made = encode(answer_for(image.array), image, sources, manifest(), identity(), extras=EXTRAS)
     paths = written(made, tmp_path)
 
     assert {path.name: check(path) for path in paths} == {path.name: [] for path in paths}

@@ -40,7 +40,7 @@ def contours(mask: NDArray[np.bool_], smallest: int = 1) -> list[Polygon]:
     for edge in sorted(left):
         if edge in left:
             polygon = _follow(edge, edges, left)
-            if abs(_area(polygon)) >= smallest:
+            if abs(area(polygon)) >= smallest:
                 found.append(polygon)
     return found
 
@@ -76,6 +76,39 @@ def _follow(first: Edge, edges: Mapping[Corner, Sequence[int]], left: set[Edge])
     return np.array([*path, path[0]], dtype=np.float64)
 
 
-def _area(polygon: Polygon) -> float:
+def area(polygon: Polygon) -> float:
+    """Pixels enclosed: positive where the polygon runs clockwise, around an outer border."""
     columns, rows = polygon[:, 0], polygon[:, 1]
     return float(np.dot(columns[:-1], rows[1:]) - np.dot(columns[1:], rows[:-1])) / 2
+
+
+def thinned(polygon: Polygon, most: int) -> Polygon:
+    """The polygon with at most `most` corners: as it is where it has no more, else without those that matter least.
+
+    Corners go that lie within a distance of the line between those that stay (Douglas and Peucker); the distance is half a pixel
+    and grows by half a pixel until few enough are left.
+    """
+    tolerance, kept = 0.0, polygon
+    while len(kept) > most:
+        tolerance += 0.5
+        kept = polygon[_corners_kept(polygon, tolerance)]
+    return kept
+
+
+def _corners_kept(polygon: Polygon, tolerance: float) -> NDArray[np.bool_]:
+    keep = np.zeros(len(polygon), dtype=np.bool_)
+    middle = int(np.linalg.norm(polygon - polygon[0], axis=1).argmax())
+    keep[[0, middle, -1]] = True
+    parts = [(0, middle), (middle, len(polygon) - 1)]
+    while parts:
+        first, last = parts.pop()
+        if last - first < 2:
+            continue
+        (right, down), inner = polygon[last] - polygon[first], polygon[first + 1 : last] - polygon[first]
+        length = np.hypot(right, down)  # a border may touch itself at a corner
+        away = np.abs(right * inner[:, 1] - down * inner[:, 0]) / length if length else np.linalg.norm(inner, axis=1)
+        furthest = first + 1 + int(away.argmax())
+        if away.max() > tolerance:
+            keep[furthest] = True
+            parts += [(first, furthest), (furthest, last)]
+    return keep

@@ -14,6 +14,7 @@ from node.store.records import Facts
 from workers.encode.capture import captures
 from workers.encode.case import Case
 from workers.encode.files import file_bytes
+from workers.encode.findings import located_findings
 from workers.encode.grid import SourceFrame, frames_of, grid_of
 from workers.encode.identity import Kind, ResultIdentity
 from workers.encode.key_slices import key_slices
@@ -84,8 +85,8 @@ def encode(
     measured
         What `measure` said of this very prediction, where that is known already.
     extras
-        Kinds that are made only where some destination takes them: ``capture``, ``keys``, ``presentation``. Others are of
-        no effect here.
+        Kinds that are made only where some destination takes them: ``capture``, ``findings``, ``keys``, ``presentation``. Others
+        are of no effect here.
 
     Raises
     ------
@@ -127,6 +128,8 @@ def _extra_documents(
     if Kind.CAPTURE in extras:
         for picture in captures(prediction, found, measured.taken, image=image, frames=slices, case=case):
             yield Kind.CAPTURE, picture
+    if Kind.FINDINGS in extras and (marked := located_findings(prediction, found, image, frames=slices, case=case)) is not None:
+        yield Kind.FINDINGS, marked
     if found is None:
         return
     if Kind.KEYS in extras:

@@ -19,9 +19,18 @@ class Kind(StrEnum):
     CAPTURE = "capture"
     KEYS = "keys"
     PRESENTATION = "presentation"
+    FINDINGS = "findings"
 
 
-_LAST_DIGIT: Final = {Kind.SEG: 1, Kind.MEASUREMENTS: 2, Kind.REPORT: 3, Kind.CAPTURE: 4, Kind.KEYS: 5, Kind.PRESENTATION: 6}
+_LAST_DIGIT: Final = {
+    Kind.SEG: 1,
+    Kind.MEASUREMENTS: 2,
+    Kind.REPORT: 3,
+    Kind.CAPTURE: 4,
+    Kind.KEYS: 5,
+    Kind.PRESENTATION: 6,
+    Kind.FINDINGS: 7,
+}
 _MODALITY: Final = {Kind.SEG: "SEG", Kind.CAPTURE: "OT", Kind.KEYS: "KO", Kind.PRESENTATION: "PR"}
 
 

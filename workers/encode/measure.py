@@ -77,17 +77,21 @@ def measures(found: Outlines, image: Image) -> tuple[Measure, ...]:
 
 
 def _extent(structure: Structure, pixels: int, image: Image) -> Measure:
+    if image.affine is not None and image.array.shape[0] > 1:
+        volume_ml = pixels * abs(float(np.linalg.det(image.affine[:3, :3]))) / 1000
+        return Measure(structure, Quantity.VOLUME, rounded(volume_ml), Unit.MILLILITER)
+    size, unit, kind = pixel_area(image)
+    return Measure(structure, Quantity.AREA, rounded(pixels * size) if unit is not Unit.PIXELS else float(pixels), unit, kind)
+
+
+def pixel_area(image: Image) -> tuple[float, Unit, SpacingKind]:
+    """Area of one pixel, its unit, and what it is measured at; one pixel where no spacing is stated."""
     if image.affine is not None:
-        step, down, right = image.affine[:3, 0], image.affine[:3, 1], image.affine[:3, 2]
-        across = np.cross(down, right)
-        if image.array.shape[0] > 1:
-            volume_ml = pixels * abs(float(step @ across)) / 1000
-            return Measure(structure, Quantity.VOLUME, _round(volume_ml), Unit.MILLILITER)
-        return Measure(structure, Quantity.AREA, _round(pixels * float(np.linalg.norm(across))), Unit.SQUARE_MILLIMETER)
+        across = np.cross(image.affine[:3, 1], image.affine[:3, 2])
+        return float(np.linalg.norm(across)), Unit.SQUARE_MILLIMETER, SpacingKind.PATIENT
     if image.spacing_mm is None or image.spacing_kind is SpacingKind.NONE:
-        return Measure(structure, Quantity.AREA, float(pixels), Unit.PIXELS, SpacingKind.NONE)
-    area_mm2 = pixels * image.spacing_mm[1] * image.spacing_mm[2]
-    return Measure(structure, Quantity.AREA, _round(area_mm2), Unit.SQUARE_MILLIMETER, image.spacing_kind)
+        return 1.0, Unit.PIXELS, SpacingKind.NONE
+    return image.spacing_mm[1] * image.spacing_mm[2], Unit.SQUARE_MILLIMETER, image.spacing_kind
 
 
 def _diameters(structure: Structure, mask: NDArray[np.bool_], image: Image) -> Sequence[Measure]:
@@ -99,9 +103,9 @@ def _diameters(structure: Structure, mask: NDArray[np.bool_], image: Image) -> S
     else:
         axes_mm = np.diag(image.spacing_mm)
     on_slice, in_space = largest_diameters(mask, axes_mm)
-    taken = [Measure(structure, Quantity.SLICE_DIAMETER, _round(on_slice), Unit.MILLIMETER, kind)]
+    taken = [Measure(structure, Quantity.SLICE_DIAMETER, rounded(on_slice), Unit.MILLIMETER, kind)]
     if image.array.shape[0] > 1 and image.affine is not None:
-        taken.append(Measure(structure, Quantity.DIAMETER, _round(in_space), Unit.MILLIMETER, kind))
+        taken.append(Measure(structure, Quantity.DIAMETER, rounded(in_space), Unit.MILLIMETER, kind))
     return taken
 
 
@@ -111,12 +115,13 @@ def _intensities(structure: Structure, values: NDArray[np.float32] | NDArray[np.
     unit = Unit.HOUNSFIELD if hounsfield else Unit.ARBITRARY
     mean, deviation = np.mean(values, dtype=np.float64), np.std(values, dtype=np.float64)
     return (
-        Measure(structure, Quantity.MEAN, _round(float(mean)), unit),
-        Measure(structure, Quantity.STANDARD_DEVIATION, _round(float(deviation)), unit),
-        Measure(structure, Quantity.MINIMUM, _round(float(np.min(values))), unit),
-        Measure(structure, Quantity.MAXIMUM, _round(float(np.max(values))), unit),
+        Measure(structure, Quantity.MEAN, rounded(float(mean)), unit),
+        Measure(structure, Quantity.STANDARD_DEVIATION, rounded(float(deviation)), unit),
+        Measure(structure, Quantity.MINIMUM, rounded(float(np.min(values))), unit),
+        Measure(structure, Quantity.MAXIMUM, rounded(float(np.max(values))), unit),
     )
 
 
-def _round(value: float) -> float:
+def rounded(value: float) -> float:
+    """At most five significant digits: what the pixels can carry."""
     return float(f"{value:.5g}")

@@ -47,7 +47,7 @@ NUMBERS: Final = "numbers"
 FINDINGS: Final = "findings"
 """Variant of the document of ratings; regions and ratings do not share one."""
 
-_UNITS: Final = {
+UNITS: Final = {
     Unit.MILLILITER: concepts.MILLILITER,
     Unit.SQUARE_MILLIMETER: concepts.SQUARE_MILLIMETER,
     Unit.MILLIMETER: concepts.MILLIMETER,
@@ -188,14 +188,12 @@ def _group(
     case: Case,
 ) -> Group:
     """The measurements of one segment."""
-    site = as_code(structure.region or structure.type)
-    side = as_code(structure.laterality) if structure.laterality else None
     common: dict[str, Any] = {
         "tracking_identifier": TrackingIdentifier(
             case.identity.tracking_uid(structure.key), tracking_id(structure, taken[0].spacing_kind)
         ),
         "finding_type": as_code(structure.type),
-        "finding_sites": [FindingSite(site, side)] if structure.region or side else None,
+        "finding_sites": sites_of(structure),
         "algorithm_id": algorithm_identification(case.manifest),
         "measurements": [_measurement(one, case.sources[0]) for one in taken],
     }
@@ -225,12 +223,20 @@ def _group(
     return PlanarROIMeasurementsAndQualitativeEvaluations(referenced_segment=plane, **common)
 
 
+def sites_of(structure: Structure) -> list[FindingSite] | None:
+    """Where a structure is and on which side, None where its type says all there is to say."""
+    if not structure.region and not structure.laterality:
+        return None
+    side = as_code(structure.laterality) if structure.laterality else None
+    return [FindingSite(as_code(structure.region or structure.type), side)]
+
+
 def _measurement(one: Measure, source: Dataset) -> Measurement:
     """One number with what it is of, its unit and how it was come by (PS3.16 TID 300, TID 1419)."""
     return Measurement(
         name=_name(one, source),
         value=one.value,
-        unit=_UNITS[one.unit],
+        unit=UNITS[one.unit],
         derivation=_DERIVATIONS.get(one.quantity),
     )
 

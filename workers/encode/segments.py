@@ -140,17 +140,18 @@ REMARKS: Final = {
 }
 """What the reader of an outline must know of its distances; at most 64 characters, as Content Description holds."""
 
-_AT: Final = {
+MEASURED_AT: Final = {
     SpacingKind.PATIENT: "",
     SpacingKind.CALIBRATED: ", calibrated",
     SpacingKind.DETECTOR: ", at the detector plane",
     SpacingKind.NONE: ", in pixels",
 }
+"""The same in a few words, to end a name with."""
 
 
 def tracking_id(structure: Structure, spacing_kind: SpacingKind) -> str:
     """How a structure is named where it is tracked, the same in SEG and measurements: with what its distances mean."""
-    return structure.name + _AT[spacing_kind]
+    return structure.name + MEASURED_AT[spacing_kind]
 
 
 def segment_item(

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from models.image import Header, Image, SpacingKind
+from models.prediction import Cycle, Moment
 from models.runtimes.cycle_volumes import measure_cycle
 
 PHASES = 8
@@ -29,7 +30,7 @@ FULL = [20, 20, 19, 18, 17, 15, 12, 9, 5]
 
 def test_volumes_and_ejection_fraction_where_the_slices_span_the_ventricle() -> None:
     cavity = _beating(FULL)
-    found, notes = measure_cycle(cavity, _image(len(FULL)))
+    found, notes, cycle = measure_cycle(cavity, _image(len(FULL)), "lv_cavity")
     values = {one.key: one.value for one in found}
     volumes = cavity.reshape(len(FULL), PHASES, -1).sum((0, 2)) * 8 * 1.25 * 1.25 / 1000
     assert values["lv_end_diastolic_volume"] == pytest.approx(volumes.max(), abs=0.06)
@@ -37,6 +38,8 @@ def test_volumes_and_ejection_fraction_where_the_slices_span_the_ventricle() -> 
     assert values["lv_ejection_fraction"] == pytest.approx(100 * (1 - volumes[3] / volumes.max()), abs=0.06)
     assert values["lv_stroke_volume"] == pytest.approx(volumes.max() - volumes[3], abs=0.11)
     assert "smallest in phase 4 of 8" in notes[0]
+    assert cycle == Cycle("lv_cavity", {Moment.END_DIASTOLE: 7, Moment.END_SYSTOLE: 3}, tuple(range(len(FULL))))
+    assert {one.key for one in found if one.moment is Moment.END_SYSTOLE} == {"lv_end_systolic_volume"}
 
 
 @pytest.mark.parametrize(
@@ -49,21 +52,23 @@ def test_volumes_and_ejection_fraction_where_the_slices_span_the_ventricle() -> 
     ],
 )
 def test_without_slices_that_span_it_there_is_a_change_of_area_and_no_ejection_fraction(radii: list[float], why: str) -> None:
-    found, notes = measure_cycle(_beating(radii), _image(len(radii)))
+    found, notes, cycle = measure_cycle(_beating(radii), _image(len(radii)), "lv_cavity")
     assert [one.key for one in found] == ["lv_area_change"]
     assert found[0].value == pytest.approx(51, abs=3)
     assert notes[0].startswith("No ejection fraction: ")
     assert why in notes[0]
+    assert cycle is not None
+    assert cycle.slices == (radii.index(max(radii)),)
 
 
 def test_one_image_has_no_cycle() -> None:
     image = Image(np.zeros((1, 64, 64), np.float32), None, None, SpacingKind.NONE, Header(modality="MR"))
-    assert measure_cycle(_beating([20])[:1], image) == ((), ())
+    assert measure_cycle(_beating([20])[:1], image, "lv_cavity") == ((), (), None)
 
 
 def test_a_slice_that_is_lost_in_some_phases_gives_no_number() -> None:
     cavity = _beating([20])
     cavity[2] = False
-    found, notes = measure_cycle(cavity, _image(1))
-    assert found == ()
+    found, notes, cycle = measure_cycle(cavity, _image(1), "lv_cavity")
+    assert (found, cycle) == ((), None)
     assert "not found in every phase" in notes[0]
