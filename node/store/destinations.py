@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
 
 from node.store.peers import Peer
-from node.store.profiles import PROFILES, Profile, ResultKind
+from node.store.profiles import AS_LABELMAP, PROFILES, Profile, ResultKind, SegType
 
 
 class Results(BaseModel):
@@ -21,11 +21,14 @@ class Results(BaseModel):
     """What sort of destination it is, which decides the kinds of object that it gets (`node.store.profiles`)."""
     kinds: tuple[ResultKind, ...] | None = None
     """Which kinds of object it gets; None: those of its profile."""
+    seg: SegType = "binary"
+    """How segmentations are written for it."""
 
     @property
-    def wanted(self) -> tuple[ResultKind, ...]:
-        """The kinds of object that it gets."""
-        return PROFILES[self.profile] if self.kinds is None else self.kinds
+    def wanted(self) -> tuple[str, ...]:
+        """The kinds of object that it gets: those asked for, and for label maps what refers to them in place of `seg`'s."""
+        kinds = PROFILES[self.profile] if self.kinds is None else self.kinds
+        return tuple(AS_LABELMAP.get(kind, kind) if self.seg == "labelmap" else kind for kind in kinds)
 
 
 class Destination(Peer, Results):
