@@ -1,4 +1,7 @@
-"""Seconds and peak memory of a BINARY SEG of many structures: Overread's encoder beside highdicom's, on the same label map."""
+"""Seconds and peak memory of a SEG of many structures: Overread's encoder beside highdicom's, on the same label map.
+
+BINARY, and as label maps (RLE) where the name says so.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,14 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, RLELossless, generate_uid
 
 SPACING_MM = (1.5, 0.8, 0.8)
 
@@ -49,7 +53,7 @@ def main() -> None:
     for name, runs in figures.items():
         seconds, growth, size = (statistics.median(column) for column in zip(*runs, strict=True))
         spread = f"{min(run[0] for run in runs):.2f} to {max(run[0] for run in runs):.2f}"
-        print(f"{name:<10} {seconds:6.2f} s ({spread}, n = {len(runs)})   {growth:5.0f} MB above its input   {size:4.0f} MB file")
+        print(f"{name:<18} {seconds:6.2f} s ({spread}, n = {len(runs)})   {growth:5.0f} MB above its input   {size:4.0f} MB file")
 
 
 def once(given: argparse.Namespace) -> None:
@@ -107,13 +111,16 @@ def headers(shape: tuple[int, ...]) -> list[Dataset]:
     return made
 
 
-def overread(labels: NDArray[np.uint8], sources: list[Dataset], segments: int) -> Callable[[], bytes | bytearray]:
+def overread(
+    labels: NDArray[np.uint8], sources: list[Dataset], segments: int, *, labelmap: bool = False
+) -> Callable[[], bytes | bytearray]:
     from models.image import Header, Image, SpacingKind
     from models.manifest import Manifest
     from models.prediction import LabelMap
     from workers.encode.case import Case
     from workers.encode.grid import grid_of
     from workers.encode.identity import ResultIdentity
+    from workers.encode.labelmap import label_maps
     from workers.encode.patient import patient_and_study
     from workers.encode.seg import segmentations
     from workers.encode.segments import outlines
@@ -159,13 +166,13 @@ def overread(labels: NDArray[np.uint8], sources: list[Dataset], segments: int) -
     def make() -> bytearray:
         found = outlines(answer, manifest, labels.shape)  # type: ignore[arg-type]
         case = Case(sources, patient_and_study(sources), manifest, identity)
-        (seg,) = segmentations(found, grid_of(image, sources, identity), case)
+        (seg,) = (label_maps if labelmap else segmentations)(found, grid_of(image, sources, identity), case)
         return seg.content()
 
     return make
 
 
-def highdicom(labels: NDArray[np.uint8], sources: list[Dataset], segments: int) -> Callable[[], bytes]:
+def highdicom(labels: NDArray[np.uint8], sources: list[Dataset], segments: int, *, labelmap: bool = False) -> Callable[[], bytes]:
     from highdicom import AlgorithmIdentificationSequence
     from highdicom.seg import Segmentation, SegmentDescription
 
@@ -185,7 +192,8 @@ def highdicom(labels: NDArray[np.uint8], sources: list[Dataset], segments: int) 
         seg = Segmentation(
             source_images=sources,
             pixel_array=labels,
-            segmentation_type="BINARY",
+            segmentation_type="LABELMAP" if labelmap else "BINARY",
+            transfer_syntax_uid=RLELossless if labelmap else ExplicitVRLittleEndian,
             segment_descriptions=described,
             series_instance_uid=generate_uid(),
             series_number=1,
@@ -203,7 +211,12 @@ def highdicom(labels: NDArray[np.uint8], sources: list[Dataset], segments: int) 
     return make
 
 
-MAKERS = {"overread": overread, "highdicom": highdicom}
+MAKERS = {
+    "overread": overread,
+    "highdicom": highdicom,
+    "overread-labelmap": partial(overread, labelmap=True),
+    "highdicom-labelmap": partial(highdicom, labelmap=True),
+}
 
 
 if __name__ == "__main__":

@@ -24,6 +24,9 @@ from workers.series.stack import load_group, load_stack
 RESULTS: Final = "results"
 """Folder of the spool that holds what we made."""
 
+SHOW_HEAT: Final = frozenset({Kind.CAPTURE, Kind.HEAT_MAP})
+"""Kinds of object that show a heat map; where nobody takes one, none is worked out."""
+
 
 class Analyst:
     """Reads stacks with models; keeps loaded models for the next job. Lives in one process, the only one that knows torch.
@@ -124,9 +127,7 @@ class Analyst:
         if manifest.fingerprint not in self._loaded:
             weights = ensure_weights(manifest, self._settings.cache, self._settings.mirror, pull=self._settings.pull)
             loaded = load_model(manifest, weights, self._device(), read_approvals(self._settings.data))
-            if isinstance(loaded, RatesOnly) and not any(
-                kind.startswith(Kind.CAPTURE) for kind in self._extras
-            ):  # nothing else shows a heat map
+            if isinstance(loaded, RatesOnly) and not SHOW_HEAT.intersection(kind.partition(".")[0] for kind in self._extras):
                 loaded = loaded.rating_only()
             self._loaded[manifest.fingerprint] = loaded
         return self._loaded[manifest.fingerprint]

@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final, Literal
 
-ResultKind = Literal["seg", "measurements", "report", "capture", "keys", "presentation", "findings"]
+ResultKind = Literal["seg", "measurements", "report", "capture", "keys", "presentation", "findings", "heatmap"]
 """``seg``: Segmentation; ``measurements``: TID 1500; ``report``: readable text; ``capture``: pictures with the answer burned in;
 ``keys``: selection of key images; ``presentation``: outlines as graphics of a presentation state;
-``findings``: TID 1500 with coordinates, a measurement a place."""
+``findings``: TID 1500 with coordinates, a measurement a place; ``heatmap``: Parametric Map."""
+
+SegType = Literal["binary", "labelmap"]
+"""How segmentations are written: a frame a structure and slice, or the structures of a slice in one compressed frame."""
+
+AS_LABELMAP: Final[dict[ResultKind, str]] = {"seg": "labelmap", "measurements": "labelmap-measurements"}
+"""Kinds of object that a destination with label maps gets in place of others: reports refer to the segmentation that it has."""
 
 Profile = Literal["standard", "ohif", "orthanc", "dcm4chee", "any-pacs", "air", "research"]
 
@@ -18,8 +24,8 @@ PROFILES: Final[dict[Profile, tuple[ResultKind, ...]]] = {
     "orthanc": ("seg", "measurements", "report"),
     "dcm4chee": ("seg", "measurements", "findings", "report", "keys", "presentation"),
     "any-pacs": ("capture", "report"),
-    "air": ("seg", "measurements", "findings", "keys"),
-    "research": ("seg", "measurements", "findings", "report", "capture", "keys", "presentation"),
+    "air": ("seg", "measurements", "findings", "heatmap", "keys"),
+    "research": ("seg", "measurements", "findings", "report", "capture", "heatmap", "keys", "presentation"),
 }
 """OHIF shows nothing of a TID 1500 report whose groups carry no coordinates, nor key objects. ``any-pacs`` is for archives and
 viewers that know images and text only. ``air`` is what the IHE profile AI Results lets a result be."""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from models.image import Header, Image, Region, SpacingKind
-from models.prediction import Located, Prediction, Rating, Segmentation
+from models.prediction import HeatMap, Located, Prediction, Rating, Segmentation
 from tests.unit.workers.encode.samples import affine_of, identity, manifest, multi_frame_of, radiograph, slices_of, volume
 from workers.encode.encode import EncodedObject, encode
 
@@ -64,11 +64,15 @@ def answer_for(array: NDArray[np.generic]) -> Prediction:
     masks["right_lung"][:, rows // 3 : rows - 2, columns // 3 : columns - 2] = True
     located = (Located("pneumonia", 0.87, 0, Region(rows / 2, columns / 2, 2.0)),)
     return Prediction(
-        Segmentation(masks, absent=("body",)), (Rating("pneumonia", 0.87),), ("A note on this image.",), located=located
+        Segmentation(masks, absent=("body",)),
+        (Rating("pneumonia", 0.87),),
+        ("A note on this image.",),
+        (HeatMap("pneumonia", np.full(array.shape[:3], 0.5, np.float32), "HiResCAM"),),
+        located=located,
     )
 
 
-EXTRAS = ("capture", "keys", "presentation", "findings")
+EXTRAS = ("capture", "keys", "presentation", "findings", "heatmap", "labelmap-measurements")
 
 
 def written(made: tuple[EncodedObject, ...], folder: Path) -> list[Path]:
@@ -93,7 +97,7 @@ def dciodvfy(path: Path) -> list[str]:
 
 
 def pixelmed(path: Path) -> list[str]:
-    if re.search("-(seg|capture|keys|presentation)", path.name):  # not the IODs that it knows
+    if re.search("-(seg|capture|heatmap|keys|presentation)", path.name):  # not the IODs that it knows
         return []
     text = said("java", "-Djava.awt.headless=true", "-cp", JARS, "com.pixelmed.validate.DicomSRValidator", str(path))
     assert "validation complete" in text, text
@@ -102,7 +106,7 @@ def pixelmed(path: Path) -> list[str]:
 
 def dsrdump(path: Path) -> list[str]:
     """dcmtk's reader; what it prints is the document, what it finds wrong makes it fail."""
-    if re.search("-(seg|capture|presentation)", path.name):
+    if re.search("-(seg|capture|heatmap|presentation)", path.name):
         return []
     done = subprocess.run(
         ["dsrdump", "-q", str(path)], capture_output=True, text=True, errors="replace", timeout=100, check=False
@@ -136,21 +140,26 @@ def test_nothing_is_said_against_objects_of_well_made_sources(case: str, checker
     assert {path.name: check(path) for path in paths} == {path.name: [] for path in paths}
 
 
+@pytest.mark.parametrize("kind", ["seg", "labelmap"])
 @pytest.mark.parametrize("case", cases())
-def test_dcmqi_reads_back_what_was_outlined(case: str, tmp_path: Path) -> None:
+def test_dcmqi_reads_back_what_was_outlined(case: str, kind: str, tmp_path: Path) -> None:
     program = shutil.which("segimage2itkimage", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     if not program:
         pytest.skip("segimage2itkimage (dcmqi) is not installed")
     image, sources = cases()[case]
     prediction = answer_for(image.array)
-    seg = written(encode(prediction, image, sources, manifest(), identity()), tmp_path)[0]
-
-    said(program, "--inputDICOM", str(seg), "--outputDirectory", str(tmp_path), "-t", "nii")
+    made = encode(prediction, image, sources, manifest(), identity(), extras=("labelmap",))
+    segs = written(tuple(one for one in made if one.kind == kind), tmp_path)
+    assert len(segs) == (1 if kind == "seg" else 2)  # the structures overlap
 
     assert isinstance(prediction.segmentation, Segmentation)
-    read = np.concatenate([_voxels(path) for path in tmp_path.glob("*.nii.gz")])
-    for number, key in enumerate(("bone", "right_lung"), start=1):
-        assert np.count_nonzero(read == number) == np.count_nonzero(prediction.segmentation.masks[key]), key
+    numbers = {"bone": (0, 1), "right_lung": (0, 2) if kind == "seg" else (1, 1)}
+    for number, seg in enumerate(segs):
+        (tmp_path / str(number)).mkdir()
+        said(program, "--inputDICOM", str(seg), "--outputDirectory", str(tmp_path / str(number)), "-t", "nii")
+    for key, (part, label) in numbers.items():
+        read = np.concatenate([_voxels(path) for path in (tmp_path / str(part)).glob("*.nii.gz")])
+        assert np.count_nonzero(read == label) == np.count_nonzero(prediction.segmentation.masks[key]), key
 
 
 def _voxels(path: Path) -> NDArray[np.generic]:

@@ -12,7 +12,9 @@ from models.labels import Code as ModelCode
 DIAGNOSTIC_IMAGING_REPORT: Final = Code("18748-4", "LN", "Diagnostic Imaging Report")
 QUALITATIVE_EVALUATIONS: Final = Code("C0034375", "UMLS", "Qualitative Evaluations")
 
+BACKGROUND: Final = Code("125040", "DCM", "Background")
 SEGMENTATION: Final = Code("113076", "DCM", "Segmentation")
+UNSPECIFIED_CALCULATION: Final = Code("113130", "DCM", "Unspecified method of calculation")
 SOURCE_IMAGE: Final = Code("121322", "DCM", "Source image for image processing operation")
 PROCESSING_EQUIPMENT: Final = Code("109102", "DCM", "Processing Equipment")
 ARTIFICIAL_INTELLIGENCE: Final = Code("123110", "DCM", "Artificial Intelligence")
@@ -41,6 +43,7 @@ MILLIMETER: Final = Code("mm", "UCUM", "millimeter")
 PIXELS: Final = Code("{pixels}", "UCUM", "pixels")
 HOUNSFIELD: Final = Code("[hnsf'U]", "UCUM", "Hounsfield unit")
 ARBITRARY: Final = Code("[arb'U]", "UCUM", "arbitrary unit")
+NO_UNITS: Final = Code("1", "UCUM", "no units")
 PERCENT: Final = Code("%", "UCUM", "Percent")
 
 _PROCEDURES: Final = {

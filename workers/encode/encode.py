@@ -10,16 +10,19 @@ from pydicom.dataset import Dataset
 from models.image import Image
 from models.manifest import Manifest
 from models.prediction import Prediction
+from node.store.errors import Refused
 from node.store.profiles import ENGLISH, in_language, language_of
 from node.store.records import Facts
 from workers.encode.capture import captures
 from workers.encode.case import Case
 from workers.encode.files import file_bytes
 from workers.encode.findings import located_findings
-from workers.encode.grid import SourceFrame, frames_of, grid_of
+from workers.encode.grid import Grid, SourceFrame, frames_of, grid_of
+from workers.encode.heat_map import mapped
 from workers.encode.identity import Kind, ResultIdentity
 from workers.encode.key_slices import key_slices
 from workers.encode.keys import key_images
+from workers.encode.labelmap import label_maps
 from workers.encode.language import speech
 from workers.encode.measure import Measure, measures
 from workers.encode.measurements import findings_report, measurement_report, numbers_report
@@ -88,9 +91,9 @@ def encode(
     measured
         What `measure` said of this very prediction, where that is known already.
     extras
-        Kinds that are made only where some destination takes them: ``capture``, ``findings``, ``keys``, ``presentation``. Others
-        are of no effect here. A language, as in ``report.de``, gives the same object with its texts in that language, beside the
-        English one, under UIDs of its own.
+        Kinds that are made only where some destination takes them: ``capture``, ``findings``, ``heatmap``, ``keys``,
+        ``presentation``, ``labelmap`` and ``labelmap-measurements``. Others are of no effect here. A language, as in
+        ``report.de``, gives the same object with its texts in that language, beside the English one, under UIDs of its own.
 
     Raises
     ------
@@ -104,38 +107,35 @@ def encode(
         measured = measured or measure(prediction, image, manifest)
         found, taken = measured.found, measured.taken
         segs = segmentations(found, grid_of(image, sources, identity, frames), case) if found and found.found else ()
-        documents = []
-        if found and segs and taken:
-            documents.append((Kind.MEASUREMENTS, measurement_report(found, taken, segs, case)))
-        if prediction.ratings:
-            documents.append((Kind.MEASUREMENTS, findings_report(prediction.ratings, case)))
-        if prediction.measurements:
-            documents.append((Kind.MEASUREMENTS, numbers_report(prediction.measurements, case)))
+        maps = label_maps(found, segs[0].grid, case) if found and segs and Kind.LABELMAP in extras else ()
+        documents = list(_measurements(prediction, measured, segs, case, Kind.MEASUREMENTS))
+        if Kind.LABELMAP_MEASUREMENTS in extras:
+            documents += _measurements(prediction, measured, maps, case, Kind.LABELMAP_MEASUREMENTS)
         slices = segs[0].grid.frames if segs else frames_of(sources, frames)
-        outlined = [_encoded(Kind.SEG, seg.dataset, seg.content()) for seg in segs]
-        made = [*outlined, *(_encoded(kind, dataset, file_bytes(dataset)) for kind, dataset in documents)]
+        made = [_encoded(Kind.SEG, seg.dataset, seg.content()) for seg in segs]
+        made += [_encoded(Kind.LABELMAP, seg.dataset, seg.content()) for seg in maps]
+        made += [_encoded(kind, dataset, file_bytes(dataset)) for kind, dataset in documents]
         for language in (ENGLISH, *sorted({language_of(kind) for kind in extras} - {ENGLISH})):
             spoken = case if language == ENGLISH else case.spoken(language)
             wanted = {kind.partition(".")[0] for kind in extras if language_of(kind) == language}
-            texts = _texts(prediction, measured, image, segs=segs, slices=slices, case=spoken, wanted=wanted)
-            made += [_encoded(kind, dataset, file_bytes(dataset), language) for kind, dataset in texts]
+            if Kind.REPORT in wanted or language == ENGLISH:
+                report = text_report(prediction, found, taken, [seg.dataset for seg in segs], spoken)
+                made.append(_encoded(Kind.REPORT, report, file_bytes(report), language))
+            more = _extra_documents(prediction, measured, image, slices=slices, case=spoken, frames=frames, extras=wanted)
+            made += [_encoded(kind, dataset, file_bytes(dataset), language) for kind, dataset in more]
         return tuple(made)
 
 
-def _texts(
-    prediction: Prediction,
-    measured: Measured,
-    image: Image,
-    *,
-    segs: Sequence[Seg],
-    slices: Sequence[SourceFrame],
-    case: Case,
-    wanted: Collection[str],
+def _measurements(
+    prediction: Prediction, measured: Measured, segs: Sequence[Seg], case: Case, kind: Kind
 ) -> Iterator[tuple[Kind, Dataset]]:
-    """The readable report, in English always, and the extras of one language."""
-    if Kind.REPORT in wanted or case.identity.language == ENGLISH:
-        yield Kind.REPORT, text_report(prediction, measured.found, measured.taken, [seg.dataset for seg in segs], case)
-    yield from _extra_documents(prediction, measured, image, slices=slices, case=case, extras=wanted)
+    """What was measured and rated: each set of them refers to segmentations of one sort, as a destination is sent one sort."""
+    if measured.found and segs and measured.taken:
+        yield kind, measurement_report(measured.found, measured.taken, segs, case, kind)
+    if prediction.ratings:
+        yield kind, findings_report(prediction.ratings, case, kind)
+    if prediction.measurements:
+        yield kind, numbers_report(prediction.measurements, case, kind)
 
 
 def _extra_documents(
@@ -145,6 +145,7 @@ def _extra_documents(
     *,
     slices: Sequence[SourceFrame],
     case: Case,
+    frames: Sequence[tuple[int, int]] | None,
     extras: Collection[str],
 ) -> Iterator[tuple[Kind, Dataset]]:
     """What is made only where somebody takes it; see `encode`."""
@@ -152,6 +153,9 @@ def _extra_documents(
     if Kind.CAPTURE in extras:
         for picture in captures(prediction, found, measured.taken, image=image, frames=slices, case=case):
             yield Kind.CAPTURE, picture
+    if Kind.HEAT_MAP in extras and prediction.heat_maps and (grid := _grid_for_maps(image, case, frames)) is not None:
+        for heat in mapped(prediction.heat_maps, grid, case):
+            yield Kind.HEAT_MAP, heat
     if Kind.FINDINGS in extras and (marked := located_findings(prediction, found, image, frames=slices, case=case)) is not None:
         yield Kind.FINDINGS, marked
     if found is None:
@@ -161,6 +165,14 @@ def _extra_documents(
         yield Kind.KEYS, key_images([one for one in case.sources if one.SOPInstanceUID in chosen], case)
     if Kind.PRESENTATION in extras and (state := presentation(found, slices, case)) is not None:
         yield Kind.PRESENTATION, state
+
+
+def _grid_for_maps(image: Image, case: Case, frames: Sequence[tuple[int, int]] | None) -> Grid | None:
+    """Where heat maps lie; None where the sources state no place for them, which is no reason to refuse a classification."""
+    try:
+        return grid_of(image, case.sources, case.identity, frames)
+    except Refused:
+        return None
 
 
 def summary(prediction: Prediction, measured: Measured, sources: Sequence[Dataset], manifest: Manifest) -> Facts:

@@ -12,13 +12,19 @@ from node.store.provenance import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSI
 from workers.encode.characters import settle_character_set
 
 
-def file_bytes(dataset: Dataset) -> bytes:
-    """Settle the character set and write preamble, file meta information and `dataset`, Explicit VR Little Endian."""
+def file_bytes(dataset: Dataset, transfer_syntax_uid: UID = ExplicitVRLittleEndian) -> bytes:
+    """Settle the character set and write preamble, file meta information and `dataset`.
+
+    Parameters
+    ----------
+    transfer_syntax_uid
+        Explicit VR Little Endian, or one that is written like it with compressed pixels.
+    """
     settle_character_set(dataset)
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.TransferSyntaxUID = transfer_syntax_uid
     meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
     meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
     dataset.file_meta = meta

@@ -29,26 +29,30 @@ _PIXEL_DATA: Final = bytes.fromhex("E07F1000") + b"OB\0\0"
 _ITEM: Final = bytes.fromhex("FEFF00E0")
 
 
-def frame_groups(frames: Sequence[Frame], grid: Grid) -> bytes:
+def frame_groups(frames: Sequence[Frame], grid: Grid, *, by_segment: bool = True) -> bytes:
     """The Per-frame Functional Groups Sequence (PS3.3 section C.7.6.16) as an element in Explicit VR Little Endian.
 
     Parameters
     ----------
     frames
         In the order in which their pixels follow.
+    by_segment
+        Whether a frame shows one segment; those of a label map show all, and none is named.
     """
     phases = grid.phases
     slices = sorted({index for _, index in frames})
     rank = {place: number for number, place in enumerate(sorted({index // phases for index in slices}), start=1)}
     derivations = {index: _encoded(_derivation(grid.frames[index])) for index in slices}
     places = {index: _encoded(_position(grid, index)) for index in slices}
-    numbers = {number: _encoded(_segment(number)) for number in {number for number, _ in frames}}
+    numbers = {number: _encoded(_segment(number)) if by_segment else b"" for number in {number for number, _ in frames}}
+    indices = 1 + by_segment + (phases > 1)
     # without the Dimension Index Values, which stand last and vary from frame to frame
-    contents = [_encoded(_content(phase, phases))[: -8 if phases == 1 else -12] for phase in range(phases)]
+    contents = [_encoded(_content(phase, phases, indices))[: -4 * indices] for phase in range(phases)]
     items = []
     for number, index in frames:
         place, phase = divmod(index, phases)
-        values = struct.pack("<LL", number, rank[place]) + (struct.pack("<L", phase + 1) if phases > 1 else b"")
+        which = ((number,) if by_segment else ()) + (rank[place],) + ((phase + 1,) if phases > 1 else ())
+        values = struct.pack(f"<{indices}L", *which)
         item = b"".join((derivations[index], contents[phase], values, places[index], numbers[number]))
         items.append(_ITEM + struct.pack("<L", len(item)) + item)
     value = b"".join(items)
@@ -83,12 +87,12 @@ def _encoded(dataset: Dataset) -> bytes:
     return bytes(buffer.getvalue())
 
 
-def _content(phase: int, phases: int) -> Dataset:
+def _content(phase: int, phases: int, indices: int) -> Dataset:
     """Frame Content (PS3.3 section C.7.6.16.2.2): of a cycle also which phase this is."""
     content = Dataset()
     if phases > 1:
         content.TemporalPositionIndex = phase + 1
-    content.DimensionIndexValues = [0, 0] if phases == 1 else [0, 0, 0]
+    content.DimensionIndexValues = [0] * indices
     groups = Dataset()
     groups.FrameContentSequence = [content]
     return groups

@@ -21,6 +21,9 @@ class Kind(StrEnum):
     KEYS = "keys"
     PRESENTATION = "presentation"
     FINDINGS = "findings"
+    HEAT_MAP = "heatmap"
+    LABELMAP = "labelmap"
+    LABELMAP_MEASUREMENTS = "labelmap-measurements"
 
 
 _LAST_DIGIT: Final = {
@@ -31,8 +34,11 @@ _LAST_DIGIT: Final = {
     Kind.KEYS: 5,
     Kind.PRESENTATION: 6,
     Kind.FINDINGS: 7,
+    Kind.HEAT_MAP: 8,
+    Kind.LABELMAP: 1,
+    Kind.LABELMAP_MEASUREMENTS: 2,
 }
-_MODALITY: Final = {Kind.SEG: "SEG", Kind.CAPTURE: "OT", Kind.KEYS: "KO", Kind.PRESENTATION: "PR"}
+_MODALITY: Final = {Kind.SEG: "SEG", Kind.LABELMAP: "SEG", Kind.CAPTURE: "OT", Kind.KEYS: "KO", Kind.PRESENTATION: "PR"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,15 +85,20 @@ def measurement_report(
     taken: Sequence[Measure],
     segs: Sequence[Seg],
     case: Case,
+    kind: Kind = Kind.MEASUREMENTS,
 ) -> Dataset:
     """Build the TID 1500 document of all outlines.
 
-    One group per segment: TID 1411 (volume) for several slices, TID 1410 (plane) for one. Each refers to its segment.
+    One group per segment: TID 1411 (volume) for several slices, TID 1410 (plane) for one. Each refers to its segment. Of a label
+    map it is a TID 1501 that shares the segment's tracking UID: dcmtk and others that do not know label maps yet reject a
+    document that refers to a segment of one.
 
     Parameters
     ----------
     segs
-        All SEG objects of the same answer, see `workers.encode.seg.segmentations`.
+        All SEG objects of the same answer, see `workers.encode.seg.segmentations` and `workers.encode.labelmap.label_maps`.
+    kind
+        Of the document: that of those that refer to label maps, or ``MEASUREMENTS``.
     """
     groups = [
         _group(number, structure, [one for one in taken if one.structure is structure], seg, case)
@@ -101,12 +106,13 @@ def measurement_report(
         for number, structure in enumerate((found.found[place - 1] for place in seg.segments), start=1)
     ]
     evidence = [*instances_of(case.sources), *instances_of([seg.dataset for seg in segs])]
-    return _report(groups, case, evidence, "measurements")
+    return _report(groups, case, evidence, "measurements", kind=kind)
 
 
 def findings_report(
     ratings: Sequence[Rating],
     case: Case,
+    kind: Kind = Kind.MEASUREMENTS,
 ) -> Dataset:
     """Build the TID 1500 document of a classifier's answer: a TID 1501 group per finding with its probability, and the answers.
 
@@ -136,10 +142,10 @@ def findings_report(
         )
     evaluations = ContainerContentItem(name=concepts.QUALITATIVE_EVALUATIONS, relationship_type=RelationshipTypeValues.CONTAINS)
     evaluations.ContentSequence = ContentSequence(answers)
-    return _report(groups, case, instances_of(case.sources), FINDINGS, variant=FINDINGS, evaluations=evaluations)
+    return _report(groups, case, instances_of(case.sources), FINDINGS, kind=kind, variant=FINDINGS, evaluations=evaluations)
 
 
-def numbers_report(numbers: Sequence[Number], case: Case) -> Dataset:
+def numbers_report(numbers: Sequence[Number], case: Case, kind: Kind = Kind.MEASUREMENTS) -> Dataset:
     """Build the TID 1500 document of what the model worked out itself: a TID 1501 group for each number."""
     groups = [
         MeasurementsAndQualitativeEvaluations(
@@ -150,7 +156,7 @@ def numbers_report(numbers: Sequence[Number], case: Case) -> Dataset:
         )
         for number in numbers
     ]
-    return _report(groups, case, instances_of(case.sources), "measurements", variant=NUMBERS)
+    return _report(groups, case, instances_of(case.sources), "measurements", kind=kind, variant=NUMBERS)
 
 
 def _report(
@@ -159,6 +165,7 @@ def _report(
     evidence: Sequence[Instance],
     what: str,
     *,
+    kind: Kind,
     variant: str = "",
     evaluations: ContainerContentItem | None = None,
 ) -> Dataset:
@@ -172,7 +179,7 @@ def _report(
     return document(
         report[0],
         case,
-        kind=Kind.MEASUREMENTS,
+        kind=kind,
         sop_class_uid=Comprehensive3DSRStorage,
         description=f"AI {what}, not verified (Overread {case.manifest.name})",
         evidence=evidence,
@@ -197,6 +204,8 @@ def _group(
         "algorithm_id": algorithm_identification(case.manifest),
         "measurements": [_measurement(one, case.sources[0]) for one in taken],
     }
+    if seg.dataset.SegmentationType == "LABELMAP":
+        return MeasurementsAndQualitativeEvaluations(**common)
     if any(one.quantity is Quantity.VOLUME for one in taken):
         segment = ReferencedSegment(
             seg.dataset.SOPClassUID,

@@ -12,6 +12,7 @@ from highdicom.pr import GraphicAnnotation, GraphicLayer, GraphicObject, Graysca
 from pydicom.dataset import Dataset
 
 from node.store.provenance import MANUFACTURER
+from workers.encode.body_part import put_body_part
 from workers.encode.case import Case
 from workers.encode.contours import contours
 from workers.encode.equipment import clip, put_equipment, put_series
@@ -43,10 +44,6 @@ TAKEN_OVER: Final = (
     "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
 )
-UNPAIRED: Final = frozenset(
-    {"ABDOMEN", "BRAIN", "CHEST", "HEAD", "HEART", "NECK", "PELVIS", "SKULL", "CSPINE", "TSPINE", "LSPINE"}
-)
-"""Body parts that have no side, in the standard's terms."""
 MOST_SLICES: Final = 200
 """Slices with graphics; a longer stack has them on evenly spread slices."""
 
@@ -132,12 +129,7 @@ def _state(
     made.update(case.subject.attributes)
     put_series(made, identity, Kind.PRESENTATION, say("AI outlines, not verified (Overread {model})", model=manifest.name))
     put_equipment(made, manifest, identity)
-    # nobody can tell whether Laterality is missing, unless the body part is one that the standard knows (PS3.16 annex L)
-    part = str(images[0].get("BodyPartExamined") or "")
-    if part in UNPAIRED:
-        made.BodyPartExamined = part
-    else:
-        made.Laterality = None
+    put_body_part(made, images[0])
     made.PresentationCreationDate, made.PresentationCreationTime = made.ContentDate, made.ContentTime
     del made.ContentDate, made.ContentTime  # not of this object
     return made

@@ -1,4 +1,4 @@
-"""Segmentation objects (PS3.3 section A.51): BINARY, on the source grid."""
+"""Segmentation objects on the source grid (PS3.3 section A.51), BINARY; what those with label maps share with them."""
 
 from __future__ import annotations
 
@@ -8,20 +8,23 @@ from typing import Final
 
 import numpy as np
 from pydicom.dataset import Dataset
-from pydicom.uid import SegmentationStorage
+from pydicom.uid import UID, SegmentationStorage
 
 from workers.encode.case import Case
 from workers.encode.equipment import clip, put_equipment, put_series
 from workers.encode.files import file_bytes
 from workers.encode.frames import Frame, frame_groups, pixel_bytes, write_pixels
 from workers.encode.grid import Grid, SourceFrame, decimal, legal_orientation
-from workers.encode.identity import Kind, ResultIdentity
+from workers.encode.identity import Kind
 from workers.encode.patient import is_legal
 from workers.encode.references import instance_item
 from workers.encode.segments import REMARKS, Outlines, segment_item
 
 MOST_BYTES: Final = 1 << 30
 """Bytes of pixels in one object; more structures go into further objects of the same series."""
+
+LABELMAP_STORAGE: Final = UID("1.2.840.10008.5.1.4.1.1.66.7")
+"""Label Map Segmentation Storage, which pydicom does not name yet."""
 
 _PIXEL_HEAD: Final = 12
 
@@ -93,36 +96,11 @@ def _shared_out(frames: Sequence[int], most: int) -> Iterator[tuple[int, ...]]:
 
 
 def _part(found: Outlines, grid: Grid, case: Case, segments: tuple[int, ...], part: tuple[int, int]) -> Seg:
-    manifest, identity = case.manifest, case.identity
-    structures = [found.found[number - 1] for number in segments]
-    names = ", ".join(structure.name for structure in structures)
-    which = f" ({part[0]} of {part[1]})" if part[1] > 1 else ""
-    seg = Dataset()
-    seg.update(case.subject.attributes)
-    seg.SOPClassUID = SegmentationStorage
-    put_series(
-        seg,
-        identity,
-        Kind.SEG,
-        f"Overread {manifest.name}: {names}" if part[1] == 1 else f"Overread {manifest.name}",
-        part=part[0],
-    )
-    put_equipment(seg, manifest, identity)
-    seg.FrameOfReferenceUID = grid.frame_of_reference_uid
-    seg.PositionReferenceIndicator = grid.position_reference_indicator
-    _put_image(seg, grid, case.sources[0])
+    seg = segmentation_head(found, grid, case, segments, part, kind=Kind.SEG)
     seg.SegmentationType = "BINARY"
     seg.SegmentsOverlap = "YES" if found.overlap else "NO"
-    seg.ContentLabel = "OVERREAD"
-    seg.ContentDescription = REMARKS[grid.spacing_kind] or clip(manifest.title + which)
-    seg.ContentCreatorName = None
-    seg.SegmentSequence = [
-        segment_item(number, structure, manifest, identity, grid.spacing_kind)
-        for number, structure in enumerate(structures, start=1)
-    ]
-    _put_references(seg, grid, case)
-    _put_dimensions(seg, identity, cycle=grid.phases > 1)
-    seg.SharedFunctionalGroupsSequence = [_shared_groups(grid)]
+    seg.BitsAllocated = seg.BitsStored = 1
+    seg.HighBit = 0
     frames = tuple(
         (place, int(index))
         for place, number in enumerate(segments, start=1)
@@ -132,7 +110,52 @@ def _part(found: Outlines, grid: Grid, case: Case, segments: tuple[int, ...], pa
     return Seg(seg, found, grid, segments, frames)
 
 
-def _put_image(seg: Dataset, grid: Grid, source: Dataset) -> None:
+def segmentation_head(
+    found: Outlines, grid: Grid, case: Case, segments: tuple[int, ...], part: tuple[int, int], *, kind: Kind
+) -> Dataset:
+    """All of a segmentation but what its type decides, its frames and its pixels.
+
+    Parameters
+    ----------
+    segments
+        Number in `found`, from 1, of each segment.
+    part
+        Which object of how many.
+    kind
+        ``SEG`` or ``LABELMAP``.
+    """
+    manifest, identity = case.manifest, case.identity
+    structures = [found.found[number - 1] for number in segments]
+    names = ", ".join(structure.name for structure in structures)
+    which = f" ({part[0]} of {part[1]})" if part[1] > 1 else ""
+    seg = Dataset()
+    seg.update(case.subject.attributes)
+    seg.SOPClassUID = SegmentationStorage if kind is Kind.SEG else LABELMAP_STORAGE
+    put_series(
+        seg,
+        identity,
+        kind,
+        f"Overread {manifest.name}: {names}" if part[1] == 1 else f"Overread {manifest.name}",
+        part=part[0],
+    )
+    put_equipment(seg, manifest, identity)
+    seg.FrameOfReferenceUID = grid.frame_of_reference_uid
+    seg.PositionReferenceIndicator = grid.position_reference_indicator
+    put_image(seg, grid, case.sources[0])
+    seg.ContentLabel = "OVERREAD"
+    seg.ContentDescription = REMARKS[grid.spacing_kind] or clip(manifest.title + which)
+    seg.ContentCreatorName = None
+    seg.SegmentSequence = [
+        segment_item(number, structure, manifest, identity, grid.spacing_kind)
+        for number, structure in enumerate(structures, start=1)
+    ]
+    put_references(seg, grid, case)
+    put_dimensions(seg, identity.dimension_uid(kind), by_segment=kind is Kind.SEG, cycle=grid.phases > 1)
+    seg.SharedFunctionalGroupsSequence = [shared_groups(grid)]
+    return seg
+
+
+def put_image(seg: Dataset, grid: Grid, source: Dataset) -> None:
     """General Image, Image Pixel and Segmentation Image modules (PS3.3 sections C.7.6.1, C.7.6.3, C.8.20.2)."""
     seg.ImageType = ["DERIVED", "PRIMARY"]
     if grid.is_projection:
@@ -141,8 +164,7 @@ def _put_image(seg: Dataset, grid: Grid, source: Dataset) -> None:
     seg.SamplesPerPixel = 1
     seg.PhotometricInterpretation = "MONOCHROME2"
     seg.Rows, seg.Columns = grid.rows, grid.columns
-    seg.BitsAllocated = seg.BitsStored = 1
-    seg.HighBit = seg.PixelRepresentation = 0
+    seg.PixelRepresentation = 0
     seg.BurnedInAnnotation = "NO"
     seg.LossyImageCompression = "01" if source.get("LossyImageCompression") == "01" else "00"
     for keyword in ("LossyImageCompressionRatio", "LossyImageCompressionMethod"):
@@ -150,7 +172,7 @@ def _put_image(seg: Dataset, grid: Grid, source: Dataset) -> None:
             setattr(seg, keyword, source[keyword].value)
 
 
-def _put_references(seg: Dataset, grid: Grid, case: Case) -> None:
+def put_references(seg: Dataset, grid: Grid, case: Case) -> None:
     """Common Instance Reference: the series and every instance that was read (PS3.3 section C.12.2)."""
     series = Dataset()
     series.SeriesInstanceUID = case.sources[0].SeriesInstanceUID
@@ -159,15 +181,14 @@ def _put_references(seg: Dataset, grid: Grid, case: Case) -> None:
     seg.ReferencedSeriesSequence = [series]
 
 
-def _put_dimensions(seg: Dataset, identity: ResultIdentity, *, cycle: bool) -> None:
+def put_dimensions(seg: Dataset, uid: str, *, by_segment: bool, cycle: bool) -> None:
     """Frames are told apart by segment, then by position, then, in a cycle, by phase (PS3.3 section C.7.6.17)."""
-    uid = identity.dimension_uid(Kind.SEG)
     organization = Dataset()
     organization.DimensionOrganizationUID = uid
     seg.DimensionOrganizationSequence = [organization]
     seg.DimensionIndexSequence = []
     for pointer, group, label in (
-        (0x0062000B, 0x0062000A, "Segment Number"),
+        *(((0x0062000B, 0x0062000A, "Segment Number"),) if by_segment else ()),
         (0x00200032, 0x00209113, "Image Position (Patient)"),
         *(((0x00209128, 0x00209111, "Temporal Position Index"),) if cycle else ()),
     ):
@@ -179,7 +200,7 @@ def _put_dimensions(seg: Dataset, identity: ResultIdentity, *, cycle: bool) -> N
         seg.DimensionIndexSequence.append(index)
 
 
-def _shared_groups(grid: Grid) -> Dataset:
+def shared_groups(grid: Grid) -> Dataset:
     """Orientation and spacing, which all frames share (PS3.3 sections C.7.6.16.2.1, C.7.6.16.2.4)."""
     orientation = Dataset()
     orientation.ImageOrientationPatient = [decimal(value) for value in grid.orientation]

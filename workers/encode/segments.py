@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -53,6 +53,41 @@ class Outlines:
         if self._labels is None:
             return np.asarray(self._masks[key][index])
         return np.asarray(self._labels.array[index] == self._labels.keys.index(key) + 1)
+
+    def labelled(self, numbers: Sequence[int], index: int) -> NDArray[np.uint16]:
+        """``(row, column)``: for each pixel of a slice the place, from 1, in `numbers` of the structure that holds it, else 0.
+
+        Parameters
+        ----------
+        numbers
+            Of found structures, from 1, that do not overlap.
+        """
+        if self._labels is None:
+            plane = np.zeros(next(iter(self._masks.values())).shape[1:], dtype=np.uint16)
+            for place, number in enumerate(numbers, start=1):
+                if self.presence[number - 1, index]:
+                    plane[self.plane(number, index)] = place
+            return plane
+        places = np.zeros(len(self._labels.keys) + 1, dtype=np.uint16)
+        for place, number in enumerate(numbers, start=1):
+            places[self._labels.keys.index(self.found[number - 1].key) + 1] = place
+        return np.asarray(places[self._labels.array[index]])
+
+    def layers(self) -> list[tuple[int, ...]]:
+        """Numbers, from 1, of the found structures, shared out so that no two of a layer overlap."""
+        numbers = tuple(range(1, len(self.found) + 1))
+        if self._labels is not None or not numbers:
+            return [numbers] if numbers else []
+        layers: list[list[int]] = []
+        taken: list[NDArray[np.bool_]] = []
+        for number, (_, box, mask) in zip(numbers, self.parts(), strict=True):
+            free = next((at for at, held in enumerate(taken) if not np.any(held[box] & mask)), len(layers))
+            if free == len(layers):
+                layers.append([])
+                taken.append(np.zeros(self._masks[self.found[0].key].shape, dtype=np.bool_))
+            layers[free].append(number)
+            taken[free][box] |= mask
+        return [tuple(layer) for layer in layers]
 
     def parts(self) -> Iterator[tuple[Structure, Box, NDArray[np.bool_]]]:
         """Each found structure with its box and ``(slice, row, column)`` boolean array of what is in the box."""
