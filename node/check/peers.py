@@ -49,6 +49,22 @@ def check_archives(settings: Settings, echo: Echo = echo_peer) -> Iterator[Check
         yield _answers("archive", archive, settings, echo)
 
 
+def check_requestors(settings: Settings, echo: Echo = echo_peer) -> Iterator[Checked]:
+    """Ask whoever takes storage commitment reports for a C-ECHO; a note where none comes, for a scanner need not answer it."""
+    for source in settings.sources:
+        if source.commitment == "off" or source.report_to is None or set("*?") & set(source.ae_title):
+            continue
+        peer = Peer(ae_title=source.ae_title, **source.report_to.model_dump())
+        try:
+            echo(peer, settings.ae_title, TIMEOUT_S)
+        except OverreadError as unreachable:
+            yield note(
+                "report_to", str(peer), str(unreachable), "see that it takes reports there; those that wait are tried again"
+            )
+        else:
+            yield ok("report_to", str(peer), "answers, and may take storage commitment reports")
+
+
 def _checked(destination: AnyDestination, settings: Settings, echo: Echo) -> Checked:
     if isinstance(destination, WebDestination):
         return _archive(destination)

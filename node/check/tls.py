@@ -13,9 +13,7 @@ from typing import Any, Final
 from node.certificate import encoded, validity
 from node.check.peers import EVERYWHERE
 from node.check.verdict import Checked, fault, note, ok
-from node.store.destinations import Destination
 from node.store.errors import ConfigurationError
-from node.store.peers import Archive
 from node.store.settings import Settings, Tls
 from node.tls import meaning, server_context
 
@@ -23,10 +21,10 @@ SOON: Final = timedelta(days=30)
 
 
 def check_tls(settings: Settings) -> Iterator[Checked]:
-    """Look at certificate, key and client CA as the listener will, at who has the port, and at what destinations are shown."""
-    for called in (*settings.destinations, *settings.archives):
-        if isinstance(called, Destination | Archive) and called.certificate and called.key:
-            yield from _shown_to(called.name, called.certificate, called.key)
+    """Look at certificate, key and client CA as the listener will, at who has the port, and at what we show to whom we call."""
+    for name, called in settings.called:
+        if called.certificate and called.key:
+            yield from _shown_to(name, called.certificate, called.key)
     tls = settings.tls
     if tls is None:
         return
@@ -45,7 +43,7 @@ def _shown_to(name: str, certificate: Path, key: Path) -> Iterator[Checked]:
     try:
         as_server = server_context(Tls(certificate=certificate, key=key))
     except ConfigurationError as wrong:
-        yield fault("tls", name, str(wrong), "correct certificate and key of the destination")
+        yield fault("tls", name, str(wrong), "correct its certificate and key")
         return
     yield from _openness(key)
     yield _validity(certificate, lambda: presented_by_client(as_server, certificate, key))

@@ -60,7 +60,7 @@ def _parts() -> tuple[Callable[[Settings], Iterable[Checked]], ...]:
     from node.check.decoders import check_decoders
     from node.check.disk import check_disk
     from node.check.door import check_door
-    from node.check.peers import check_archives, check_destinations, check_own_port
+    from node.check.peers import check_archives, check_destinations, check_own_port, check_requestors
     from node.check.reading import check_models, check_rules
     from node.check.services import check_catalog, check_page, check_queue
     from node.check.tls import check_tls
@@ -69,6 +69,7 @@ def _parts() -> tuple[Callable[[Settings], Iterable[Checked]], ...]:
         check_rules,
         check_destinations,
         check_archives,
+        check_requestors,
         lambda _: check_decoders(),
         check_models,
         check_disk,

@@ -33,6 +33,8 @@ _ITEM: Final = 0xFFFEE000
 _ITEM_END: Final = 0xFFFEE00D
 _SEQUENCE_END: Final = 0xFFFEE0DD
 _UNDEFINED: Final = 0xFFFFFFFF
+_FILE_META: Final = b"\x02\x00"
+"""Group 0002 in little endian, as file meta information always is (PS3.10 section 7.1)."""
 
 _LONG_FORM: Final = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
 _SHORT_FORM: Final = frozenset(
@@ -118,10 +120,15 @@ def outline(file: Readable, offset: int, transfer_syntax_uid: str) -> Outline:
     Raises
     ------
     NotUnderstood
-        Where it is not a whole data set in that syntax, or nothing in it says that it is a DICOM object.
+        Where it is not a whole data set in that syntax, where nothing in it says that it is a DICOM object, and where it could
+        not be told from the head of a file before it.
     OSError
         Where the disk does not give it.
     """
+    if file.read(offset, 2) == _FILE_META:
+        raise NotUnderstood(
+            "the data set begins with group 0002, which is for files: their readers would take it for the file's head"
+        )
     faults: list[NotUnderstood] = []
     for encoding in encodings(transfer_syntax_uid):
         try:

@@ -14,9 +14,7 @@ from prometheus_client.registry import Collector
 
 from node.certificate import validity
 from node.page.health import PageCatalog
-from node.store.destinations import Destination
 from node.store.errors import ConfigurationError
-from node.store.peers import Archive
 from node.store.records import KeptView
 from node.store.settings import Settings
 from node.store.states import DeliveryState, JobState, StudyState
@@ -77,13 +75,12 @@ def _removed(kept: KeptView) -> Iterator[Metric]:
 def _certificates(settings: Settings) -> Iterator[Metric]:
     """When the certificates that this node shows end; those that cannot be read are `overread check`'s to tell."""
     shown = {"node": settings.tls.certificate} if settings.tls else {}
-    called = (one for one in (*settings.destinations, *settings.archives) if isinstance(one, Destination | Archive))
-    shown |= {one.name: one.certificate for one in called if one.certificate}
+    shown |= {name: called.certificate for name, called in settings.called if called.certificate}
     if not shown:
         return
     ends = GaugeMetricFamily(
         "overread_certificate_expires_seconds",
-        "End of the certificate shown to senders (node) or to a destination.",
+        "End of the certificate shown to senders (node), or to whom we call.",
         labels=["to"],
     )
     for to, certificate in shown.items():

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
+from node.store.endpoint import Endpoint
 from node.store.sources import AE_TITLE
-
-Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 def check_ae_title(title: str) -> str:
@@ -19,39 +17,12 @@ def check_ae_title(title: str) -> str:
     return title
 
 
-class Peer(BaseModel):
+class Peer(Endpoint):
     """A DICOM application entity to talk to."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     ae_title: str
-    host: str
-    port: Port
-    tls: bool = False
-    """Whether it is called over TLS (PS3.15 section B.12)."""
-    ca: Path | None = None
-    """Certificates (PEM) of the CAs that its own may be signed by; None: those that this system trusts."""
-    certificate: Path | None = None
-    """Our client certificate (PEM, with its chain), where it demands one."""
-    key: Path | None = None
-    """The private key of `certificate` (PEM, without password)."""
-    tls_name: str | None = None
-    """Name that its certificate must be for; `host` where absent."""
-    verify_host: bool = True
-    """Whether its certificate must be for that name; if not, any that a CA of `ca` has signed is taken."""
 
     _title = field_validator("ae_title")(check_ae_title)
-
-    @model_validator(mode="after")
-    def tls_fits(self) -> Self:
-        named = [name for name in ("ca", "certificate", "key", "tls_name") if getattr(self, name) is not None]
-        if not self.tls and (named or not self.verify_host):
-            raise ValueError(f"{named[0] if named else 'verify_host'} needs tls = true")
-        if (self.certificate is None) != (self.key is None):
-            raise ValueError("certificate and key belong together")
-        if not self.verify_host and self.ca is None:
-            raise ValueError("verify_host = false needs ca: anybody has a certificate that some public CA has signed")
-        return self
 
     def __str__(self) -> str:
         return f"{self.ae_title}@{self.host}:{self.port}"

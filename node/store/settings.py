@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from node.store.destinations import AnyDestination, Destination, FolderDestination, WebDestination
+from node.store.endpoint import Endpoint
 from node.store.errors import ConfigurationError
 from node.store.nearest import nearest
 from node.store.peers import Archive, Peer, check_ae_title
@@ -244,12 +245,18 @@ class Settings(_Table):
         """The archive of that name, or None."""
         return next((archive for archive in self.archives if archive.name == name), None)
 
+    @property
+    def called(self) -> tuple[tuple[str, Endpoint], ...]:
+        """Every application entity that this node calls, by how a person knows it."""
+        entities = [one for one in (*self.destinations, *self.archives) if isinstance(one, Destination | Archive)]
+        reports = [(f"{source.ae_title} (report_to)", source.report_to) for source in self.sources if source.report_to]
+        return (*((one.name, one) for one in entities), *reports)
+
     def peer_of(self, ae_title: str) -> Peer | None:
         """Where an AE title is called: by its source's `report_to`, else as the archive or destination of that title."""
-        address = first_said(self.sources, ae_title, lambda source: source.report_to)
-        if address:
-            host, _, port = address.rpartition(":")
-            return Peer(ae_title=ae_title, host=host.strip("[]"), port=int(port))
+        endpoint = first_said(self.sources, ae_title, lambda source: source.report_to)
+        if endpoint:
+            return Peer(ae_title=ae_title, **endpoint.model_dump())
         peers: tuple[Peer, ...] = (*self.archives, *(one for one in self.destinations if isinstance(one, Destination)))
         return next((peer for peer in peers if peer.ae_title == ae_title), None)
 

@@ -10,7 +10,9 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Annotated, Final, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+
+from node.store.endpoint import Endpoint, endpoint_in_short
 
 AE_TITLE: Final = re.compile(r"^[\x21-\x5b\x5d-\x7e](?:[\x20-\x5b\x5d-\x7e]{0,14}[\x21-\x5b\x5d-\x7e])?$")
 """1 to 16 printable ASCII characters without backslash or outer spaces (PS3.5 section 6.2); so is one with wildcards."""
@@ -83,8 +85,8 @@ class Source(BaseModel):
     """Name of the archive that is asked (C-FIND) whether all of a study of this source is here; None: nobody is."""
     commitment: Annotated[str, Field(pattern=r"^(off|node|archive:[A-Za-z0-9_.-]+)$")] = "off"
     """Who decides on its storage commitment requests: nobody (they are declined), this node, or an archive of that name."""
-    report_to: Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:]+\]|[^:@\s]+):\d{1,5}$")] | None = None
-    """HOST:PORT where its storage commitment reports go, where it does not take them on its own association."""
+    report_to: Annotated[Endpoint | None, BeforeValidator(endpoint_in_short)] = None
+    """Where its storage commitment reports go, where it does not take them on its own association; HOST:PORT for short."""
 
     @field_validator("ae_title", "called_ae")
     @classmethod

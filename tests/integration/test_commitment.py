@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import ssl
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPu
 
 from node.store.peers import Archive
 from node.store.sources import Source
+from tests.certificates import Authority
 from tests.integration.dimse_node import DimseNode, dimse_node, files, limits
 from tests.integration.orthanc_peer import Orthanc, free_port, running_orthanc, until
 
@@ -54,10 +56,9 @@ class Scanner:
         self.answers = list(answers)
         self.server: Any = None
 
-    def listen(self, port: int = 0) -> int:
-        self.server = self.ae.start_server(
-            ("127.0.0.1", port), block=False, evt_handlers=[(evt.EVT_N_EVENT_REPORT, self._take, [self.new])]
-        )
+    def listen(self, port: int = 0, tls: ssl.SSLContext | None = None) -> int:
+        handlers: Any = [(evt.EVT_N_EVENT_REPORT, self._take, [self.new])]
+        self.server = self.ae.start_server(("127.0.0.1", port), block=False, evt_handlers=handlers, ssl_context=tls)
         return int(self.server.server_address[1])
 
     def _take(self, event: Any, where: list[Any]) -> tuple[int, None]:
@@ -140,6 +141,35 @@ def test_a_report_on_a_new_association_with_reasons_for_each_failure(
         assert (scanner.new[0][0], transaction) == (2, wanted.TransactionUID)
         assert good == [uid(1)]
         assert bad == {uid(3): 0x0112, uid(9): 0x0112, uid(2): 0x0119}
+
+
+def test_a_report_over_tls_to_a_scanner_that_demands_a_certificate(tmp_path: Path, scanner: Scanner) -> None:
+    authority, stranger = Authority(tmp_path, "hospital"), Authority(tmp_path, "elsewhere")
+    scanners, ours = authority.issue("localhost", file="scanner"), authority.issue("ai.hospital.example", file="ours")
+    taking = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=authority.ca)
+    taking.verify_mode = ssl.CERT_REQUIRED
+    taking.load_cert_chain(scanners.certificate, scanners.key)
+    port = scanner.listen(tls=taking)
+    endpoint = {"host": "localhost", "port": port, "tls": True, "certificate": ours.certificate, "key": ours.key}
+
+    def sources(ca: Path) -> list[dict[str, object]]:
+        return [{"ae_title": "CT_1", "commitment": "node", "report_to": {**endpoint, "ca": ca}}]
+
+    with dimse_node(tmp_path, sources=sources(stranger.ca)) as node:
+        node.send(*files(tmp_path / "f", 1))
+        assert scanner.ask(node.listener.port, request(uid(1))) == 0
+        until(lambda: "not signed by a CA" in reason_of(node))
+        assert scanner.new == [], "nothing is said to somebody whom we do not trust"
+    with dimse_node(tmp_path, sources=sources(authority.ca)) as node:
+        until(lambda: scanner.new)
+        assert scanner.new[0][1][1:] == ([uid(1)], {})
+        until(lambda: any(event.startswith("commitment reported") for event in node.events()))
+
+
+def reason_of(node: DimseNode) -> str:
+    """Why the one request to commit waits."""
+    with closing(sqlite3.connect(node.settings.data / "catalog.sqlite")) as database:
+        return str(database.execute("SELECT reason FROM commitments").fetchone()[0])
 
 
 def test_a_repeat_is_reported_again_and_another_request_of_the_same_uid_fails(tmp_path: Path, scanner: Scanner) -> None:

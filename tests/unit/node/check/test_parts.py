@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from node.association import AssociationRejectedForNow
+from node.association import AssociationLost, AssociationRejectedForNow
 from node.check.decoders import DECODERS, check_decoders
 from node.check.disk import check_disk
-from node.check.peers import check_archives, check_destinations, check_own_port
+from node.check.peers import check_archives, check_destinations, check_own_port, check_requestors
 from node.check.services import check_catalog, check_page, check_queue
 from node.check.verdict import Checked, Level
 from node.doubles.archive import Archive
@@ -185,3 +185,18 @@ def test_a_node_that_is_full_still_is_a_node() -> None:
         one = only(check_own_port(Settings(host=LOOPBACK, port=port), full))
     assert one.level is Level.NOTE
     assert "as many associations as it allows" in one.says
+
+
+def test_who_takes_reports_need_not_answer() -> None:
+    def away(peer: Peer, calling_ae: str, timeout_s: float) -> int:
+        raise AssociationLost(f"{peer} cannot be reached")
+
+    sources = [
+        {"ae_title": "CT_1", "commitment": "node", "report_to": "10.0.0.7:104"},
+        {"ae_title": "CT_2", "report_to": "10.0.0.8:104"},
+        {"ae_title": "MR_*", "commitment": "node", "report_to": "10.0.0.9:104"},
+    ]
+    settings = Settings.model_validate({"sources": sources})
+    one = only(check_requestors(settings, away))
+    assert (one.level, one.subject) == (Level.NOTE, "CT_1@10.0.0.7:104")
+    assert only(check_requestors(settings, lambda *_: 0)).level is Level.OK

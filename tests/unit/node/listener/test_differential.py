@@ -245,9 +245,9 @@ def test_mutilated_streams(target: Listener) -> None:
     fuzz(target, 0, 400)
 
 
-@pytest.mark.parametrize("seed", [1_026_563])
+@pytest.mark.parametrize("seed", [1_026_563, 1_028_002])
 def test_streams_that_were_once_taken_for_whole(target: Listener, seed: int) -> None:
-    """1,026,563: a command whose Message ID is two numbers."""
+    """1,026,563: a command whose Message ID is two numbers. 1,028,002: a data set that begins like the head of a file."""
     check_fuzzed(target, seed)
 
 

@@ -57,6 +57,13 @@ def test_private_syntax_of_any_encoding() -> None:
         assert walk(encode(image(), syntax), "1.2.840.113619.5.2").study_uid == "1.2.3"
 
 
+def test_what_begins_like_file_meta_information_is_refused() -> None:
+    """Behind the head of a file it could not be told from that, and (0002,0010) in it would change the transfer syntax."""
+    meta = b"\x02\x00\x10\x00UI\x14\x00" + b"1.2.840.10008.1.2.1\0"
+    with pytest.raises(NotUnderstood, match="group 0002"):
+        walk(meta + encode(image(), EXPLICIT), EXPLICIT)
+
+
 def values() -> st.SearchStrategy[DataElement]:
     text = st.text("ABC 012", max_size=16).map(str.strip)
     return st.one_of(

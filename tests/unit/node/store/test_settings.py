@@ -43,6 +43,11 @@ def test_the_defaults_need_no_file() -> None:
         ('[[destinations]]\nname="a"\nae_title="A"\nhost="h"\nport=1\ntls=true\nverify_host=false', "needs ca: anybody has"),
         ('[[sources]]\nae_title="A"\ncertificate="ct-1"', "certificate of a source needs [tls] with client_ca"),
         ('[tls]\ncertificate="c.pem"', "tls.key: Field required"),
+        (
+            '[[sources]]\nae_title="A"\nreport_to={host="h",port=1,tlsname="x"}',
+            "unknown key sources.0.report_to.tlsname, did you mean tls_name?",
+        ),
+        ('[[sources]]\nae_title="A"\nreport_to="h"', "'h' is not HOST:PORT"),
         ('[tls]\ncertificat="c.pem"\nkey="k.pem"', "unknown key tls.certificat, did you mean certificate?"),
         ("quiet_s = -1", "quiet_s: Input should be greater than 0"),
         ("port = 70000", "port: "),

@@ -5,6 +5,7 @@ import ipaddress
 import pytest
 from pydantic import ValidationError
 
+from node.store.endpoint import Endpoint
 from node.store.sources import Address, Caller, Source, Unlisted, address_of, find_source, first_said, title_fits
 
 NAMES = {"ct.hospital": frozenset({ipaddress.ip_address("10.0.0.7")})}
@@ -115,3 +116,23 @@ def test_quiet_periods_follow_the_first_title_that_fits() -> None:
 def test_a_source_may_be_bound_to_its_certificate(shown: set[str], objection: Unlisted | None) -> None:
     source = Source(ae_title="CT_1", certificate="ct-?.hospital.example")
     assert source.objection(Caller("CT_1", "X", "10.0.0.1", certificate_names=frozenset(shown)), resolve) is objection
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("10.0.0.7:104", Endpoint(host="10.0.0.7", port=104)),
+        ("[fd00::7]:104", Endpoint(host="fd00::7", port=104)),
+        ({"host": "ct", "port": 2762, "tls": True}, Endpoint(host="ct", port=2762, tls=True)),
+    ],
+)
+def test_where_reports_go_is_said_in_short_or_in_full(said: object, meant: Endpoint) -> None:
+    source = Source.model_validate({"ae_title": "CT_1", "report_to": said})
+    assert source.report_to == meant
+    assert Source.model_validate_json(source.model_dump_json()) == source, "as a child process reads it"
+
+
+@pytest.mark.parametrize("said", ["10.0.0.7", "CT_1@10.0.0.7:104", "10.0.0.7:99999", {"host": "ct", "port": 1, "ca": "ca.pem"}])
+def test_where_reports_cannot_go(said: object) -> None:
+    with pytest.raises(ValidationError):
+        Source.model_validate({"ae_title": "CT_1", "report_to": said})
