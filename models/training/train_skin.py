@@ -28,7 +28,7 @@ WEIGHTS: Final = "skin-7.safetensors"
 KINDS: Final = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
 """In the order of the network's outputs and of the manifest's findings."""
 
-NETWORKS: Final = 2
+NETWORKS: Final = 3
 """Folds whose network is made; the figures are those of the lesions that these held out. More would be better, and slower."""
 
 FROZEN: Final = ("conv1", "fire2")

@@ -364,6 +364,9 @@ class DeliveryView:
     attempt: int
     reason: str
     next_at: datetime | None
+    proof: str = ""
+    """What the destination has proven since: ``committed``, ``found``, ``not proven`` or ``not proven yet``; empty: not asked."""
+    proof_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
