@@ -76,7 +76,7 @@ def test_a_lease_that_ran_out_is_anothers(sent: Story) -> None:
     assert (taken.proof_id, taken.fence) == (lost.proof_id, lost.fence + 1)
     assert not sent.catalog.proofs.fail(lost, "late")
     assert sent.catalog.proofs.retry(taken, "it has not reported yet", sent.clock.now() + timedelta(seconds=60))
-    assert [one.proof_reason for one in sent.study().deliveries][0] == "it has not reported yet"
+    assert sent.study().deliveries[0].proof_reason == "it has not reported yet"
 
 
 def test_a_report_wakes_what_waits_for_it(sent: Story) -> None:
