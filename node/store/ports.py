@@ -12,6 +12,7 @@ from node.store.proof import ProofTask
 from node.store.records import (
     Arrival,
     Association,
+    Broken,
     Claim,
     DueStudy,
     FetchTask,
@@ -282,6 +283,22 @@ class Outbox(Protocol):
 
     def send_again(self, study_uid: str) -> int:
         """Make deliveries of a study due again that failed, or that the destination does not keep; returns how many."""
+        ...
+
+
+class Breakers(Protocol):
+    """Which destinations are down."""
+
+    def open(self, destination: str, broken: Broken) -> None:
+        """It is down."""
+        ...
+
+    def close(self, destination: str) -> None:
+        """It answers again."""
+        ...
+
+    def all(self) -> Mapping[str, Broken]:
+        """Destinations that are down, by name."""
         ...
 
 

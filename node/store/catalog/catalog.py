@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import sqlalchemy as sa
 
+from node.store.catalog.breakers import SqlBreakers
 from node.store.catalog.commitments import SqlCommitments
 from node.store.catalog.desk import SqlJobDesk
 from node.store.catalog.engine import Database, sqlite_url
@@ -62,6 +63,7 @@ class Catalog:
         proven = [one.name for one in settings.destinations if isinstance(one, Destination) and one.proves]
         self.outbox = SqlOutbox(database, clock, spool=spool, proven=proven)
         self.proofs = SqlProofs(database, clock)
+        self.breakers = SqlBreakers(database, clock)
         self.removals = SqlRemovals(database, clock)
         self.views = SqlViews(database)
         self.signals = SqlSignals(database, clock)

@@ -284,6 +284,16 @@ proofs = sa.Table(
     sa.Index("ix_proofs_asked_uid", "asked_uid"),
 )
 
+breakers = sa.Table(
+    "breakers",
+    metadata,
+    sa.Column("destination", sa.String(128), primary_key=True),
+    sa.Column("since", Moment, nullable=False),
+    sa.Column("failures", sa.Integer, nullable=False),
+    sa.Column("next_at", Moment, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+)
+
 events = sa.Table(
     "events",
     metadata,

@@ -1,4 +1,4 @@
-"""Proofs that destinations keep what they were sent."""
+"""Proofs that destinations keep what they were sent, and destinations that are down."""
 
 from __future__ import annotations
 
@@ -34,7 +34,17 @@ def upgrade() -> None:
     )
     op.create_index("ix_proofs_destination_state_due_at", "proofs", ["destination", "state", "due_at"], unique=False)
     op.create_index("ix_proofs_asked_uid", "proofs", ["asked_uid"], unique=False)
+    op.create_table(
+        "breakers",
+        sa.Column("destination", sa.String(length=128), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("next_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("destination", name=op.f("pk_breakers")),
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("breakers")
     op.drop_table("proofs")
