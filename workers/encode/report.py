@@ -139,7 +139,7 @@ def sentence(name: str, taken: Sequence[Measure]) -> str:
     """What was measured of one structure, as a radiologist reads it."""
     values = {one.quantity: one for one in taken}
     parts = [
-        f"{quantity} {one.value:.4g} {one.unit}{_WHERE.get(one.spacing_kind, '')}"
+        f"{quantity} {figure(one.value)} {one.unit}{_WHERE.get(one.spacing_kind, '')}"
         for quantity, one in values.items()
         if quantity in (Quantity.VOLUME, Quantity.AREA)
     ]
@@ -151,7 +151,12 @@ def sentence(name: str, taken: Sequence[Measure]) -> str:
 
 def number(one: Measurement) -> str:
     """What the model worked out, as a radiologist reads it."""
-    return f"{one.name}: {one.value:.4g} {one.unit.value}."
+    return f"{one.name}: {figure(one.value)} {one.unit.value}."
+
+
+def figure(value: float) -> str:
+    """Four digits, more where the number is larger; never with an exponent, which nobody reads in a report."""
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def not_found(found: Outlines) -> str:
