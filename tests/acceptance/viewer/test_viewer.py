@@ -1,0 +1,106 @@
+"""What a radiologist sees: studies of every kind, read by the node, delivered to Orthanc, shown by OHIF in a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom import Dataset
+from scipy import ndimage
+
+from models.manifest import library_folder, read_manifest
+from tests.acceptance.viewer.conftest import Site
+from tests.acceptance.viewer.delivered import colour, objects, places, shown_as, texts
+from tests.acceptance.viewer.ohif import Ohif
+from tests.acceptance.viewer.studies import Study, abdominal_ct, chest_film, cine_mr, dermoscopy, head_mr
+
+pytestmark = [pytest.mark.peer, pytest.mark.slow, pytest.mark.promise, pytest.mark.timeout(900)]
+
+TOLERANCE = 6.0
+"""Of 255: rounding, and the screen's smoothing between pixels."""
+
+KINDS: dict[str, tuple[Callable[[Path], Study], str, list[str]]] = {
+    "chest radiograph": (chest_film, "cxr-lungs", ["Right lung field", "Left lung field"]),
+    "abdominal CT": (abdominal_ct, "ct-tissue", ["Body", "Bone", "Right lung", "Left lung"]),
+    "head MR": (head_mr, "brain-mr", ["Brain"]),
+    "cine series": (cine_mr, "cine-lv", ["Left ventricular cavity", "Left ventricular myocardium"]),
+    "dermoscopy image": (dermoscopy, "skin-7", []),
+}
+
+
+@pytest.fixture(scope="module")
+def studies(site: Site, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Study]:
+    """All of them sent at once, so that the node reads the next while one is looked at."""
+    folder = tmp_path_factory.mktemp("studies")
+    made = {kind: draw(folder / kind) for kind, (draw, _, _) in KINDS.items()}
+    for study in made.values():
+        site.send(study)
+    return made
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_study_is_shown_as_it_was_written(kind: str, site: Site, studies: dict[str, Study]) -> None:
+    study, (_, model, names) = studies[kind], KINDS[kind]
+    if model not in site.read(study):
+        pytest.skip(f"{model} gave no answer: no way to its weights?")
+    found = objects(site.orthanc, study.uid)
+    site.ohif.open(study.uid, len({str(one.SeriesInstanceUID) for one in found}))
+    for seg in (one for one in found if one.Modality == "SEG"):
+        assert [str(one.SegmentLabel) for one in seg.SegmentSequence] == names
+        see_segments(site.ohif, seg)
+        check_colours(seg, model)
+    see_report(site.ohif, next(one for one in found if one.get("SeriesDescription", "").startswith("AI report")))
+    see_picture(site.ohif, next(one for one in found if one.Modality == "OT"))
+    assert site.ohif.browser.faults() == []
+
+
+def see_segments(ohif: Ohif, seg: Dataset) -> None:
+    """Names in the panel; at given pixels the segment's colour over the image, beside them the image as it was."""
+    wanted = places(seg)
+    plain = {}
+    for place in wanted:
+        ohif.turn_to(place.sop_instance_uid, place.frame)
+        plain[place] = ohif.colours(np.array([[place.row, place.column]]))[0]
+    ohif.load(str(seg.SeriesDescription))
+    ohif.confirm()
+    labels = [str(one.SegmentLabel) for one in seg.SegmentSequence]
+    assert ohif.segments(len(labels)) == labels
+    ohif.open_panel("panelSegmentation-btn")
+    ohif.reads("Segmentations", *labels)
+    for place in wanted:
+        ohif.turn_to(place.sop_instance_uid, place.frame)
+        expected = colour(plain[place], place, seg)
+        ohif.shows(np.array([[place.row, place.column]]), expected[np.newaxis], TOLERANCE, f"segments {place.segments}")
+
+
+def check_colours(seg: Dataset, model: str) -> None:
+    """Of all colours in the model's manifest, that of the structure itself is the nearest to what is shown of it."""
+    manifest = {one.name: np.array(one.color, dtype=np.float64) for one in read_manifest(library_folder() / model).structures}
+    for one in seg.SegmentSequence:
+        shown = shown_as(one.RecommendedDisplayCIELabValue)
+        assert min(manifest, key=lambda name: float(np.abs(manifest[name] - shown).sum())) == one.SegmentLabel
+        assert np.abs(manifest[str(one.SegmentLabel)] - shown).max() < 30
+
+
+def see_report(ohif: Ohif, report: Dataset) -> None:
+    """Every text of the report can be read on the page."""
+    ohif.load(str(report.SeriesDescription))
+    written = texts(report)
+    assert any("AI RESULT" in text for text in written)
+    ohif.reads(*written)
+
+
+def see_picture(ohif: Ohif, picture: Dataset) -> None:
+    """A picture with its answer burned in: at evenly coloured places the screen has the picture's own colours."""
+    stored = picture.pixel_array.astype(np.float64)
+    spread = ndimage.maximum_filter(stored, (9, 9, 1)) - ndimage.minimum_filter(stored, (9, 9, 1))
+    even = spread.max(axis=-1) <= 12
+    even[: len(even) // 4] = False  # OHIF lays its own words and buttons over the upper part
+    strength = np.where(even, stored.max(axis=-1) - stored.min(axis=-1), -1)
+    bright = np.where(even, stored.min(axis=-1), -1)
+    points = np.array([np.unravel_index(one.argmax(), one.shape) for one in (strength, bright)])
+    ohif.load(str(picture.SeriesDescription))
+    ohif.turn_to(str(picture.SOPInstanceUID))
+    ohif.shows(points, stored[tuple(points.T)], 2 * TOLERANCE, "the picture with the answer burned in")
