@@ -5,12 +5,16 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
+import pytest
 from hl7apy.parser import parse_message
+from pydicom import dcmread
 
 from node.store.destinations import FhirDestination, Hl7Destination
 from node.store.endpoint import Endpoint
 from node.store.settings import Settings
 from node.store.states import DeliveryState
+from tests.integration.node_under_test import running_node
+from tests.integration.phantom import ct_phantom
 from tests.integration.test_delivery import QUICK, delivering, until
 from tests.unit.node.delivery.outbox import MemoryOutbox
 from tests.unit.node.delivery.test_fhir import serving
@@ -64,3 +68,42 @@ def test_what_is_refused_for_good_is_not_sent_again(tmp_path: Path) -> None:
         with delivering(Settings(destinations=(ris,), limits=QUICK), outbox):
             assert until(lambda: outbox.state(number) is DeliveryState.FAILED, 60)
     assert outbox.rows[number].reasons == ["AR 203: it does not take version 2.5.1"]
+
+
+@pytest.mark.slow
+@pytest.mark.promise
+@pytest.mark.timeout(240)
+def test_a_study_is_told_in_the_language_of_each_destination(tmp_path: Path) -> None:
+    heard: list[bytes] = []
+
+    def play(connection: socket.socket) -> None:
+        heard.append(received(connection))
+        connection.sendall(framed("AA", heard[-1].split(b"|")[9].decode()))
+        connection.close()
+
+    with interface(play) as port, serving() as server:
+        tables = f"""language = "fr"
+[[destinations]]
+name = "ris"
+mllp = "127.0.0.1:{port}"
+language = "de"
+[[destinations]]
+name = "ehr"
+fhir = "{server.url}"
+"""
+        with running_node(tmp_path, tables=tables) as node:
+            phantom = ct_phantom(tmp_path / "ct")
+            assert all(verdict.stored for verdict in node.send(phantom.paths))
+            study = node.finished(phantom.study_uid)
+            archived = [dcmread(path) for path in node.archive.folder.rglob("*.dcm")]
+
+    sent = {(one["destination"], one["kind"]) for one in study["deliveries"]}
+    assert sent == {("archive", "seg"), ("archive", "measurements"), ("archive", "report.fr"), ("ris", "hl7.de"), ("ehr", "fhir")}
+    (told,) = heard
+    assert "Knochen: Volumen" in told.decode("utf-8")
+    report = next(one for one in server.resources.values() if one.get_resource_type() == "DiagnosticReport")
+    assert "Bone: volume" in report.conclusion
+    assert report.imagingStudy[0].identifier.value == f"urn:oid:{phantom.study_uid}"
+    assert {one.SeriesDescription for one in archived if one.Modality == "SR"} >= {
+        "Compte rendu d'IA, non vérifié (Overread ct-tissue)"
+    }
