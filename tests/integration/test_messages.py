@@ -100,9 +100,9 @@ fhir = "{server.url}"
     sent = {(one["destination"], one["kind"]) for one in study["deliveries"]}
     assert sent == {("archive", "seg"), ("archive", "measurements"), ("archive", "report.fr"), ("ris", "hl7.de"), ("ehr", "fhir")}
     (told,) = heard
-    assert "Knochen: Volumen" in told.decode("utf-8")
+    assert "Körper: Volumen" in told.decode("utf-8")
     report = next(one for one in server.resources.values() if one.get_resource_type() == "DiagnosticReport")
-    assert "Bone: volume" in report.conclusion
+    assert "Body: volume" in report.conclusion
     assert report.imagingStudy[0].identifier.value == f"urn:oid:{phantom.study_uid}"
     assert {one.SeriesDescription for one in archived if one.Modality == "SR"} >= {
         "Compte rendu d'IA, non vérifié (Overread ct-tissue)"

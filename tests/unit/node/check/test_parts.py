@@ -212,7 +212,7 @@ def test_an_interface_that_takes_a_connection_is_fine_and_one_that_is_not_there_
     with socket.socket() as deaf:
         deaf.bind((LOOPBACK, 0))
         away = Hl7Destination(name="ris", mllp=Endpoint(host=LOOPBACK, port=deaf.getsockname()[1]))
-        assert "cannot be reached" in only(check_destinations(Settings(destinations=(away,)))).found
+        assert "cannot be reached" in only(check_destinations(Settings(destinations=(away,)))).says
 
 
 def test_a_fhir_server_is_asked_for_its_version() -> None:
