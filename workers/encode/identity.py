@@ -24,6 +24,8 @@ class Kind(StrEnum):
     HEAT_MAP = "heatmap"
     LABELMAP = "labelmap"
     LABELMAP_MEASUREMENTS = "labelmap-measurements"
+    HL7 = "hl7"
+    FHIR = "fhir"
 
 
 _LAST_DIGIT: Final = {

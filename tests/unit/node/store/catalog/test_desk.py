@@ -143,3 +143,15 @@ def test_the_moment_of_the_job_does_not_change_with_its_attempts(story: Story) -
     first = story.claim(job)
     story.clock.advance(LEASE_S + 1)
     assert story.claim(job, "w2").created_at == first.created_at
+
+
+def test_messages_and_other_languages_go_only_to_who_is_set_up_for_them(story: Story) -> None:
+    job = story.reading(chosen("ct-tissue", "pacs", "not set up yet"))
+    assert story.catalog.desk.publish(story.claim(job), results("seg", "report", "report.de", "hl7", "fhir.de"))
+    assert [(one.destination, one.kind) for one in story.study().deliveries] == [
+        ("pacs", "seg"),
+        ("pacs", "report"),
+        ("not set up yet", "seg"),
+        ("not set up yet", "report"),
+        ("not set up yet", "report.de"),
+    ]
