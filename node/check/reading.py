@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from models.manifest import Manifest, library_folder, read_library
+from models.manifest import CODE, Manifest, library_folder, read_library
 from node.check.verdict import Checked, fault, note, ok
 from node.store.errors import HashMismatch, OverreadError
 from node.store.settings import Settings
@@ -39,11 +39,10 @@ def check_models(settings: Settings) -> Iterator[Checked]:
 def _approval(manifest: Manifest, settings: Settings) -> Iterator[Checked]:
     """Of a model that was added: whether it brings code, and whether the administrator approved that very code."""
     from models.approval import check_approved, read_approvals
-    from models.runtime import find_runtime
 
+    if manifest.runtime not in CODE:
+        return
     try:
-        if not find_runtime(manifest).executes_weights:
-            return
         check_approved(manifest, read_approvals(settings.data))
     except OverreadError as wrong:
         yield fault("approval", manifest.name, str(wrong), f"look at its files, then: overread models approve {manifest.name}")
