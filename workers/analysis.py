@@ -14,7 +14,7 @@ from models.manifest import Manifest, read_library
 from models.runtime import Model, RatesOnly, load_model
 from models.weights import ensure_weights
 from node.store.errors import Permanent
-from node.store.records import Claim, Facts, ResultObject, ResultSet
+from node.store.records import Claim, Facts, ResultObject, ResultSet, Superseded
 from node.store.settings import Settings
 from node.store.spool import Spool
 from workers.encode.encode import EncodedObject, encode, measure, summary
@@ -74,12 +74,19 @@ class Analyst:
             run=claim.run,
             created_at=claim.created_at,
         )
-        objects, said = self.read(manifest, [Path(path) for path in claim.instance_paths], claim.facts, identity)
+        objects, said = self.read(
+            manifest, [Path(path) for path in claim.instance_paths], claim.facts, identity, claim.superseded
+        )
         folder = f"{RESULTS}/{claim.study_uid}/{claim.job_id}.{claim.fence}"
         return ResultSet(tuple(_keep(spool, folder, made) for made in objects), said)
 
     def read(
-        self, manifest: Manifest, paths: Sequence[Path], facts: Facts, identity: ResultIdentity
+        self,
+        manifest: Manifest,
+        paths: Sequence[Path],
+        facts: Facts,
+        identity: ResultIdentity,
+        superseded: Superseded | None = None,
     ) -> tuple[tuple[EncodedObject, ...], Facts]:
         """Read one stack with one model, without catalog or spool.
 
@@ -90,6 +97,9 @@ class Analyst:
         facts
             Of the stack; where it is a part of a multi-frame object, ``frame_numbers`` says which. ``region``, row, column and
             radius in pixels, is what a person marked for a model that rates marked regions.
+
+        superseded
+            Earlier results that these replace.
 
         Returns
         -------
@@ -112,6 +122,7 @@ class Analyst:
             frames=stack.frames,
             measured=measured,
             extras=self._extras,
+            superseded=superseded,
         )
         return objects, summary(prediction, measured, stack.sources, manifest)
 

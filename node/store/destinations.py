@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
 
 from node.store.peers import Peer
-from node.store.profiles import AS_LABELMAP, PROFILES, Profile, ResultKind, SegType
+from node.store.profiles import AS_LABELMAP, PROFILES, Profile, ResultKind, SegType, rejected
 
 
 class Results(BaseModel):
@@ -26,9 +26,13 @@ class Results(BaseModel):
 
     @property
     def wanted(self) -> tuple[str, ...]:
-        """The kinds of object that it gets: those asked for, and for label maps what refers to them in place of `seg`'s."""
+        """The kinds of object that it gets: those asked for, and for label maps what refers to them in place of `seg`'s.
+
+        Rejection notes, where asked for, are of these kinds alone.
+        """
         kinds = PROFILES[self.profile] if self.kinds is None else self.kinds
-        return tuple(AS_LABELMAP.get(kind, kind) if self.seg == "labelmap" else kind for kind in kinds)
+        made = tuple(AS_LABELMAP.get(one, one) if self.seg == "labelmap" else one for one in kinds if one != "rejection")
+        return (*made, *(rejected(one) for one in made)) if "rejection" in kinds else made
 
 
 class Destination(Peer, Results):

@@ -15,7 +15,7 @@ from models.image import Image
 from models.prediction import HeatMap, Prediction
 from node.store.summary import number, percent
 from workers.encode.case import Case
-from workers.encode.equipment import clip, put_equipment, put_series
+from workers.encode.equipment import clip, put_equipment, put_series, revision_of
 from workers.encode.grid import SourceFrame, legal_orientation
 from workers.encode.identity import Kind
 from workers.encode.key_slices import key_slices
@@ -89,11 +89,15 @@ def _drawn(shot: _Shot, prediction: Prediction, image: Image, case: Case) -> Pix
     if shot.heat:
         name = manifest.finding(shot.heat.key).name
         foot.append(f"Colour: what spoke for {name} ({shot.heat.method}). {LOOKED_AT}")
-    sheet = Sheet(
-        head=[CAUTION, f"{manifest.title} ({manifest.name} {manifest.version})"], foot=foot, edges=_edges(image, case.sources[0])
-    )
+    by = f"{manifest.title} ({manifest.name} {manifest.version}){revision_of(case.identity)}"
+    sheet = Sheet(head=[CAUTION, by, *_replaced(case)], foot=foot, edges=_edges(image, case.sources[0]))
     heat = shot.heat.array[shot.index] if shot.heat else None
     return draw(_shades(image, shot.index, case.sources[0]), sheet, shot.outlines, heat, _pixel_ratio(image))
+
+
+def _replaced(case: Case) -> list[str]:
+    old = case.superseded
+    return [f"Replaces the pictures of revision {old.revision}, run {old.run}"] if old else []
 
 
 def _findings(prediction: Prediction, case: Case) -> list[str]:
@@ -148,7 +152,9 @@ def _capture(pixels: Pixels, shot: _Shot, frame: SourceFrame, case: Case, part: 
     made.ImageLaterality = stated if stated in {"R", "L", "B"} else "U"
     made.BurnedInAnnotation = "NO"  # it names no patient
     made.RecognizableVisualFeatures = "NO"
-    made.DerivationDescription = clip(f"Image {shot.index + 1} with the answer of {manifest.name} burned in", 1024)
+    made.DerivationDescription = clip(
+        f"Image {shot.index + 1} with the answer of {manifest.name} burned in{revision_of(identity)}", 1024
+    )
     made.SourceImageSequence = [source_item(frame)]
     made.LossyImageCompression = "00"
     made.SamplesPerPixel = 3

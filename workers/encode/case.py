@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pydicom.dataset import Dataset
 
 from models.manifest import Manifest
+from node.store.records import Superseded
 from workers.encode.identity import ResultIdentity
 from workers.encode.patient import PatientAndStudy
 
@@ -20,9 +21,12 @@ class Case:
     ----------
     sources
         Header datasets in slice order; one for a multi-frame source.
+    superseded
+        Earlier results that these replace.
     """
 
     sources: Sequence[Dataset]
     subject: PatientAndStudy
     manifest: Manifest
     identity: ResultIdentity
+    superseded: Superseded | None = None

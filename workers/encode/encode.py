@@ -11,7 +11,7 @@ from models.image import Image
 from models.manifest import Manifest
 from models.prediction import Prediction
 from node.store.errors import Refused
-from node.store.records import Facts
+from node.store.records import Facts, Superseded
 from workers.encode.capture import captures
 from workers.encode.case import Case
 from workers.encode.files import file_bytes
@@ -26,6 +26,7 @@ from workers.encode.measure import Measure, measures
 from workers.encode.measurements import findings_report, measurement_report, numbers_report
 from workers.encode.patient import leniently, patient_and_study
 from workers.encode.presentation import presentation
+from workers.encode.rejection import rejection_notes
 from workers.encode.report import not_found, remarks, text_report
 from workers.encode.seg import Seg, segmentations
 from workers.encode.segments import Outlines, outlines
@@ -70,6 +71,7 @@ def encode(
     frames: Sequence[tuple[int, int]] | None = None,
     measured: Measured | None = None,
     extras: Collection[str] = (),
+    superseded: Superseded | None = None,
 ) -> tuple[EncodedObject, ...]:
     """Make every result object of one answer; the same arguments give the same bytes, in any process, at any time.
 
@@ -89,7 +91,10 @@ def encode(
         What `measure` said of this very prediction, where that is known already.
     extras
         Kinds that are made only where some destination takes them: ``capture``, ``findings``, ``heatmap``, ``keys``,
-        ``presentation``, ``labelmap`` and ``labelmap-measurements``. Others are of no effect here.
+        ``presentation``, ``labelmap`` and ``labelmap-measurements``. ``rejected-`` and a kind rejects what is
+        superseded of that kind. Others are of no effect here.
+    superseded
+        Earlier results that these replace.
 
     Raises
     ------
@@ -99,16 +104,17 @@ def encode(
         Where prediction, image, sources and manifest do not belong together.
     """
     with leniently():
-        case = Case(sources, patient_and_study(sources, grouped=bool(manifest.input.group)), manifest, identity)
+        case = Case(sources, patient_and_study(sources, grouped=bool(manifest.input.group)), manifest, identity, superseded)
         measured = measured or measure(prediction, image, manifest)
         found, taken = measured.found, measured.taken
         segs = segmentations(found, grid_of(image, sources, identity, frames), case) if found and found.found else ()
         maps = label_maps(found, segs[0].grid, case) if found and segs and Kind.LABELMAP in extras else ()
-        documents = list(_measurements(prediction, measured, segs, case, Kind.MEASUREMENTS))
+        documents: list[tuple[str, Dataset]] = list(_measurements(prediction, measured, segs, case, Kind.MEASUREMENTS))
         if Kind.LABELMAP_MEASUREMENTS in extras:
             documents += _measurements(prediction, measured, maps, case, Kind.LABELMAP_MEASUREMENTS)
         documents.append((Kind.REPORT, text_report(prediction, found, taken, [seg.dataset for seg in segs], case)))
         slices = segs[0].grid.frames if segs else frames_of(sources, frames)
+        documents += rejection_notes(case, extras)
         documents += _extra_documents(prediction, measured, image, slices=slices, case=case, frames=frames, extras=extras)
         outlined = [_encoded(Kind.SEG, seg.dataset, seg.content()) for seg in segs]
         outlined += [_encoded(Kind.LABELMAP, seg.dataset, seg.content()) for seg in maps]
@@ -209,7 +215,7 @@ def measure(prediction: Prediction, image: Image, manifest: Manifest) -> Measure
     return Measured(found, measures(found, image) if image.phases == 1 else ())
 
 
-def _encoded(kind: Kind, dataset: Dataset, content: bytes | bytearray) -> EncodedObject:
+def _encoded(kind: str, dataset: Dataset, content: bytes | bytearray) -> EncodedObject:
     return EncodedObject(
         kind=str(kind),
         sop_class_uid=str(dataset.SOPClassUID),

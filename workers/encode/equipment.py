@@ -51,7 +51,8 @@ def put_equipment(target: Dataset, manifest: Manifest, identity: ResultIdentity)
     item.DeviceSerialNumber = identity.device_serial
     item.SoftwareVersions = manifest.version
     item.ContributionDateTime = local_time(target, identity).strftime("%Y%m%d%H%M%S%z")
-    item.ContributionDescription = f"Processing Algorithm: {manifest.title}"
+    # Device UID (0018,1002) came to this sequence late: validators in use take it for an attribute of no standard object
+    item.ContributionDescription = clip(f"Processing Algorithm: {manifest.title}, device UID {identity.device_uid}", 1024)
     item.PurposeOfReferenceCodeSequence = [code_item(PROCESSING_EQUIPMENT)]
     target.ContributingEquipmentSequence = [item]
 
@@ -73,11 +74,17 @@ def put_series(
     target.Modality = identity.modality(kind)
     target.SeriesInstanceUID = identity.series_uid(kind)
     target.SeriesNumber = identity.series_number(kind)
-    target.SeriesDescription = clip(description)
+    target.SeriesDescription = clip(description, 64 - len(revised := revision_of(identity))) + revised
     target.SeriesDate = target.ContentDate = target.InstanceCreationDate = date
     target.SeriesTime = target.ContentTime = target.InstanceCreationTime = time
     target.SOPInstanceUID = identity.instance_uid(kind, variant, part)
     target.InstanceNumber = 2 if variant else part
+
+
+def revision_of(identity: ResultIdentity) -> str:
+    """What a description ends in, so that a person tells results that replace others: empty for the first ones."""
+    run = f", run {identity.run}" if identity.run > 1 else ""
+    return f", revision {identity.revision}{run}" if identity.revision > 1 or run else ""
 
 
 def local_time(target: Dataset, identity: ResultIdentity) -> datetime:

@@ -183,4 +183,5 @@ def _told(case: Case) -> list[str]:
         f"Intended use: {manifest.intended_use}",
         f"Model {manifest.name} {manifest.version}, fingerprint {identity.device_serial}, licence {manifest.licence}.",
         f"Revision {identity.revision} of the study, run {identity.run}.",
+        *([f"Replaces the results of revision {old.revision}, run {old.run}."] if (old := case.superseded) else []),
     ]
