@@ -138,7 +138,7 @@ class Analyst:
         if manifest.fingerprint not in self._loaded:
             weights = ensure_weights(manifest, self._settings.cache, self._settings.mirror, pull=self._settings.pull)
             loaded = load_model(manifest, weights, self._device(), read_approvals(self._settings.data))
-            if isinstance(loaded, RatesOnly) and not SHOW_HEAT.intersection(self._extras):
+            if isinstance(loaded, RatesOnly) and not SHOW_HEAT.intersection(kind.partition(".")[0] for kind in self._extras):
                 loaded = loaded.rating_only()
             self._loaded[manifest.fingerprint] = loaded
         return self._loaded[manifest.fingerprint]

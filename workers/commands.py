@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from node.store.errors import ConfigurationError
-from node.store.profiles import PROFILES
+from node.store.profiles import LANGUAGES, PROFILES
 
 app = typer.Typer()
 run_app = typer.Typer()
@@ -43,6 +43,7 @@ def run(
     config: Path | None = typer.Option(None, "--config", help="overread.toml."),
     mirror: Path | None = typer.Option(None, "--mirror", help="Folder laid out as HOST/PATH to take weights from."),
     profile: str = typer.Option("standard", "--profile", help=f"Which kinds of object are written: {', '.join(PROFILES)}."),
+    language: str = typer.Option("en", "--language", help=f"Of texts for people: {', '.join(LANGUAGES)}."),
     region: str | None = typer.Option(
         None, "--region", help="COLUMN,ROW,RADIUS in pixels: a region that you mark, for a model that rates marked regions."
     ),
@@ -58,9 +59,11 @@ def run(
     settings = load_settings(config, {"data": data, "mirror": mirror})
     if profile not in PROFILES:
         raise ConfigurationError(f"no profile is named {profile}; there are: {', '.join(PROFILES)}")
+    if language not in LANGUAGES:
+        raise ConfigurationError(f"nothing is said in {language}; the languages are: {', '.join(LANGUAGES)}")
     console = Console()
     readings = []
-    for reading in read_files(model, paths, out, settings, profile, region=marked_region(region)):
+    for reading in read_files(model, paths, out, settings, profile, language=language, region=marked_region(region)):
         readings.append(reading)
         why = f" ({reading.reason})" if reading.reason else ""
         console.print(f"[bold]{reading.study_uid}[/] {escape(f'{reading.stack}: {reading.outcome}{why}')}", soft_wrap=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from node.store.errors import ConfigurationError, NotUnderstood, OverreadError, Refused
-from node.store.profiles import PROFILES, Profile
+from node.store.profiles import PROFILES, Language, Profile, in_language
 from node.store.records import Arrival, Outcome, StackPlan, StoredInstance
 from node.store.settings import Route, Settings
 from node.store.spool import check_uid
@@ -54,12 +54,15 @@ def read_files(
     settings: Settings,
     profile: Profile = "standard",
     *,
+    language: Language = "en",
     region: tuple[float, float, float] | None = None,
 ) -> Iterator[Reading]:
     """Read every stack of the DICOM files below `paths` with one model; objects go to ``out/<Study Instance UID>/``.
 
     Parameters
     ----------
+    language
+        Of texts for people.
     region
         Row, column and radius in pixels, marked on every image that is read, for a model that rates marked regions.
 
@@ -81,7 +84,8 @@ def read_files(
         raise ConfigurationError(f"no DICOM file below {', '.join(map(str, paths))}")
     route = Route(name="overread run", models=(model,))
     planner = Planner(settings.model_copy(update={"routes": (route,), "destinations": ()}), library)
-    analyst = Analyst(settings, library, PROFILES[profile])
+    kinds = [in_language(kind, language) for kind in PROFILES[profile]]
+    analyst = Analyst(settings, library, kinds)
     for instances in batches:
         installation = str(uuid.uuid4())  # a run is its own installation: its results never share UIDs with another run's
         by_id = {instance.instance_id: Path(instance.arrival.path) for instance in instances}
@@ -93,7 +97,7 @@ def read_files(
                 manifest,
                 stack,
                 files,
-                kinds=PROFILES[profile],
+                kinds=kinds,
                 folder=out / study_uid,
                 study_uid=study_uid,
                 installation=installation,

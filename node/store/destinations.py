@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
 
 from node.store.peers import Peer
-from node.store.profiles import AS_LABELMAP, PROFILES, Profile, ResultKind, SegType, rejected
+from node.store.profiles import AS_LABELMAP, PROFILES, Language, Profile, ResultKind, SegType, in_language, rejected
 
 
 class Results(BaseModel):
@@ -23,16 +23,19 @@ class Results(BaseModel):
     """Which kinds of object it gets; None: those of its profile."""
     seg: SegType = "binary"
     """How segmentations are written for it."""
+    language: Language = "en"
+    """Of the texts for people that it gets."""
 
     @property
     def wanted(self) -> tuple[str, ...]:
-        """The kinds of object that it gets: those asked for, and for label maps what refers to them in place of `seg`'s.
-
-        Rejection notes, where asked for, are of these kinds alone.
+        """The kinds of object that it gets, as the catalog has them: label maps and what refers to them in place of `seg`'s where
+        it is to have these, texts in its language (`node.store.profiles.in_language`); rejection notes of these kinds alone.
         """
-        kinds = PROFILES[self.profile] if self.kinds is None else self.kinds
-        made = tuple(AS_LABELMAP.get(one, one) if self.seg == "labelmap" else one for one in kinds if one != "rejection")
-        return (*made, *(rejected(one) for one in made)) if "rejection" in kinds else made
+        kinds = [one for one in (PROFILES[self.profile] if self.kinds is None else self.kinds) if one != "rejection"]
+        sorts = [AS_LABELMAP.get(kind, kind) if self.seg == "labelmap" else kind for kind in kinds]
+        made = tuple(in_language(kind, self.language) for kind in sorts)
+        asked = "rejection" in (PROFILES[self.profile] if self.kinds is None else self.kinds)
+        return (*made, *(rejected(one) for one in made)) if asked else made
 
 
 class Destination(Peer, Results):

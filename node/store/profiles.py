@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final, Literal
 
 ResultKind = Literal["seg", "measurements", "report", "capture", "keys", "presentation", "findings", "heatmap", "rejection"]
@@ -35,3 +36,30 @@ PROFILES: Final[dict[Profile, tuple[ResultKind, ...]]] = {
 }
 """OHIF shows nothing of a TID 1500 report whose groups carry no coordinates, nor key objects. ``any-pacs`` is for archives and
 viewers that know images and text only. ``air`` is what the IHE profile AI Results lets a result be."""
+
+Language = Literal["en", "de", "es", "fr"]
+"""RFC 5646 codes of the languages that texts for people are written in."""
+
+LANGUAGES: Final[dict[Language, str]] = {"en": "English", "de": "German", "es": "Spanish", "fr": "French"}
+"""Code meanings of the codes of RFC 5646 that PS3.16 CID 5000 is made of."""
+
+ENGLISH: Final[Language] = "en"
+
+SPOKEN: Final = frozenset({"report", "capture", "keys", "presentation"})
+"""Kinds that hold texts for people; all else is codes and numbers, with the English names of the standard."""
+
+
+def in_language(kind: str, language: str) -> str:
+    """A kind as the catalog has it: ``report`` in English, ``report.de`` in German; what holds no text has no language."""
+    return kind if language == ENGLISH or kind not in SPOKEN else f"{kind}.{language}"
+
+
+def language_of(kind: str) -> Language:
+    """The language of a kind as the catalog has it."""
+    stated = kind.partition(".")[2]
+    return next((language for language in LANGUAGES if language == stated), ENGLISH)
+
+
+def taken(wanted: Collection[str], made: Collection[str]) -> frozenset[str]:
+    """Which kinds of those made a destination takes: in English where its language was not made, e.g. before it was set."""
+    return frozenset(kind if kind in made else kind.partition(".")[0] for kind in wanted)

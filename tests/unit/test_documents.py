@@ -114,3 +114,10 @@ def test_the_conformance_statement_is_what_the_code_says() -> None:
         [sys.executable, str(ROOT / "scripts/conformance.py"), "--check"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_message_catalogues_are_what_the_code_says() -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "scripts/messages.py"), "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

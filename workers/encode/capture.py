@@ -13,21 +13,22 @@ from pydicom.uid import SecondaryCaptureImageStorage
 
 from models.image import Image
 from models.prediction import HeatMap, Prediction
-from node.store.summary import number, percent
 from workers.encode.case import Case
 from workers.encode.equipment import clip, put_equipment, put_series, revision_of
 from workers.encode.grid import SourceFrame, legal_orientation
 from workers.encode.identity import Kind
 from workers.encode.key_slices import key_slices
+from workers.encode.language import Speech, message
 from workers.encode.measure import Measure, Quantity
 from workers.encode.picture import Outline, Pixels, Sheet, draw, windowed
 from workers.encode.references import source_item
+from workers.encode.report import UNITS
 from workers.encode.segments import Outlines
-from workers.encode.verdict import answers
+from workers.encode.verdict import WORDS, answers
 from workers.encode.window import stated_window
 
-CAUTION: Final = "AI RESULT - NOT FOR DIAGNOSIS - not verified by a physician"
-LOOKED_AT: Final = "It shows what the network looked at, not where the disease is."
+CAUTION: Final = message("AI RESULT - NOT FOR DIAGNOSIS - not verified by a physician")
+LOOKED_AT: Final = message("It shows what the network looked at, not where the disease is.")
 _SIZES: Final = (Quantity.VOLUME, Quantity.AREA)
 
 
@@ -56,21 +57,26 @@ def captures(
     frames
         The source of each slice.
     """
-    shots = list(_shots(prediction, found, taken, image))
+    shots = list(_shots(prediction, found, taken, image, case.speech))
     return tuple(
         _capture(_drawn(shot, prediction, image, case), shot, frames[shot.index], case, (place, len(shots)))
         for place, shot in enumerate(shots, start=1)
     )
 
 
-def _shots(prediction: Prediction, found: Outlines | None, taken: Sequence[Measure], image: Image) -> Iterator[_Shot]:
+def _shots(
+    prediction: Prediction, found: Outlines | None, taken: Sequence[Measure], image: Image, speech: Speech
+) -> Iterator[_Shot]:
     if found and found.found:
-        sizes = {one.structure.key: f" {number(one.value)} {one.unit}" for one in taken if one.quantity in _SIZES}
+        say = speech.say
+        sizes = {
+            one.structure.key: f" {speech.figure(one.value)} {say(UNITS[one.unit])}" for one in taken if one.quantity in _SIZES
+        }
         for index in key_slices(found):
             yield _Shot(
                 index,
                 tuple(
-                    Outline(found.plane(number, index), structure.color, f"{structure.name}{sizes.get(structure.key, '')}")
+                    Outline(found.plane(number, index), structure.color, f"{say(structure.name)}{sizes.get(structure.key, '')}")
                     for number, structure in enumerate(found.found, start=1)
                     if found.presence[number - 1, index]
                 ),
@@ -84,26 +90,33 @@ def _shots(prediction: Prediction, found: Outlines | None, taken: Sequence[Measu
 def _drawn(shot: _Shot, prediction: Prediction, image: Image, case: Case) -> Pixels:
     manifest = case.manifest
     count = image.array.shape[0]
-    where = [f"Image {shot.index + 1} of {count}"] if count > 1 else []
+    say = case.speech.say
+    where = [say("Image {number} of {count}", number=shot.index + 1, count=count)] if count > 1 else []
     foot = [*where, *_findings(prediction, case)]
     if shot.heat:
-        name = manifest.finding(shot.heat.key).name
-        foot.append(f"Colour: what spoke for {name} ({shot.heat.method}). {LOOKED_AT}")
-    by = f"{manifest.title} ({manifest.name} {manifest.version}){revision_of(case.identity)}"
-    sheet = Sheet(head=[CAUTION, by, *_replaced(case)], foot=foot, edges=_edges(image, case.sources[0]))
+        name = say(manifest.finding(shot.heat.key).name)
+        colour = say("Colour: what spoke for {name} ({method}).", name=name, method=shot.heat.method)
+        foot.append(f"{colour} {say(LOOKED_AT)}")
+    by = f"{say(manifest.title)} ({manifest.name} {manifest.version}){revision_of(case.identity)}"
+    sheet = Sheet(head=[say(CAUTION), by, *_replaced(case)], foot=foot, edges=_edges(image, case.sources[0]))
     heat = shot.heat.array[shot.index] if shot.heat else None
     return draw(_shades(image, shot.index, case.sources[0]), sheet, shot.outlines, heat, _pixel_ratio(image))
 
 
 def _replaced(case: Case) -> list[str]:
-    old = case.superseded
-    return [f"Replaces the pictures of revision {old.revision}, run {old.run}"] if old else []
+    old, say = case.superseded, case.speech.say
+    return [say("Replaces the pictures of revision {revision}, run {run}", revision=old.revision, run=old.run)] if old else []
 
 
 def _findings(prediction: Prediction, case: Case) -> list[str]:
-    said = answers(case.manifest, prediction.ratings)
+    said, speech = answers(case.manifest, prediction.ratings), case.speech
     return [
-        f"{case.manifest.finding(rating.key).name}: {said[rating.key]}, probability {percent(rating.probability)}"
+        speech.say(
+            "{name}: {answer}, probability {probability}",
+            name=speech.say(case.manifest.finding(rating.key).name),
+            answer=speech.say(WORDS[said[rating.key]]),
+            probability=speech.percent(rating.probability),
+        )
         for rating in prediction.ratings
     ]
 
@@ -143,7 +156,10 @@ def _capture(pixels: Pixels, shot: _Shot, frame: SourceFrame, case: Case, part: 
     made = Dataset()
     made.update(case.subject.attributes)
     made.SOPClassUID = SecondaryCaptureImageStorage
-    put_series(made, identity, Kind.CAPTURE, f"AI pictures, not for diagnosis (Overread {manifest.name})", part=part[0])
+    say = case.speech.say
+    put_series(
+        made, identity, Kind.CAPTURE, say("AI pictures, not for diagnosis (Overread {model})", model=manifest.name), part=part[0]
+    )
     put_equipment(made, manifest, identity)
     made.ConversionType = "WSD"
     made.ImageType = ["DERIVED", "SECONDARY"]
@@ -153,7 +169,9 @@ def _capture(pixels: Pixels, shot: _Shot, frame: SourceFrame, case: Case, part: 
     made.BurnedInAnnotation = "NO"  # it names no patient
     made.RecognizableVisualFeatures = "NO"
     made.DerivationDescription = clip(
-        f"Image {shot.index + 1} with the answer of {manifest.name} burned in{revision_of(identity)}", 1024
+        say("Image {number} with the answer of {model} burned in", number=shot.index + 1, model=manifest.name)
+        + revision_of(identity),
+        1024,
     )
     made.SourceImageSequence = [source_item(frame)]
     made.LossyImageCompression = "00"

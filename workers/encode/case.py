@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydicom.dataset import Dataset
 
 from models.manifest import Manifest
+from node.store.profiles import Language
 from node.store.records import Superseded
 from workers.encode.identity import ResultIdentity
+from workers.encode.language import Speech, speech
 from workers.encode.patient import PatientAndStudy
 
 
@@ -30,3 +33,13 @@ class Case:
     manifest: Manifest
     identity: ResultIdentity
     superseded: Superseded | None = None
+
+    @property
+    def speech(self) -> Speech:
+        """The language of its texts."""
+        return speech(self.identity.language)
+
+    def spoken(self, language: Language) -> Case:
+        """The same in another language, its attributes apart: what changes the character set of one must not reach the other."""
+        subject = replace(self.subject, attributes=copy.deepcopy(self.subject.attributes))
+        return replace(self, subject=subject, identity=replace(self.identity, language=language))

@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
 from models.manifest import Manifest
+from node.store.profiles import in_language
 from node.store.provenance import MANUFACTURER
 from workers.encode.case import Case
 from workers.encode.equipment import algorithm_family, put_equipment, put_series
@@ -91,7 +92,7 @@ def _predecessors(case: Case, kind: Kind, variant: str) -> list[Instance]:
         return []
     old = case.superseded
     before = replace(case.identity, revision=old.revision, run=old.run, fingerprint=old.fingerprint).instance_uid(kind, variant)
-    same = [one for one in old.objects if one.kind == kind]
+    same = [one for one in old.objects if one.kind == in_language(kind, case.identity.language)]
     # another version of the model made UIDs that cannot be told: then it is all of the kind
     same = [one for one in same if one.sop_instance_uid == before] or same
     return [(one.series_uid, one.sop_class_uid, one.sop_instance_uid) for one in same]

@@ -11,6 +11,7 @@ from models.image import Image
 from models.manifest import Manifest
 from models.prediction import Prediction
 from node.store.errors import Refused
+from node.store.profiles import ENGLISH, in_language, language_of
 from node.store.records import Facts, Superseded
 from workers.encode.capture import captures
 from workers.encode.case import Case
@@ -22,6 +23,7 @@ from workers.encode.identity import Kind, ResultIdentity
 from workers.encode.key_slices import key_slices
 from workers.encode.keys import key_images
 from workers.encode.labelmap import label_maps
+from workers.encode.language import speech
 from workers.encode.measure import Measure, measures
 from workers.encode.measurements import findings_report, measurement_report, numbers_report
 from workers.encode.patient import leniently, patient_and_study
@@ -40,7 +42,8 @@ class EncodedObject:
     Parameters
     ----------
     kind
-        `workers.encode.identity.Kind`; a set may hold two of kind ``measurements`` (regions, findings) and several captures.
+        `workers.encode.identity.Kind`, with its language where that is not English (`node.store.profiles.in_language`); a set may
+        hold two of kind ``measurements`` (regions, findings) and several captures.
     content
         A whole DICOM file (PS3.10).
     """
@@ -91,8 +94,9 @@ def encode(
         What `measure` said of this very prediction, where that is known already.
     extras
         Kinds that are made only where some destination takes them: ``capture``, ``findings``, ``heatmap``, ``keys``,
-        ``presentation``, ``labelmap`` and ``labelmap-measurements``. ``rejected-`` and a kind rejects what is
-        superseded of that kind. Others are of no effect here.
+        ``presentation``, ``labelmap`` and ``labelmap-measurements``. ``rejected-`` and a kind rejects what is superseded of
+        that kind. Others are of no effect here. A language, as in ``report.de``, gives the same object with its texts in that
+        language, beside the English one, under UIDs of its own.
     superseded
         Earlier results that these replace.
 
@@ -109,16 +113,23 @@ def encode(
         found, taken = measured.found, measured.taken
         segs = segmentations(found, grid_of(image, sources, identity, frames), case) if found and found.found else ()
         maps = label_maps(found, segs[0].grid, case) if found and segs and Kind.LABELMAP in extras else ()
-        documents: list[tuple[str, Dataset]] = list(_measurements(prediction, measured, segs, case, Kind.MEASUREMENTS))
+        documents = list(_measurements(prediction, measured, segs, case, Kind.MEASUREMENTS))
         if Kind.LABELMAP_MEASUREMENTS in extras:
             documents += _measurements(prediction, measured, maps, case, Kind.LABELMAP_MEASUREMENTS)
-        documents.append((Kind.REPORT, text_report(prediction, found, taken, [seg.dataset for seg in segs], case)))
         slices = segs[0].grid.frames if segs else frames_of(sources, frames)
-        documents += rejection_notes(case, extras)
-        documents += _extra_documents(prediction, measured, image, slices=slices, case=case, frames=frames, extras=extras)
-        outlined = [_encoded(Kind.SEG, seg.dataset, seg.content()) for seg in segs]
-        outlined += [_encoded(Kind.LABELMAP, seg.dataset, seg.content()) for seg in maps]
-        return (*outlined, *(_encoded(kind, dataset, file_bytes(dataset)) for kind, dataset in documents))
+        made = [_encoded(Kind.SEG, seg.dataset, seg.content()) for seg in segs]
+        made += [_encoded(Kind.LABELMAP, seg.dataset, seg.content()) for seg in maps]
+        made += [_encoded(kind, dataset, file_bytes(dataset)) for kind, dataset in documents]
+        for language in (ENGLISH, *sorted({language_of(kind) for kind in extras} - {ENGLISH})):
+            spoken = case if language == ENGLISH else case.spoken(language)
+            wanted = {kind.partition(".")[0] for kind in extras if language_of(kind) == language}
+            if Kind.REPORT in wanted or language == ENGLISH:
+                report = text_report(prediction, found, taken, [seg.dataset for seg in segs], spoken)
+                made.append(_encoded(Kind.REPORT, report, file_bytes(report), language))
+            more = _extra_documents(prediction, measured, image, slices=slices, case=spoken, frames=frames, extras=wanted)
+            made += [_encoded(kind, dataset, file_bytes(dataset), language) for kind, dataset in more]
+        made += [_encoded(kind, dataset, file_bytes(dataset)) for kind, dataset in rejection_notes(case, extras)]
+        return tuple(made)
 
 
 def _measurements(
@@ -175,7 +186,7 @@ def summary(prediction: Prediction, measured: Measured, sources: Sequence[Datase
     with leniently():
         subject = patient_and_study(sources, grouped=bool(manifest.input.group))
     found = measured.found
-    notes = [not_found(found)] if found and found.absent else []
+    notes = [not_found(found, speech(ENGLISH))] if found and found.absent else []
     verdicts = answers(manifest, prediction.ratings)
     return {
         "findings": [
@@ -195,7 +206,7 @@ def summary(prediction: Prediction, measured: Measured, sources: Sequence[Datase
             {"name": one.name, "quantity": one.code.meaning.lower(), "value": one.value, "unit": one.unit.value}
             for one in prediction.measurements
         ],
-        "notes": [*notes, *remarks(prediction, subject)],
+        "notes": [*notes, *remarks(prediction, subject, speech(ENGLISH))],
     }
 
 
@@ -215,9 +226,9 @@ def measure(prediction: Prediction, image: Image, manifest: Manifest) -> Measure
     return Measured(found, measures(found, image) if image.phases == 1 else ())
 
 
-def _encoded(kind: str, dataset: Dataset, content: bytes | bytearray) -> EncodedObject:
+def _encoded(kind: str, dataset: Dataset, content: bytes | bytearray, language: str = ENGLISH) -> EncodedObject:
     return EncodedObject(
-        kind=str(kind),
+        kind=in_language(kind, language),
         sop_class_uid=str(dataset.SOPClassUID),
         sop_instance_uid=str(dataset.SOPInstanceUID),
         series_uid=str(dataset.SeriesInstanceUID),

@@ -13,6 +13,7 @@ from models.manifest import Manifest
 from node.store.provenance import MANUFACTURER
 from workers.encode.concepts import ARTIFICIAL_INTELLIGENCE, NEIGHBORHOOD_ANALYSIS, PROCESSING_EQUIPMENT, code_item
 from workers.encode.identity import Kind, ResultIdentity
+from workers.encode.language import speech
 
 _OFFSET: Final = re.compile(r"[+-](?:0[0-9]|1[0-4])[0-5][0-9]")
 """Timezone Offset From UTC, from -1200 to +1400 (PS3.3 section C.12.1.1.8)."""
@@ -83,8 +84,10 @@ def put_series(
 
 def revision_of(identity: ResultIdentity) -> str:
     """What a description ends in, so that a person tells results that replace others: empty for the first ones."""
-    run = f", run {identity.run}" if identity.run > 1 else ""
-    return f", revision {identity.revision}{run}" if identity.revision > 1 or run else ""
+    say = speech(identity.language).say
+    if identity.run > 1:
+        return ", " + say("revision {revision}, run {run}", revision=identity.revision, run=identity.run)
+    return ", " + say("revision {revision}", revision=identity.revision) if identity.revision > 1 else ""
 
 
 def local_time(target: Dataset, identity: ResultIdentity) -> datetime:

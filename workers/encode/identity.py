@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from node.store.profiles import ENGLISH, Language
 from workers.encode.uids import derived_number, derived_uid
 
 
@@ -67,6 +68,9 @@ class ResultIdentity:
         Number of the study's revision and of the analysis of it, from 1.
     created_at
         When the job was made; timezone-aware. The only source of dates and times in the objects.
+    language
+        RFC 5646, of texts for people. One that is not English has objects and series of its own; what is tracked over
+        revisions is the same in all.
     """
 
     installation: str
@@ -78,6 +82,7 @@ class ResultIdentity:
     revision: int
     run: int
     created_at: datetime
+    language: Language = ENGLISH
 
     def instance_uid(self, kind: Kind, variant: str = "", part: int = 1) -> str:
         """SOP Instance UID of one object."""
@@ -130,4 +135,5 @@ class ResultIdentity:
             self.revision,
             self.run,
             *purpose,
+            *(() if self.language == ENGLISH else (self.language,)),
         )

@@ -25,7 +25,7 @@ def key_images(chosen: Sequence[Dataset], case: Case) -> Dataset:
     chosen
         Header datasets among the case's sources; not empty.
     """
-    manifest, identity = case.manifest, case.identity
+    manifest, identity, say = case.manifest, case.identity, case.speech.say
     device = DeviceObserverIdentifyingAttributes(
         uid=identity.device_uid,
         name=manifest.title,
@@ -37,12 +37,14 @@ def key_images(chosen: Sequence[Dataset], case: Case) -> Dataset:
         document_title=codes.DCM.OfInterest,
         referenced_objects=list(chosen),
         observer_device_context=ObserverContext(observer_type=codes.DCM.Device, observer_identifying_attributes=device),
-        description=f"AI RESULT, not verified by a physician. Images that {manifest.title} outlined most of.",
+        description=say(
+            "AI RESULT, not verified by a physician. Images that {title} outlined most of.", title=say(manifest.title)
+        ),
     )
     made = Dataset()
     made.update(case.subject.attributes)
     made.SOPClassUID = KeyObjectSelectionDocumentStorage
-    put_series(made, identity, Kind.KEYS, f"AI key images, not verified (Overread {manifest.name})")
+    put_series(made, identity, Kind.KEYS, say("AI key images, not verified (Overread {model})", model=manifest.name))
     put_equipment(made, manifest, identity)
     made.ReferencedPerformedProcedureStepSequence = []
     made.CurrentRequestedProcedureEvidenceSequence = [

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import resources
 from typing import Final
 
 import numpy as np
@@ -24,6 +26,8 @@ _HEAD: Final = (255, 220, 90)
 _WORDS: Final = (235, 235, 235)
 _HEAT: Final = ((0.0, (0, 0, 0)), (0.35, (120, 20, 80)), (0.7, (240, 110, 20)), (1.0, (255, 245, 160)))
 """Colours of a heat map, from nothing to most."""
+_ACCENTED: Final = resources.files("workers.encode").joinpath("fonts", "DejaVuSans-Latin.ttf")
+"""DejaVu Sans, reduced to the letters of Latin-1 and Latin Extended-A; its licence lies beside it."""
 _MOST_HEAT: Final = 0.55
 """Share of the hottest colour in the mixture; below it the image stays to be seen."""
 
@@ -123,7 +127,8 @@ def _heated(picture: Pixels, heat: NDArray[np.float32], size: tuple[int, int]) -
 def _with_words(picture: Pixels, sheet: Sheet, legend: Sequence[tuple[Color, str]]) -> Pixels:
     width = max(picture.shape[1], SHORTEST)
     text = max(SMALLEST_TEXT, width // 48)
-    font, line, margin = ImageFont.load_default(text), text * 3 // 2, text // 2
+    font = _font(text, [*sheet.head, *sheet.foot, *(words for _, words in legend)])
+    line, margin = text * 3 // 2, text // 2
     room = width - 2 * margin
     head = [part for words in sheet.head for part in _wrapped(words, font, room)]
     foot = [part for words in sheet.foot for part in _wrapped(words, font, room)]
@@ -147,6 +152,13 @@ def _with_words(picture: Pixels, sheet: Sheet, legend: Sequence[tuple[Color, str
     for number, words in enumerate(foot, start=len(legend)):
         pen.text((margin, below + number * line), words, _WORDS, font)
     return np.asarray(page)
+
+
+def _font(height: int, words: Sequence[str]) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Letters of a height in pixels; Pillow's own font has none with accents."""
+    if "".join(words).isascii():
+        return ImageFont.load_default(height)
+    return ImageFont.truetype(io.BytesIO(_ACCENTED.read_bytes()), height)
 
 
 def _wrapped(words: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> list[str]:

@@ -63,7 +63,7 @@ def presentation(found: Outlines, frames: Sequence[SourceFrame], case: Case) -> 
     if any(_shown_by(source) != _shown_by(first) for source in case.sources) or first.get("SamplesPerPixel", 1) != 1:
         return None
     layers = [
-        GraphicLayer(f"STRUCTURE_{number}", number, clip(structure.name), CIELabColor(*_lab(structure.color)))
+        GraphicLayer(f"STRUCTURE_{number}", number, clip(case.speech.say(structure.name)), CIELabColor(*_lab(structure.color)))
         for number, structure in enumerate(found.found, start=1)
     ]
     annotations = list(_annotations(found, layers, frames, case))
@@ -106,7 +106,7 @@ def _annotations(
 def _state(
     annotations: Sequence[GraphicAnnotation], layers: Sequence[GraphicLayer], images: Sequence[Dataset], case: Case
 ) -> Dataset:
-    manifest, identity = case.manifest, case.identity
+    manifest, identity, say = case.manifest, case.identity, case.speech.say
     inverse = images[0].get("PhotometricInterpretation") == "MONOCHROME1"
     built = GrayscaleSoftcopyPresentationState(
         referenced_images=[_bare(image) for image in images],
@@ -119,7 +119,7 @@ def _state(
         software_versions=manifest.version,
         device_serial_number=identity.device_serial,
         content_label="OVERREAD",
-        content_description=clip(f"AI outlines, not verified: {manifest.title}"),
+        content_description=clip(say("AI outlines, not verified: {title}", title=say(manifest.title))),
         graphic_annotations=annotations,
         graphic_layers=layers,
         presentation_lut_transformation=PresentationLUTTransformation("INVERSE" if inverse else "IDENTITY"),
@@ -127,7 +127,7 @@ def _state(
     made = Dataset()
     made.update(built)
     made.update(case.subject.attributes)
-    put_series(made, identity, Kind.PRESENTATION, f"AI outlines, not verified (Overread {manifest.name})")
+    put_series(made, identity, Kind.PRESENTATION, say("AI outlines, not verified (Overread {model})", model=manifest.name))
     put_equipment(made, manifest, identity)
     put_body_part(made, images[0])
     made.PresentationCreationDate, made.PresentationCreationTime = made.ContentDate, made.ContentTime

@@ -48,7 +48,7 @@ def _note(kind: str, objects: list[SupersededObject], case: Case) -> Dataset:
     )
     content = KeyObjectSelection(
         document_title=codes.DCM.RejectedForQualityReasons,
-        referenced_objects=[_named(one, is_image=kind in _IMAGES) for one in objects],
+        referenced_objects=[_named(one, is_image=kind.partition(".")[0] in _IMAGES) for one in objects],
         observer_device_context=ObserverContext(observer_type=codes.DCM.Device, observer_identifying_attributes=device),
         description=f"Replaced by revision {identity.revision} of the study, run {identity.run}, of {manifest.title}.",
     )

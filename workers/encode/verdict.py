@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
+from typing import Final
 
 from models.labels import Finding
 from models.manifest import Manifest
 from models.prediction import Rating
+from workers.encode.language import message
 
 
 class Verdict(StrEnum):
@@ -16,6 +18,26 @@ class Verdict(StrEnum):
     PRESENT = "present"
     ABSENT = "absent"
     UNSURE = "unsure"
+
+
+WORDS: Final = {
+    Verdict.PRESENT: message("present"),
+    Verdict.ABSENT: message("absent"),
+    Verdict.UNSURE: message("unsure"),
+}
+ORDER: Final = {
+    Verdict.PRESENT: message("the likeliest"),
+    Verdict.ABSENT: message("less likely"),
+    Verdict.UNSURE: message("not excluded"),
+}
+"""Where findings exclude one another."""
+LIKELY: Final = (
+    (0.05, message("very unlikely")),
+    (0.35, message("unlikely")),
+    (0.65, message("may or may not be there")),
+    (0.95, message("likely")),
+)
+CERTAIN: Final = message("very likely")
 
 
 def verdict(finding: Finding, probability: float) -> Verdict:
@@ -43,7 +65,4 @@ def answers(manifest: Manifest, ratings: Sequence[Rating]) -> dict[str, Verdict]
 
 def in_words(probability: float) -> str:
     """How likely, as a radiologist would say it."""
-    for bound, words in ((0.05, "very unlikely"), (0.35, "unlikely"), (0.65, "may or may not be there"), (0.95, "likely")):
-        if probability < bound:
-            return words
-    return "very likely"
+    return next((words for bound, words in LIKELY if probability < bound), CERTAIN)

@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from node.store.catalog.tables import deliveries
+from node.store.profiles import taken
 from node.store.states import DeliveryState
 
 
@@ -32,6 +33,8 @@ def add_deliveries(
         By name of a destination: the kinds that it gets. A destination that is missing here gets all; they wait until it
         is configured, and `overread check` says so.
     """
+    made_kinds = {made.kind for made in objects}
+    takes = {name: taken(wanted, made_kinds) for name, wanted in kinds.items()}
     known = sa.select(deliveries.c.object_id, deliveries.c.destination).where(deliveries.c.job_id == job_id)
     there = {(row.object_id, row.destination) for row in connection.execute(known)}
     rows = [
@@ -49,7 +52,7 @@ def add_deliveries(
         }
         for destination in dict.fromkeys(destinations)
         for made in objects
-        if (made.id, destination) not in there and (destination not in kinds or made.kind in kinds[destination])
+        if (made.id, destination) not in there and (destination not in takes or made.kind in takes[destination])
     ]
     if rows:
         connection.execute(sa.insert(deliveries), rows)

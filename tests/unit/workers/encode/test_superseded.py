@@ -160,3 +160,15 @@ def test_a_destination_that_asks_for_notes_gets_those_of_its_own_kinds() -> None
 
 def test_the_same_answer_gives_the_same_bytes(first: tuple[EncodedObject, ...], second: tuple[EncodedObject, ...]) -> None:
     assert made(identity(revision=2), as_superseded(first, identity())) == second
+
+
+def test_a_document_in_another_language_replaces_the_one_in_that_language() -> None:
+    extras = ("report.de", "rejected-report.de")
+    before = made(identity(), extras=extras)
+    after = made(identity(revision=2), as_superseded(before, identity()), extras=extras)
+    for kind in ("report", "report.de"):
+        assert predecessors(of(after, kind)[0]) == [of(before, kind)[0].SOPInstanceUID]
+    assert of(after, "report.de")[0].SeriesDescription.endswith(", Revision 2")
+    assert "Ersetzt die Ergebnisse von Revision 1, Lauf 1." in of(after, "report.de")[0].to_json()
+    (note,) = of(after, "rejected-report.de")
+    assert of(before, "report.de")[0].SOPInstanceUID in str(note)

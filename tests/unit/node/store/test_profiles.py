@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+from node.store.destinations import FolderDestination
+from node.store.profiles import language_of, taken
+
+
+def test_what_holds_text_is_wanted_in_the_language_of_the_destination() -> None:
+    german = FolderDestination(name="a", folder="/a", profile="ohif", language="de")
+    english = FolderDestination(name="b", folder="/b", kinds=("report",))
+
+    assert set(german.wanted) == {"seg", "findings", "report.de", "capture.de"}
+    assert english.wanted == ("report",)
+    assert [language_of(kind) for kind in ("report.de", "report", "seg")] == ["de", "en", "en"]
+
+
+def test_each_destination_takes_its_language_and_english_where_that_was_not_made() -> None:
+    made = {"seg", "report", "report.de"}
+
+    assert taken({"seg", "report.de"}, made) == {"seg", "report.de"}
+    assert taken({"report"}, made) == {"report"}
+    assert taken({"seg", "report.fr"}, made) == {"seg", "report"}
