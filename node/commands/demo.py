@@ -33,7 +33,8 @@ def demo(
     """Start a node and an archive on loopback, send studies over DICOM, and show what comes back."""
     from rich.console import Console
 
-    from node.demo.show import show_results
+    from node.demo.gallery import gallery
+    from node.demo.show import show_pictures, show_results
 
     signal.signal(signal.SIGTERM, _interrupt)
     out.mkdir(parents=True, exist_ok=True)
@@ -44,6 +45,7 @@ def demo(
         console.print("stopped; nothing is left running")
         raise typer.Exit(130) from None
     show_results(played, out, console)
+    show_pictures(*gallery(played, out), console)
     raise typer.Exit(1 if any(one.faults for one in played) else 0)
 
 

@@ -10,7 +10,7 @@ from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from node.page.words import answer_in_brief, answer_in_words, deliveries_in_words, removed_in_words
+from node.page.words import answer_in_brief, answer_in_words, commitment_in_words, deliveries_in_words, removed_in_words
 from node.store.events import NodeEvent
 from node.store.records import StudyView
 from node.store.states import JobState, StudyState
@@ -109,10 +109,14 @@ def _parts(view: StudyView) -> list[RenderableType]:
     for signal in view.signals:
         who = (moment(signal.at), str(signal.kind), escape(signal.source), escape(signal.status))
         said.add_row(*who, str(signal.named), str(signal.arrived))
+    asked = _table("Asked at", "By", "Instances", "State", "Decision", "Why it waits", title="Storage commitment")
+    for request in view.commitments:
+        decided = (coloured(request.state), escape(commitment_in_words(request)), escape(request.reason))
+        asked.add_row(moment(request.at), escape(request.requestor), str(request.named), *decided)
     events = _table("At", "Event", "Detail", title="Events")
     for at, kind, detail in view.events:
         events.add_row(moment(at), escape(kind), escape(detail))
-    return [table for table in (jobs, decisions, deliveries, said, events) if table.row_count]
+    return [table for table in (jobs, decisions, deliveries, said, asked, events) if table.row_count]
 
 
 def _completeness(view: StudyView) -> str:

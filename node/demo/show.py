@@ -65,6 +65,13 @@ def show_results(played: Sequence[Played], out: Path, console: Console) -> None:
     console.print(escape(f"{kept} result files in {out}, a folder a study; {out / 'serve.log'} is the node's log"))
 
 
+def show_pictures(page: Path, overview: Path, console: Console) -> None:
+    """Say where the pictures are, and how they are looked at."""
+    console.print(escape("What a radiologist would see, made from what came back (open it in a browser):"))
+    console.print(escape(f"  {page.resolve().as_uri()}"), soft_wrap=True)
+    console.print(escape(f"  {overview} has it in one picture"), soft_wrap=True)
+
+
 def answers(played: Played) -> list[tuple[str, str]]:
     """``(model, what it said)`` of every model that read the study; or, where none did, why."""
     said = [(job["model"], _answer(job)) for job in played.study["jobs"] if job["state"] == "published"]

@@ -16,11 +16,20 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from node.page.health import PageCatalog, look_after
 from node.page.metrics import render
 from node.page.token import same_token
-from node.page.words import answer_in_brief, deliveries_in_words, figures, kept_in_words, removed_in_words, why_unread
+from node.page.words import (
+    answer_in_brief,
+    commitment_in_words,
+    deliveries_in_words,
+    figures,
+    kept_in_words,
+    removed_in_words,
+    why_unread,
+)
+from node.store.commitment import CommitmentView
 from node.store.log import get_logger
 from node.store.records import StudyView
 from node.store.settings import Settings
-from node.store.states import StudyState
+from node.store.states import CommitmentState, StudyState
 from node.store.summary import percent
 
 log = get_logger(__name__)
@@ -31,6 +40,8 @@ EVENTS_WITHIN: Final = timedelta(days=1)
 EVENTS_IN_BRIEF: Final = 5
 ALL_EVENTS_WITHIN: Final = timedelta(days=30)
 ALL_EVENTS: Final = 300
+COMMITMENTS_IN_BRIEF: Final = 5
+ALL_COMMITMENTS: Final = 300
 HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -98,6 +109,7 @@ def _serve_pages(app: FastAPI, catalog: PageCatalog, settings: Settings, guard: 
             earlier=max(start - STUDIES_A_PAGE, 0) if start else None,
             waiting=catalog.outbox.waiting(),
             kept=catalog.views.kept(),
+            commitments=() if start else _in_brief(catalog.views.commitments(COMMITMENTS_IN_BRIEF)),
             events=() if start else catalog.views.node_events(datetime.now(UTC) - EVENTS_WITHIN, EVENTS_IN_BRIEF),
             faults=look_after(catalog, settings).faults,
             moving=any(view.state is not StudyState.FINISHED for view in found),
@@ -110,6 +122,12 @@ def _serve_pages(app: FastAPI, catalog: PageCatalog, settings: Settings, guard: 
         found = catalog.views.node_events(datetime.now(UTC) - ALL_EVENTS_WITHIN, ALL_EVENTS)
         return _page("events.html", settings=settings, events=found, days=ALL_EVENTS_WITHIN.days, moving=False)
 
+    @app.get("/commitments", dependencies=[Depends(guard)])
+    def commitments(request: Request) -> Response:
+        if "token" in request.query_params:
+            return _remember(request)
+        return _page("commitments.html", settings=settings, commitments=catalog.views.commitments(ALL_COMMITMENTS), moving=False)
+
     @app.get("/studies/{study_uid}", dependencies=[Depends(guard)])
     def study(request: Request, study_uid: str) -> Response:
         if "token" in request.query_params:
@@ -118,6 +136,12 @@ def _serve_pages(app: FastAPI, catalog: PageCatalog, settings: Settings, guard: 
         if view is None:
             return _page("missing.html", status=404, settings=settings)
         return _page("study.html", settings=settings, study=view, moving=view.state is not StudyState.FINISHED)
+
+
+def _in_brief(found: Sequence[CommitmentView]) -> list[CommitmentView]:
+    """The requests to commit that wait, and those of late that could not be reported: what a person should see at once."""
+    since = datetime.now(UTC) - ALL_EVENTS_WITHIN
+    return [one for one in found if one.next_at or (one.state is CommitmentState.FAILED and one.at > since)]
 
 
 def _unread(catalog: PageCatalog, found: Sequence[StudyView]) -> dict[str, str]:
@@ -175,6 +199,7 @@ def _templates() -> Environment:
         "percent": percent,
         "removed": removed_in_words,
         "kept": kept_in_words,
+        "decided": commitment_in_words,
     }
     return environment
 

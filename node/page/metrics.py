@@ -15,11 +15,17 @@ from prometheus_client.registry import Collector
 from node.certificate import validity
 from node.page.health import PageCatalog
 from node.store.errors import ConfigurationError
+from node.store.ports import Views
 from node.store.records import KeptView
 from node.store.settings import Settings
-from node.store.states import DeliveryState, JobState, StudyState
+from node.store.states import CommitmentState, DeliveryState, JobState, StudyState
 
-STATES: dict[str, type[StrEnum]] = {"studies": StudyState, "jobs": JobState, "deliveries": DeliveryState}
+STATES: dict[str, type[StrEnum]] = {
+    "studies": StudyState,
+    "jobs": JobState,
+    "deliveries": DeliveryState,
+    "commitments": CommitmentState,
+}
 
 
 class NodeCollector(Collector):
@@ -50,6 +56,7 @@ class NodeCollector(Collector):
         for destination in {one.name: None for one in self._settings.destinations} | dict.fromkeys(waiting):
             outbox.add_metric([destination], waiting.get(destination, 0))
         yield outbox
+        yield from _told(self._catalog.views, self._settings)
         yield from _removed(self._catalog.views.kept())
         rejections = CounterMetricFamily(
             "overread_rejections", "Associations, contexts and connections turned away.", labels=["kind"]
@@ -62,6 +69,22 @@ class NodeCollector(Collector):
         yield GaugeMetricFamily("overread_disk_free_bytes", "Free space where images and results are kept.", free)
         reserve = self._settings.limits.disk_reserve_mb * 1_000_000
         yield GaugeMetricFamily("overread_disk_reserve_bytes", "Free space below which images are refused.", reserve)
+
+
+def _told(views: Views, settings: Settings) -> Iterator[Metric]:
+    """What was said about studies, and what archives were asked to commit."""
+    signals = GaugeMetricFamily("overread_signals", "Messages about studies beside their images, by kind.", labels=["kind"])
+    for kind, count in views.said().items():
+        signals.add_metric([kind], count)
+    yield signals
+    asked = views.asked()
+    requests = GaugeMetricFamily(
+        "overread_asked_commitments", "Storage commitment requests to archives.", labels=["archive", "reported"]
+    )
+    for archive in dict.fromkeys([*(one.name for one in settings.archives), *(name for name, _ in asked)]):
+        for reported in (False, True):
+            requests.add_metric([archive, str(reported).lower()], asked.get((archive, reported), 0))
+    yield requests
 
 
 def _removed(kept: KeptView) -> Iterator[Metric]:

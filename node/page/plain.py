@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from node.store.commitment import CommitmentView
 from node.store.events import NodeEvent
 from node.store.records import DecisionView, DeliveryView, JobView, StudyView
 from node.store.signals import SignalView
@@ -43,6 +44,7 @@ def study_in_full(view: StudyView) -> Plain:
         "decisions": [decision_in_full(decision) for decision in view.decisions],
         "events": [{"at": _moment(at), "kind": kind, "detail": detail} for at, kind, detail in view.events],
         "signals": [signal_in_full(signal) for signal in view.signals],
+        "commitments": [commitment_in_full(one) for one in view.commitments],
     }
 
 
@@ -125,6 +127,23 @@ def signal_in_full(signal: SignalView) -> Plain:
         "status": signal.status,
         "named": signal.named,
         "arrived": signal.arrived,
+    }
+
+
+def commitment_in_full(view: CommitmentView) -> Plain:
+    """A storage commitment request and what became of it."""
+    return {
+        "at": _moment(view.at),
+        "requestor": view.requestor,
+        "transaction_uid": view.transaction_uid,
+        "policy": view.policy,
+        "state": str(view.state),
+        "named": view.named,
+        "committed": view.committed,
+        "failed": view.failed,
+        "attempt": view.attempt,
+        "reason": view.reason,
+        "next_at": _moment(view.next_at) if view.next_at else None,
     }
 
 

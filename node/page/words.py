@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from node.store.commitment import ARCHIVE, NODE, CommitmentView
 from node.store.records import JobView, KeptView, Outcome, StudyView
 from node.store.states import DeliveryState, JobState
 from node.store.summary import finding_in_words, number, summary_in_words
@@ -38,6 +39,14 @@ def removed_in_words(view: StudyView) -> list[str]:
     """What retention has removed of a study, and when: a line for each kind of file."""
     removed = (("received images", view.originals_removed_at), ("result objects", view.results_removed_at))
     return [f"{what}, {at.astimezone():%Y-%m-%d %H:%M}: files only, all that is said here stands" for what, at in removed if at]
+
+
+def commitment_in_words(view: CommitmentView) -> str:
+    """What became of the instances of a request to commit, and who decides."""
+    decides = "this node decides" if view.policy == NODE else f"{view.policy.removeprefix(ARCHIVE)} decides"
+    if view.committed + view.failed < view.named:
+        return f"{decides}; not decided"
+    return f"{decides}; {view.committed} of {view.named} committed"
 
 
 def kept_in_words(kept: KeptView) -> str:

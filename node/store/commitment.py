@@ -76,6 +76,35 @@ class CommitmentTask:
 
 
 @dataclass(frozen=True, slots=True)
+class CommitmentView:
+    """A request to commit as a person sees it.
+
+    Parameters
+    ----------
+    policy
+        `NODE`, or `ARCHIVE` with a name.
+    named, committed, failed
+        Instances: all, those decided as committed, and those reported as failed.
+    reason
+        Why it waits, or why its report could not be brought.
+    next_at
+        When it is looked at next; None where nothing is left to do.
+    """
+
+    at: datetime
+    requestor: str
+    transaction_uid: str
+    policy: str
+    state: CommitmentState
+    named: int
+    committed: int
+    failed: int
+    attempt: int
+    reason: str
+    next_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """A request to commit that we made; `outcome` is None until it is answered."""
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from node.store.commitment import Asked, CommitmentTask, Outcome, Reference
+from node.store.commitment import Asked, CommitmentTask, CommitmentView, Outcome, Reference
 from node.store.events import NodeEvent
 from node.store.records import (
     Arrival,
@@ -326,7 +326,19 @@ class Views(Protocol):
     def study(self, study_uid: str) -> StudyView | None: ...
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Rows by state: ``{"studies": {...}, "jobs": {...}, "deliveries": {...}}``; for the metrics."""
+        """Rows by state, by what they are: studies, jobs, deliveries, commitments; for the metrics."""
+        ...
+
+    def commitments(self, limit: int = 100) -> Sequence[CommitmentView]:
+        """Storage commitment requests: those that wait, those that could not be reported, the others; newest first."""
+        ...
+
+    def asked(self) -> dict[tuple[str, bool], int]:
+        """Our own requests to commit, by archive and whether it has reported; for the metrics."""
+        ...
+
+    def said(self) -> dict[str, int]:
+        """Messages about studies beside their images, by `node.store.signals.SignalKind`; for the metrics."""
         ...
 
     def node_events(self, since: datetime, limit: int = 100) -> Sequence[NodeEvent]:

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from node.store.commitment import CommitmentView
 from node.store.signals import SignalView
 from node.store.states import DeliveryState, JobState, StudyState
 
@@ -423,6 +424,8 @@ class StudyView:
     """Its newest revision was read though something said that more was to come."""
     signals: tuple[SignalView, ...] = ()
     """What was said about it beside its images, oldest first."""
+    commitments: tuple[CommitmentView, ...] = ()
+    """Storage commitment requests that name images of it, newest first."""
     originals_removed_at: datetime | None = None
     """When retention last removed received images of it."""
     results_removed_at: datetime | None = None

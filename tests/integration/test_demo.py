@@ -48,6 +48,12 @@ def test_own_studies_are_read_or_refused_and_nothing_stays(tmp_path: Path) -> No
     assert {dcmread(path).Modality for path in results.glob("*.dcm")} == {"SEG", "SR"}
     assert json.loads((results / "study.json").read_text())["state"] == "finished"
     assert not list((tmp_path / "out" / broken.study_uid).glob("*.dcm"))
+    page = (tmp_path / "out" / "pictures.html").read_text(encoding="utf-8")
+    assert page.count('src="data:image/jpeg;base64,') >= 2
+    assert "Right lung" in page
+    assert "Nothing came back" in page
+    assert (tmp_path / "out" / "pictures.html").resolve().as_uri() in said
+    assert (tmp_path / "out" / "pictures.jpg").stat().st_size > 10_000
     assert not left_running(tmp_path)
     assert not list((tmp_path / "tmp").glob("overread-demo-*"))
 

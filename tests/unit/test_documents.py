@@ -59,6 +59,7 @@ def test_every_key_of_the_json_is_documented() -> None:
         | set(full["decisions"][0])
         | set(full["jobs"][0]["objects"][0])
         | set(full["signals"][0])
+        | set(full["commitments"][0])
     )
     assert keys | set(event_in_full(AN_EVENT)) <= words("docs/operations.md")
 

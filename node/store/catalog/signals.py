@@ -97,6 +97,13 @@ def signal_views(connection: sa.Connection, study_uid: str, here: Iterable[str])
     return tuple(views)
 
 
+def signals_by_kind(connection: sa.Connection) -> dict[str, int]:
+    """How many messages there are of each kind."""
+    counted = sa.select(signals.c.kind, sa.func.count()).group_by(signals.c.kind)
+    found = {row[0]: int(row[1]) for row in connection.execute(counted)}
+    return {kind.value: found.get(kind, 0) for kind in SignalKind}
+
+
 def _write(connection: sa.Connection, study_uid: str | None, signal: Signal) -> None:
     same = sa.and_(
         signals.c.uid == signal.uid,

@@ -6,15 +6,17 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
 
+from node.store.catalog.commitment_views import asked_by_archive, commitment_views
 from node.store.catalog.engine import Database
 from node.store.catalog.results import object_columns, result_object
-from node.store.catalog.signals import signal_views
+from node.store.catalog.signals import signal_views, signals_by_kind
 from node.store.catalog.tables import (
     Moment,
+    commitments,
     decisions,
     deliveries,
     events,
@@ -26,11 +28,18 @@ from node.store.catalog.tables import (
     stacks,
     studies,
 )
+from node.store.commitment import CommitmentView
 from node.store.events import NodeEvent, Rejection
 from node.store.records import Decision, DecisionView, DeliveryView, JobView, KeptView, Outcome, Removed, ResultObject, StudyView
-from node.store.states import DeliveryState, JobState, StudyState
+from node.store.states import CommitmentState, DeliveryState, JobState, StudyState
 
 T = TypeVar("T")
+_COUNTED: Final = (
+    (studies, StudyState),
+    (jobs, JobState),
+    (deliveries, DeliveryState),
+    (commitments, CommitmentState),
+)
 
 
 class SqlViews:
@@ -60,17 +69,36 @@ class SqlViews:
                 return None
             row = rows[0]
             view = _views(connection, rows, decided=_decisions(connection, row.id), happened=_events(connection, row.uid))[0]
-            return replace(view, signals=signal_views(connection, row.uid, _images(connection, row.id)))
+            return replace(
+                view,
+                signals=signal_views(connection, row.uid, _images(connection, row.id)),
+                commitments=tuple(commitment_views(connection, 100, row.id)),
+            )
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Rows by state: ``{"studies": {...}, "jobs": {...}, "deliveries": {...}}``; states without rows count 0."""
+        """Rows by state: ``{"studies": {...}, "jobs": {...}, …}``; states without rows count 0."""
         counted: dict[str, dict[str, int]] = {}
         with self._database.read() as connection:
-            for table, terms in ((studies, StudyState), (jobs, JobState), (deliveries, DeliveryState)):
+            for table, terms in _COUNTED:
                 by_state = sa.select(table.c.state, sa.func.count()).group_by(table.c.state)
                 found = {row[0]: row[1] for row in connection.execute(by_state)}
                 counted[table.name] = {state.value: found.get(state, 0) for state in terms}
         return counted
+
+    def commitments(self, limit: int = 100) -> Sequence[CommitmentView]:
+        """Storage commitment requests: those that wait, those that could not be reported, the others; newest first."""
+        with self._database.read() as connection:
+            return commitment_views(connection, limit)
+
+    def asked(self) -> dict[tuple[str, bool], int]:
+        """Our own requests to commit, by archive and whether it has reported."""
+        with self._database.read() as connection:
+            return asked_by_archive(connection)
+
+    def said(self) -> dict[str, int]:
+        """Messages about studies beside their images, by kind; kinds that never came count 0."""
+        with self._database.read() as connection:
+            return signals_by_kind(connection)
 
     def kept(self) -> KeptView:
         """What retention has removed so far, and the oldest study of which originals are here."""

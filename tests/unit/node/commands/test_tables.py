@@ -37,6 +37,8 @@ def test_one_study_in_full() -> None:
         "received images, 2026-03-04",
         "Signals",
         "COMPLETED",
+        "Storage commitment",
+        "vna decides; 2 of 2 committed",
     ):
         assert part in text
     waiting = printed(show_study, a_study(state=StudyState.RECEIVING, evidence="waits: for more"))

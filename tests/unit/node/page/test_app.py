@@ -4,6 +4,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -17,9 +18,9 @@ from node.store.destinations import Destination
 from node.store.events import NodeEvent
 from node.store.records import StudyView
 from node.store.settings import Limits, Settings
-from node.store.states import JobState, StudyState
+from node.store.states import CommitmentState, JobState, StudyState
 from tests.certificates import Authority
-from tests.unit.node.page.views import AN_EVENT, MemoryCatalog, a_job, a_study
+from tests.unit.node.page.views import AN_EVENT, MemoryCatalog, a_job, a_request, a_study
 
 TOKEN = "a-token-of-forty-three-characters-or-about-so"
 
@@ -189,6 +190,44 @@ def test_rejections_are_counted_in_the_metrics(page: Client) -> None:
     text = page(events=(AN_EVENT,)).get("/metrics").text
     assert 'overread_rejections_total{kind="association rejected"} 17.0' in text
     assert "MR_1" not in text
+
+
+def test_what_was_said_and_asked_is_in_the_metrics(page: Client) -> None:
+    text = page().get("/metrics").text
+    for line in (
+        'overread_commitments{state="open"} 3.0',
+        'overread_commitments{state="failed"} 0.0',
+        'overread_signals{kind="mpps"} 7.0',
+        'overread_asked_commitments{archive="vna",reported="false"} 2.0',
+        'overread_asked_commitments{archive="vna",reported="true"} 5.0',
+    ):
+        assert line in text
+
+
+def test_requests_to_commit_that_wait_are_seen_at_once_and_all_of_them_on_their_page(page: Client) -> None:
+    soon = datetime.now(UTC) + timedelta(minutes=5)
+    waiting = a_request(CommitmentState.OPEN, committed=0, reason="<vna> has not reported yet", next_at=soon)
+    failed = a_request(CommitmentState.FAILED, at=datetime.now(UTC), requestor="CT_7", reason="given up after 9 tries")
+    long_ago = a_request(CommitmentState.FAILED, requestor="CT_8", reason="given up")
+    reported = a_request(requestor="CT_9")
+    one = page(a_study(commitments=(waiting, failed, long_ago, reported)), token=TOKEN)
+    brief, full = one.get("/").text, one.get("/commitments").text
+    for text in (brief, full):
+        assert "&lt;vna&gt; has not reported yet" in text
+        assert "vna decides; not decided" in text
+        assert "CT_7" in text
+    assert "CT_8" not in brief
+    assert "CT_9" not in brief
+    assert "CT_8" in full
+    assert "vna decides; 2 of 2 committed" in full
+    assert "Nobody has asked yet" in page(token=TOKEN).get("/commitments").text
+    assert page().get("/commitments").status_code == 401
+
+
+def test_a_study_shows_its_evidence(page: Client) -> None:
+    text = page(a_study(incomplete=True, evidence="incomplete, 2 of 3 images"), token=TOKEN).get("/studies/1.2.3").text
+    for part in ("incomplete, 2 of 3 images", "Signals", "mpps", "COMPLETED", "Storage commitment", "2 of 2 committed"):
+        assert part in text
 
 
 def test_the_metrics_say_when_certificates_end(tmp_path: Path) -> None:

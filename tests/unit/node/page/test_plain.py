@@ -27,6 +27,7 @@ def test_keys_are_the_documented_ones() -> None:
         "decisions",
         "events",
         "signals",
+        "commitments",
     ]
     assert list(full["jobs"][0]) == [
         "job_id",
@@ -78,5 +79,5 @@ def test_values() -> None:
     assert full["decisions"][1]["outcome"] == "not chosen"
 
 
-def test_brief_leaves_out_decisions_events_and_signals() -> None:
-    assert set(study_in_full(a_study())) - set(study_in_brief(a_study())) == {"decisions", "events", "signals"}
+def test_brief_leaves_out_what_is_long() -> None:
+    assert set(study_in_full(a_study())) - set(study_in_brief(a_study())) == {"commitments", "decisions", "events", "signals"}

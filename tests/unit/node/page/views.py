@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+from node.store.commitment import CommitmentView
 from node.store.events import NodeEvent
 from node.store.records import Decision, DecisionView, DeliveryView, JobView, KeptView, Outcome, ResultObject, StudyView
 from node.store.signals import SignalKind, SignalView
-from node.store.states import DeliveryState, JobState, StudyState
+from node.store.states import CommitmentState, DeliveryState, JobState, StudyState
 
 AT = datetime(2026, 3, 4, 10, 11, 12, tzinfo=UTC)
 
@@ -26,6 +27,23 @@ def a_job(state: JobState = JobState.PUBLISHED, *, reason: str = "", number: int
 
 FINDING = {"name": "Pneumonia", "probability": 0.9312, "verdict": "present"}
 LUNG = {"name": "Right lung", "quantity": "volume", "value": 2310.4, "unit": "ml"}
+
+
+def a_request(state: CommitmentState = CommitmentState.REPORTED, **parts: object) -> CommitmentView:
+    values: dict[str, object] = {
+        "at": AT,
+        "requestor": "CT_1",
+        "transaction_uid": "1.9.9",
+        "policy": "archive:vna",
+        "state": state,
+        "named": 2,
+        "committed": 2,
+        "failed": 0,
+        "attempt": 1,
+        "reason": "",
+        "next_at": None,
+    }
+    return CommitmentView(**(values | parts))  # type: ignore[arg-type]
 
 
 def a_study(uid: str = "1.2.3", state: StudyState = StudyState.FINISHED, **parts: object) -> StudyView:
@@ -60,6 +78,7 @@ def a_study(uid: str = "1.2.3", state: StudyState = StudyState.FINISHED, **parts
             ),
         ),
         "events": ((AT, "complete", "quiet for 10 s"),),
+        "commitments": (a_request(),),
         "signals": (SignalView(SignalKind.MPPS, "CT_1", "COMPLETED", AT, 2, 2),),
     }
     return StudyView(**(values | parts))  # type: ignore[arg-type]
@@ -91,7 +110,21 @@ class MemoryCatalog:
     def counts(self) -> dict[str, dict[str, int]]:
         if self.broken:
             raise OSError("disk I/O error")
-        return {"studies": {"finished": len(self.held)}, "jobs": {"published": 1, "refused": 2}, "deliveries": {"failed": 1}}
+        return {
+            "studies": {"finished": len(self.held)},
+            "jobs": {"published": 1, "refused": 2},
+            "deliveries": {"failed": 1},
+            "commitments": {"open": 3, "reported": 4},
+        }
+
+    def commitments(self, limit: int = 100) -> Sequence[CommitmentView]:
+        return [one for study in self.held for one in study.commitments][:limit]
+
+    def asked(self) -> dict[tuple[str, bool], int]:
+        return {("vna", False): 2, ("vna", True): 5}
+
+    def said(self) -> dict[str, int]:
+        return {"mpps": 7, "availability": 0}
 
     def kept(self) -> KeptView:
         return KeptView(2, 412, 3_210_000_000, AT, AT)

@@ -78,10 +78,16 @@ class Scene:
 
 
 @pytest.fixture
-def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
+def catalog_url() -> str | None:
+    """SQLite; `tests.integration.test_catalog_postgres` says otherwise."""
+    return None
+
+
+@pytest.fixture
+def scene(tmp_path: Path, catalog_url: str | None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
     # the planner of these tests names the route "default"
     route = Route(name="default", archive="vna", priors=1, fetch=True)
-    made = Scene(Settings(data=tmp_path, archives=(VNA,), routes=(route,)))
+    made = Scene(Settings(data=tmp_path, catalog_url=catalog_url, archives=(VNA,), routes=(route,)))
     monkeypatch.setattr(errands, "studies_with", lambda *_: [match(PRIOR, "20250101"), match(STUDY, "20260301")])
     monkeypatch.setattr(Errands, "_subject", lambda *_: Subject("4711", "19500101", "20260301", "CT"))
     yield made

@@ -100,3 +100,38 @@ def test_an_answer_of_an_archive_wakes_who_waits_for_it(story: Story) -> None:
     asked = commitments.asked("1.7")
     assert asked is not None
     assert (asked.archive, asked.outcome) == ("vna", {IMAGE.sop_instance_uid: 0})
+
+
+def test_a_person_sees_what_waits_first_and_what_became_of_the_rest(story: Story) -> None:
+    commitments, views = story.catalog.commitments, story.catalog.views
+    story.arrive(1)
+    other = Reference(CT, f"{STUDY}.1.2")
+    ask(story, IMAGE, other, transaction="1.1")
+    task = claimed(story)
+    assert commitments.decide(task, {IMAGE.sop_instance_uid: 0, other.sop_instance_uid: 0x0112}, keep=False)
+    assert commitments.reported(claimed(story))
+    ask(story, other, transaction="1.2")
+    waits = claimed(story)
+    assert commitments.retry(waits, "vna has not reported yet", story.clock.now() + timedelta(seconds=5))
+    ask(story, IMAGE, transaction="1.3")
+    assert commitments.decide(claimed(story), {IMAGE.sop_instance_uid: 0}, keep=False)
+    assert commitments.fail(claimed(story), "given up")
+    seen = [(one.transaction_uid, one.state, one.named, one.committed, one.failed, one.reason) for one in views.commitments()]
+    assert seen == [
+        ("1.2", CommitmentState.OPEN, 1, 0, 0, "vna has not reported yet"),
+        ("1.3", CommitmentState.FAILED, 1, 1, 0, "given up"),
+        ("1.1", CommitmentState.REPORTED, 2, 1, 1, ""),
+    ]
+    assert [one.next_at is None for one in views.commitments()] == [False, True, True]
+    assert [one.transaction_uid for one in story.study().commitments] == ["1.3", "1.1"], "those that name an image of it"
+    assert views.counts()["commitments"]["failed"] == 1
+    assert [one.transaction_uid for one in views.commitments(limit=1)] == ["1.2"]
+
+
+def test_what_archives_were_asked_is_counted(story: Story) -> None:
+    commitments = story.catalog.commitments
+    for number in range(3):
+        commitments.asking(f"1.8.{number}", "vna")
+    commitments.asking("1.8.9", "other")
+    assert commitments.answered("1.8.0", {IMAGE.sop_instance_uid: 0})
+    assert story.catalog.views.asked() == {("vna", False): 2, ("vna", True): 1, ("other", False): 1}

@@ -89,3 +89,11 @@ def test_the_longest_wait_counts_anew_for_each_revision(story: Story) -> None:
     story.clock.advance(1)
     (due,) = story.complete()
     assert due.incomplete
+
+
+def test_what_was_said_is_counted_by_kind(story: Story) -> None:
+    signals = story.catalog.signals
+    signals.say(SignalKind.MPPS, "1.9", "SCANNER", IN_PROGRESS, {STUDY: {}})
+    signals.say(SignalKind.MPPS, "1.9", "SCANNER", COMPLETED, {STUDY: {}})
+    signals.say(SignalKind.MPPS, "1.10", "SCANNER", IN_PROGRESS, {STUDY: {}})
+    assert story.catalog.views.said() == {"mpps": 2, "availability": 0, "commitment": 0, "archive": 0}
