@@ -124,6 +124,14 @@ BAD = {
     "an absolute path in the command": (encode(image()), "/etc/x", CT, 0x0117),
     "no SOP instance in the command": (encode(image()), "", CT, 0x0117),
     "a SOP class that is no UID": (encode(image()), "1.2.3.4.1", "CT", 0x0122),
+    "the file meta information of its file": (
+        b"\2\0\x10\0UI\x14\x001.2.840.10008.1.2.1\0" + encode(image()),
+        "1.2.3.4.1",
+        CT,
+        0xC000,
+    ),
+    "a whole file": (bytes(128) + b"DICM" + encode(image()), "1.2.3.4.1", CT, 0xC000),
+    "an element longer than the data set": (encode(image()).replace(b"CS\2\0CT", b"CS\2\xf0CT"), "1.2.3.4.1", CT, 0xC000),
     "verification as a SOP class": (encode(image()), "1.2.3.4.1", VERIFICATION, 0x0122),
 }
 
@@ -301,6 +309,17 @@ def test_a_command_in_pieces_is_put_together(requestor: Requestor, listener: Lis
     assert requestor.response().number(STATUS) == 0
 
 
+def test_group_lengths_are_not_relied_on(requestor: Requestor, listener: Listener) -> None:
+    """Those of command and data set (PS3.5 section 7.2) are wrong in what some devices send; the elements say how long they are."""
+    command = command_set.store_request(7, CT, "1.2.3.4.1")
+    requestor.command(1, command[:8] + struct.pack("<L", 9999) + command[12:])
+    content = b"\x08\0\0\0UL\4\0" + struct.pack("<L", 1) + encode(image())
+    requestor.data(1, content, last=True)
+    response = requestor.response()
+    assert (response.number(STATUS), response.number(MESSAGE_ID_RESPONDED_TO)) == (0, 7)
+    assert stored_files(listener)[0].read_bytes().endswith(content)
+
+
 def test_several_values_in_one_pdu(requestor: Requestor, listener: Listener) -> None:
     values = b""
     for control, fragment in (
@@ -314,6 +333,8 @@ def test_several_values_in_one_pdu(requestor: Requestor, listener: Listener) -> 
 
 
 RESPONSE = command_set.encode({0x00000100: 0x8001, 0x00000120: 1, 0x00000800: 0x0101, 0x00000900: 0})
+STORE = command_set.store_request(7, CT, "1.2.3.4.1")
+TWO_IDS = command_set.encode({**command_set.decode(STORE).elements, command_set.MESSAGE_ID: b"\7\0\x08\0"})
 FAULTS = {
     "an unknown PDU": struct.pack(">BBL", 0x2A, 0, 4) + b"abcd",
     "a second request": struct.pack(">BBL", 1, 0, 4) + b"abcd",
@@ -322,6 +343,11 @@ FAULTS = {
     "a context that was not accepted": upper_layer.data_header(99, 3, 4) + b"abcd",
     "a command that is none": upper_layer.data_header(1, 3, 9) + b"\0\0\0\0\xff\0\0\0x",
     "a value longer than its PDU": struct.pack(">BBLLBB", 4, 0, 6, 100, 1, 3),
+    "a data set in another context": upper_layer.data_header(1, 3, len(STORE))
+    + STORE
+    + upper_layer.data_header(3, 2, 4)
+    + b"abcd",
+    "two numbers to answer to": upper_layer.data_header(1, 3, len(TWO_IDS)) + TWO_IDS,
     "a response": upper_layer.data_header(3, 3, len(RESPONSE)) + RESPONSE,
 }
 
