@@ -21,6 +21,8 @@ from workers.encode.encode import EncodedObject, encode, measure, summary
 from workers.encode.identity import Kind, ResultIdentity
 from workers.series.stack import load_group, load_stack
 
+SUFFIXES: Final = {"hl7": ".hl7", "fhir": ".json"}
+"""Of files that are no DICOM objects."""
 RESULTS: Final = "results"
 """Folder of the spool that holds what we made."""
 
@@ -152,7 +154,7 @@ class Analyst:
 
 
 def _keep(spool: Spool, folder: str, made: EncodedObject) -> ResultObject:
-    path = f"{folder}/{made.sop_instance_uid}.dcm"
+    path = f"{folder}/{made.sop_instance_uid}{SUFFIXES.get(made.kind.partition('.')[0], '.dcm')}"
     spool.keep(path, made.content)
     return ResultObject(
         kind=made.kind,

@@ -13,7 +13,7 @@ import structlog
 from node.delivery.errand import Errand, Sender
 from node.delivery.waits import Waits
 from node.store.clock import Clock, SystemClock
-from node.store.destinations import AnyDestination, FolderDestination, WebDestination
+from node.store.destinations import AnyDestination, FhirDestination, FolderDestination, Hl7Destination, WebDestination
 from node.store.faults import tell
 from node.store.log import get_logger
 from node.store.ports import Outbox
@@ -39,6 +39,14 @@ def sender_to(destination: AnyDestination, settings: Settings) -> Sender:
         from node.delivery.folder import FolderSender
 
         return FolderSender(destination.folder)
+    if isinstance(destination, Hl7Destination):
+        from node.delivery.mllp import MllpSender
+
+        return MllpSender(destination)
+    if isinstance(destination, FhirDestination):
+        from node.delivery.fhir import FhirSender
+
+        return FhirSender(destination)
     from node.store_scu import StoreScu
 
     return StoreScu(destination, destination.calling_ae or settings.ae_title)

@@ -1,12 +1,13 @@
-"""Where results go: application entities, web archives and folders."""
+"""Where results go: application entities, web archives and folders; systems that are told of them by HL7 v2 or FHIR."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, field_validator
 
+from node.store.endpoint import Endpoint, endpoint_in_short
 from node.store.peers import Peer
 from node.store.profiles import AS_LABELMAP, PROFILES, Language, Profile, ResultKind, SegType, in_language, rejected
 
@@ -78,15 +79,89 @@ class FolderDestination(Results):
         return str(self.folder)
 
 
+class Told(BaseModel):
+    """A destination that is told of results by messages, and is sent no objects."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
+    language: Language = "en"
+    """Of the texts for people that it gets."""
+
+
+HeaderField = Annotated[str, Field(max_length=180, pattern=r"^[^|^~\\&\x00-\x1f]*$")]
+"""Field of a message header without delimiters of HL7."""
+
+
+class Hl7Destination(Told):
+    """A system that takes HL7 v2 messages (ORU^R01) over MLLP."""
+
+    mllp: Annotated[Endpoint, BeforeValidator(endpoint_in_short)]
+    """Where it listens: ``HOST:PORT``, or a table with TLS."""
+    sending_application: HeaderField = "OVERREAD"
+    """MSH-3."""
+    sending_facility: HeaderField = ""
+    """MSH-4."""
+    receiving_application: HeaderField = ""
+    """MSH-5."""
+    receiving_facility: HeaderField = ""
+    """MSH-6."""
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """The kind of message that it gets."""
+        return (in_language("hl7", self.language),)
+
+    def __str__(self) -> str:
+        return f"mllp://{self.mllp}"
+
+
+class FhirDestination(Told):
+    """A FHIR R4 server that takes transactions."""
+
+    fhir: str
+    """Base of the service."""
+    token_file: Path | None = None
+    """File with the bearer token; read anew whenever something is sent, so that it may be renewed."""
+    user: str | None = None
+    """For basic authentication, with `password_file`."""
+    password_file: Path | None = None
+    ca: Path | None = None
+    """Certificates (PEM) of the CAs that the server's may be signed by; None: those that this system trusts."""
+
+    @field_validator("fhir")
+    @classmethod
+    def is_web(cls, url: str) -> str:
+        if not url.startswith(("https://", "http://")):
+            raise ValueError("fhir must begin with https:// or http://")
+        return url.rstrip("/")
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """The kind of message that it gets."""
+        return (in_language("fhir", self.language),)
+
+    def __str__(self) -> str:
+        return self.fhir
+
+
 def sort_of(values: Any) -> str:
-    """Which sort of destination a table describes: ``web``, ``folder`` or ``dicom``."""
+    """Which sort of destination a table describes: ``web``, ``folder``, ``hl7``, ``fhir`` or ``dicom``."""
     given = values if isinstance(values, dict) else dict.fromkeys(type(values).model_fields, True)
     if "url" in given:
         return "web"
+    if "mllp" in given:
+        return "hl7"
+    if "fhir" in given:
+        return "fhir"
     return "folder" if "folder" in given else "dicom"
 
 
 AnyDestination = Annotated[
-    Annotated[Destination, Tag("dicom")] | Annotated[WebDestination, Tag("web")] | Annotated[FolderDestination, Tag("folder")],
+    Annotated[Destination, Tag("dicom")]
+    | Annotated[WebDestination, Tag("web")]
+    | Annotated[FolderDestination, Tag("folder")]
+    | Annotated[Hl7Destination, Tag("hl7")]
+    | Annotated[FhirDestination, Tag("fhir")],
     Discriminator(sort_of),
 ]

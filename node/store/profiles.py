@@ -45,7 +45,10 @@ LANGUAGES: Final[dict[Language, str]] = {"en": "English", "de": "German", "es": 
 
 ENGLISH: Final[Language] = "en"
 
-SPOKEN: Final = frozenset({"report", "capture", "keys", "presentation"})
+MESSAGES: Final = frozenset({"hl7", "fhir"})
+"""Kinds that are no DICOM objects, for destinations of their own (`node.store.destinations`)."""
+
+SPOKEN: Final = MESSAGES | {"report", "capture", "keys", "presentation"}
 """Kinds that hold texts for people; all else is codes and numbers, with the English names of the standard."""
 
 

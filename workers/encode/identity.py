@@ -25,6 +25,8 @@ class Kind(StrEnum):
     REJECTION = "rejection"
     LABELMAP = "labelmap"
     LABELMAP_MEASUREMENTS = "labelmap-measurements"
+    HL7 = "hl7"
+    FHIR = "fhir"
 
 
 _LAST_DIGIT: Final = {

@@ -176,3 +176,15 @@ def test_only_the_newest_published_results_are_replaced(story: Story) -> None:
     assert claim.superseded is not None
     assert claim.superseded.revision == 1
     assert [one.sop_instance_uid for one in claim.superseded.objects] == ["2.25.1.1"]
+
+
+def test_messages_and_other_languages_go_only_to_who_is_set_up_for_them(story: Story) -> None:
+    job = story.reading(chosen("ct-tissue", "pacs", "not set up yet"))
+    assert story.catalog.desk.publish(story.claim(job), results("seg", "report", "report.de", "hl7", "fhir.de"))
+    assert [(one.destination, one.kind) for one in story.study().deliveries] == [
+        ("pacs", "seg"),
+        ("pacs", "report"),
+        ("not set up yet", "seg"),
+        ("not set up yet", "report"),
+        ("not set up yet", "report.de"),
+    ]
