@@ -78,7 +78,7 @@ class Analyst:
             created_at=claim.created_at,
         )
         objects, said = self.read(
-            manifest, [Path(path) for path in claim.instance_paths], claim.facts, identity, claim.superseded
+            manifest, [Path(path) for path in claim.instance_paths], claim.facts, identity, superseded=claim.superseded
         )
         folder = f"{RESULTS}/{claim.study_uid}/{claim.job_id}.{claim.fence}"
         return ResultSet(tuple(_keep(spool, folder, made) for made in objects), said)
@@ -89,8 +89,9 @@ class Analyst:
         paths: Sequence[Path],
         facts: Facts,
         identity: ResultIdentity,
-        superseded: Superseded | None = None,
         look: Callable[[Image, Prediction], None] | None = None,
+        *,
+        superseded: Superseded | None = None,
     ) -> tuple[tuple[EncodedObject, ...], Facts]:
         """Read one stack with one model, without catalog or spool.
 
@@ -101,10 +102,10 @@ class Analyst:
         facts
             Of the stack; where it is a part of a multi-frame object, ``frame_numbers`` says which. ``region``, row, column and
             radius in pixels, is what a person marked for a model that rates marked regions.
-        superseded
-            Earlier results that these replace.
         look
             Shown the image and what the model answered, before anything is encoded.
+        superseded
+            Earlier results that these replace.
 
         Returns
         -------
