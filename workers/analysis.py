@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from models.approval import read_approvals
-from models.image import Region
+from models.image import Image, Region
 from models.manifest import Manifest, read_library
+from models.prediction import Prediction
 from models.runtime import Model, RatesOnly, load_model
 from models.weights import ensure_weights
 from node.store.errors import Permanent
@@ -81,7 +82,12 @@ class Analyst:
         return ResultSet(tuple(_keep(spool, folder, made) for made in objects), said)
 
     def read(
-        self, manifest: Manifest, paths: Sequence[Path], facts: Facts, identity: ResultIdentity
+        self,
+        manifest: Manifest,
+        paths: Sequence[Path],
+        facts: Facts,
+        identity: ResultIdentity,
+        look: Callable[[Image, Prediction], None] | None = None,
     ) -> tuple[tuple[EncodedObject, ...], Facts]:
         """Read one stack with one model, without catalog or spool.
 
@@ -92,6 +98,8 @@ class Analyst:
         facts
             Of the stack; where it is a part of a multi-frame object, ``frame_numbers`` says which. ``region``, row, column and
             radius in pixels, is what a person marked for a model that rates marked regions.
+        look
+            Shown the image and what the model answered, before anything is encoded.
 
         Returns
         -------
@@ -104,6 +112,8 @@ class Analyst:
         image = replace(stack.image, region=Region(*marked)) if marked else stack.image
         prediction = self._model(manifest).predict(image)
         prediction = replace(prediction, notes=tuple(dict.fromkeys((*facts.get("notes", ()), *stack.notes, *prediction.notes))))
+        if look is not None:
+            look(image, prediction)
         measured = measure(prediction, stack.image, manifest)
         objects = encode(
             prediction,
