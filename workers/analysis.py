@@ -15,7 +15,7 @@ from models.prediction import Prediction
 from models.runtime import Model, RatesOnly, load_model
 from models.weights import ensure_weights
 from node.store.errors import Permanent
-from node.store.records import Claim, Facts, ResultObject, ResultSet
+from node.store.records import Claim, Facts, ResultObject, ResultSet, Superseded
 from node.store.settings import Settings
 from node.store.spool import Spool
 from workers.encode.encode import EncodedObject, encode, measure, summary
@@ -77,7 +77,9 @@ class Analyst:
             run=claim.run,
             created_at=claim.created_at,
         )
-        objects, said = self.read(manifest, [Path(path) for path in claim.instance_paths], claim.facts, identity)
+        objects, said = self.read(
+            manifest, [Path(path) for path in claim.instance_paths], claim.facts, identity, superseded=claim.superseded
+        )
         folder = f"{RESULTS}/{claim.study_uid}/{claim.job_id}.{claim.fence}"
         return ResultSet(tuple(_keep(spool, folder, made) for made in objects), said)
 
@@ -88,6 +90,8 @@ class Analyst:
         facts: Facts,
         identity: ResultIdentity,
         look: Callable[[Image, Prediction], None] | None = None,
+        *,
+        superseded: Superseded | None = None,
     ) -> tuple[tuple[EncodedObject, ...], Facts]:
         """Read one stack with one model, without catalog or spool.
 
@@ -100,6 +104,8 @@ class Analyst:
             radius in pixels, is what a person marked for a model that rates marked regions.
         look
             Shown the image and what the model answered, before anything is encoded.
+        superseded
+            Earlier results that these replace.
 
         Returns
         -------
@@ -124,6 +130,7 @@ class Analyst:
             frames=stack.frames,
             measured=measured,
             extras=self._extras,
+            superseded=superseded,
         )
         return objects, summary(prediction, measured, stack.sources, manifest)
 

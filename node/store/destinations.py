@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Fiel
 
 from node.store.endpoint import Endpoint, endpoint_in_short
 from node.store.peers import Peer
-from node.store.profiles import AS_LABELMAP, PROFILES, Language, Profile, ResultKind, SegType, in_language
+from node.store.profiles import AS_LABELMAP, PROFILES, Language, Profile, ResultKind, SegType, in_language, rejected
 
 
 class Results(BaseModel):
@@ -30,11 +30,13 @@ class Results(BaseModel):
     @property
     def wanted(self) -> tuple[str, ...]:
         """The kinds of object that it gets, as the catalog has them: label maps and what refers to them in place of `seg`'s where
-        it is to have these, texts in its language (`node.store.profiles.in_language`).
+        it is to have these, texts in its language (`node.store.profiles.in_language`); rejection notes of these kinds alone.
         """
-        kinds = PROFILES[self.profile] if self.kinds is None else self.kinds
+        kinds = [one for one in (PROFILES[self.profile] if self.kinds is None else self.kinds) if one != "rejection"]
         sorts = [AS_LABELMAP.get(kind, kind) if self.seg == "labelmap" else kind for kind in kinds]
-        return tuple(in_language(kind, self.language) for kind in sorts)
+        made = tuple(in_language(kind, self.language) for kind in sorts)
+        asked = "rejection" in (PROFILES[self.profile] if self.kinds is None else self.kinds)
+        return (*made, *(rejected(one) for one in made)) if asked else made
 
 
 class Destination(Peer, Results):

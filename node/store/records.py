@@ -244,6 +244,26 @@ class FetchTask:
 
 
 @dataclass(frozen=True, slots=True)
+class SupersededObject:
+    """An object of earlier results."""
+
+    kind: str
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Superseded:
+    """The newest published results of the same model for the same stack, from an earlier revision or run."""
+
+    revision: int
+    run: int
+    fingerprint: str
+    objects: tuple[SupersededObject, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
     """A job that a worker owns until its lease ends.
 
@@ -276,6 +296,8 @@ class Claim:
     created_at: datetime
     installation: str
     """UUID of this installation; one of the roots of every UID that it makes."""
+    superseded: Superseded | None = None
+    """What this job's results replace."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from models.manifest import Manifest
 from models.prediction import Prediction
 from node.store.errors import Refused
 from node.store.profiles import ENGLISH, MESSAGES, in_language, language_of
-from node.store.records import Facts
+from node.store.records import Facts, Superseded
 from workers.encode.capture import captures
 from workers.encode.case import Case
 from workers.encode.fhir import transaction
@@ -31,6 +31,7 @@ from workers.encode.measurements import findings_report, measurement_report, num
 from workers.encode.observations import observations
 from workers.encode.patient import leniently, patient_and_study
 from workers.encode.presentation import presentation
+from workers.encode.rejection import rejection_notes
 from workers.encode.report import not_found, reading, remarks, text_report
 from workers.encode.seg import Seg, segmentations
 from workers.encode.segments import Outlines, outlines
@@ -77,6 +78,7 @@ def encode(
     frames: Sequence[tuple[int, int]] | None = None,
     measured: Measured | None = None,
     extras: Collection[str] = (),
+    superseded: Superseded | None = None,
 ) -> tuple[EncodedObject, ...]:
     """Make every result object of one answer; the same arguments give the same bytes, in any process, at any time.
 
@@ -96,8 +98,11 @@ def encode(
         What `measure` said of this very prediction, where that is known already.
     extras
         Kinds that are made only where some destination takes them: ``capture``, ``findings``, ``heatmap``, ``keys``,
-        ``presentation``, ``labelmap``, ``labelmap-measurements``, ``hl7`` and ``fhir``. Others are of no effect here. A language,
-        as in ``report.de``, gives the same object with its texts in that language, beside the English one, under UIDs of its own.
+        ``presentation``, ``labelmap``, ``labelmap-measurements``, ``hl7`` and ``fhir``. ``rejected-`` and a kind rejects what is
+        superseded of that kind. Others are of no effect here. A language, as in ``report.de``, gives the same object with its
+        texts in that language, beside the English one, under UIDs of its own.
+    superseded
+        Earlier results that these replace.
 
     Raises
     ------
@@ -107,7 +112,7 @@ def encode(
         Where prediction, image, sources and manifest do not belong together.
     """
     with leniently():
-        case = Case(sources, patient_and_study(sources, grouped=bool(manifest.input.group)), manifest, identity)
+        case = Case(sources, patient_and_study(sources, grouped=bool(manifest.input.group)), manifest, identity, superseded)
         measured = measured or measure(prediction, image, manifest)
         found, taken = measured.found, measured.taken
         segs = segmentations(found, grid_of(image, sources, identity, frames), case) if found and found.found else ()
@@ -128,6 +133,7 @@ def encode(
             more = _extra_documents(prediction, measured, image, slices=slices, case=spoken, frames=frames, extras=wanted)
             made += [_encoded(kind, dataset, file_bytes(dataset), language) for kind, dataset in more]
             made += _messages(prediction, measured, spoken, wanted)
+        made += [_encoded(kind, dataset, file_bytes(dataset)) for kind, dataset in rejection_notes(case, extras)]
         return tuple(made)
 
 
@@ -237,7 +243,7 @@ def measure(prediction: Prediction, image: Image, manifest: Manifest) -> Measure
     return Measured(found, measures(found, image) if image.phases == 1 else ())
 
 
-def _encoded(kind: Kind, dataset: Dataset, content: bytes | bytearray, language: str = ENGLISH) -> EncodedObject:
+def _encoded(kind: str, dataset: Dataset, content: bytes | bytearray, language: str = ENGLISH) -> EncodedObject:
     return EncodedObject(
         kind=in_language(kind, language),
         sop_class_uid=str(dataset.SOPClassUID),
