@@ -45,22 +45,27 @@ def studies(site: Site, tmp_path_factory: pytest.TempPathFactory) -> dict[str, S
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_study_is_shown_as_it_was_written(kind: str, site: Site, studies: dict[str, Study]) -> None:
-    study, (_, model, names) = studies[kind], KINDS[kind]
+    _, model, names = KINDS[kind]
+    found = see_study(site, studies[kind], model)
+    assert [str(segment.SegmentLabel) for one in found if one.Modality == "SEG" for segment in one.SegmentSequence] == names
+    assert sum(bool(drawn_areas(one)) for one in found if one.Modality == "SR") == DRAWN.get(kind, 0)
+
+
+def see_study(site: Site, study: Study, model: str) -> list[Dataset]:
+    """Look at everything that the archive has of a study, once the model has read it; what it has."""
     if model not in site.read(study):
         pytest.skip(f"{model} gave no answer: no way to its weights?")
     found = objects(site.orthanc, study.uid)
     site.ohif.open(study.uid, len({str(one.SeriesInstanceUID) for one in found}))
     for seg in (one for one in found if one.Modality == "SEG"):
-        assert [str(one.SegmentLabel) for one in seg.SegmentSequence] == names
         see_segments(site.ohif, seg)
         check_colours(seg, model)
-    drawn = [one for one in found if one.Modality == "SR" and drawn_areas(one)]
-    assert len(drawn) == DRAWN.get(kind, 0)
-    for one in drawn:
-        see_measurements(site.ohif, one)
+    for findings in (one for one in found if one.Modality == "SR" and drawn_areas(one)):
+        see_measurements(site.ohif, findings)
     see_report(site.ohif, next(one for one in found if one.get("SeriesDescription", "").startswith("AI report")))
     see_picture(site.ohif, next(one for one in found if one.Modality == "OT"))
     assert site.ohif.browser.faults() == []
+    return found
 
 
 def see_segments(ohif: Ohif, seg: Dataset) -> None:
