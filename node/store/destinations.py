@@ -44,6 +44,15 @@ class Destination(Peer, Results):
 
     calling_ae: str | None = None
     """AE title that we call it with; ours (`Settings.ae_title`) where absent."""
+    commit: bool = False
+    """Whether it is asked to commit what it was sent (storage commitment, PS3.4 annex J)."""
+    find: bool = False
+    """Whether what it was sent is looked for there by C-FIND."""
+
+    @property
+    def proves(self) -> bool:
+        """Whether more than its answer to the C-STORE is asked of it."""
+        return self.commit or self.find
 
 
 class WebDestination(Results):

@@ -359,6 +359,28 @@ class OutboxItem:
 
 
 @dataclass(frozen=True, slots=True)
+class Broken:
+    """A destination that is down.
+
+    Parameters
+    ----------
+    since
+        When that was noticed.
+    failures
+        Tries in a row that came to nothing.
+    next_at
+        When it is tried again.
+    reason
+        Of the last one.
+    """
+
+    since: datetime
+    failures: int
+    next_at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class JobView:
     """A job as a person sees it."""
 
@@ -387,6 +409,9 @@ class DeliveryView:
     attempt: int
     reason: str
     next_at: datetime | None
+    proof: str = ""
+    """What the destination has proven since: ``committed``, ``found``, ``not proven`` or ``not proven yet``; empty: not asked."""
+    proof_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from node.store.endpoint import Endpoint
 from node.store.errors import ConfigurationError
 from node.store.nearest import nearest
 from node.store.peers import Archive, Peer, check_ae_title
+from node.store.proof import DESTINATION
 from node.store.sources import Source, first_said
 
 _PEER = re.compile(r"^(?:(?P<name>[A-Za-z0-9_.-]+)=)?(?P<aet>[^@=]{1,16})@(?P<host>\[[0-9a-fA-F:]+\]|[^:@]+):(?P<port>\d{1,5})$")
@@ -251,6 +252,13 @@ class Settings(_Table):
     def archive(self, name: str) -> Archive | None:
         """The archive of that name, or None."""
         return next((archive for archive in self.archives if archive.name == name), None)
+
+    def asked(self, whom: str) -> Peer | None:
+        """Whom we ask to commit, by how the catalog names it: an archive, or a destination after `DESTINATION`."""
+        if not whom.startswith(DESTINATION):
+            return self.archive(whom)
+        found = self.destination(whom.removeprefix(DESTINATION))
+        return found if isinstance(found, Destination) else None
 
     @property
     def called(self) -> tuple[tuple[str, Endpoint], ...]:
