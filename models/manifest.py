@@ -69,6 +69,9 @@ FORMATS: Final = {
 }
 """What reads a model that has no runtime of its own, by the format of its files."""
 
+CODE: Final = frozenset({FORMATS["torchscript"], FORMATS["python"], "models.runtimes.brain_mr:BrainMr"})
+"""Runtimes to which a file of the model is code: each says so itself as ``executes_weights``."""
+
 
 class Pictures(_Table):
     """How `overread evaluate` shows the pictures of a labelled folder, and where that keeps the masks."""

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from node.store.endpoint import Endpoint
 from node.store.errors import ConfigurationError
-from node.store.peers import Peer
 from node.store.settings import Tls
 
 CIPHERS: Final = (
@@ -89,8 +89,8 @@ def speaks_within(either: socket.socket, seconds: float) -> bool:
     return bool(poll.poll(1000 * seconds))
 
 
-def client_context(peer: Peer) -> ssl.SSLContext:
-    """For associations that we request of a peer.
+def client_context(peer: Endpoint) -> ssl.SSLContext:
+    """For connections that we make to a peer.
 
     Raises
     ------

@@ -23,6 +23,7 @@ from node.store.errors import OverreadError
 from node.store.profiles import PROFILES
 from node.store.provenance import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, MANUFACTURER
 from node.store.settings import Limits, Settings, Tls
+from workers.encode.seg import LABELMAP_STORAGE
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENT = ROOT / "docs" / "conformance.md"
@@ -44,7 +45,7 @@ def table(*heads: str, rows: Iterable[Sequence[object]]) -> str:
 
 
 def name(uid: str) -> str:
-    return str(UID(uid).name)
+    return "Label Map Segmentation Storage" if uid == LABELMAP_STORAGE else str(UID(uid).name)
 
 
 def named(uids: Iterable[str]) -> list[tuple[str, str]]:
@@ -64,7 +65,9 @@ def result_classes() -> list[str]:
         for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom) and node.module == "pydicom.uid":
                 found |= {one.name for one in node.names if one.name.endswith("Storage")}
-    return sorted((str(getattr(pydicom.uid, keyword)) for keyword in found), key=name)
+    # pydicom has no name yet for the class of label maps; that of presentation states is named by highdicom
+    found.add("GrayscaleSoftcopyPresentationStateStorage")
+    return sorted((*(str(getattr(pydicom.uid, keyword)) for keyword in found), str(LABELMAP_STORAGE)), key=name)
 
 
 def requested_classes() -> list[str]:

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from models.approval import read_approvals
-from models.image import Region
+from models.image import Image, Region
 from models.manifest import Manifest, read_library
+from models.prediction import Prediction
 from models.runtime import Model, RatesOnly, load_model
 from models.weights import ensure_weights
 from node.store.errors import Permanent
-from node.store.records import Claim, Facts, ResultObject, ResultSet
+from node.store.records import Claim, Facts, ResultObject, ResultSet, Superseded
 from node.store.settings import Settings
 from node.store.spool import Spool
 from workers.encode.encode import EncodedObject, encode, measure, summary
 from workers.encode.identity import Kind, ResultIdentity
 from workers.series.stack import load_group, load_stack
 
+SUFFIXES: Final = {"hl7": ".hl7", "fhir": ".json"}
+"""Of files that are no DICOM objects."""
 RESULTS: Final = "results"
 """Folder of the spool that holds what we made."""
 
@@ -74,12 +77,21 @@ class Analyst:
             run=claim.run,
             created_at=claim.created_at,
         )
-        objects, said = self.read(manifest, [Path(path) for path in claim.instance_paths], claim.facts, identity)
+        objects, said = self.read(
+            manifest, [Path(path) for path in claim.instance_paths], claim.facts, identity, superseded=claim.superseded
+        )
         folder = f"{RESULTS}/{claim.study_uid}/{claim.job_id}.{claim.fence}"
         return ResultSet(tuple(_keep(spool, folder, made) for made in objects), said)
 
     def read(
-        self, manifest: Manifest, paths: Sequence[Path], facts: Facts, identity: ResultIdentity
+        self,
+        manifest: Manifest,
+        paths: Sequence[Path],
+        facts: Facts,
+        identity: ResultIdentity,
+        look: Callable[[Image, Prediction], None] | None = None,
+        *,
+        superseded: Superseded | None = None,
     ) -> tuple[tuple[EncodedObject, ...], Facts]:
         """Read one stack with one model, without catalog or spool.
 
@@ -90,6 +102,10 @@ class Analyst:
         facts
             Of the stack; where it is a part of a multi-frame object, ``frame_numbers`` says which. ``region``, row, column and
             radius in pixels, is what a person marked for a model that rates marked regions.
+        look
+            Shown the image and what the model answered, before anything is encoded.
+        superseded
+            Earlier results that these replace.
 
         Returns
         -------
@@ -102,6 +118,8 @@ class Analyst:
         image = replace(stack.image, region=Region(*marked)) if marked else stack.image
         prediction = self._model(manifest).predict(image)
         prediction = replace(prediction, notes=tuple(dict.fromkeys((*facts.get("notes", ()), *stack.notes, *prediction.notes))))
+        if look is not None:
+            look(image, prediction)
         measured = measure(prediction, stack.image, manifest)
         objects = encode(
             prediction,
@@ -112,6 +130,7 @@ class Analyst:
             frames=stack.frames,
             measured=measured,
             extras=self._extras,
+            superseded=superseded,
         )
         return objects, summary(prediction, measured, stack.sources, manifest)
 
@@ -141,7 +160,7 @@ class Analyst:
 
 
 def _keep(spool: Spool, folder: str, made: EncodedObject) -> ResultObject:
-    path = f"{folder}/{made.sop_instance_uid}.dcm"
+    path = f"{folder}/{made.sop_instance_uid}{SUFFIXES.get(made.kind.partition('.')[0], '.dcm')}"
     spool.keep(path, made.content)
     return ResultObject(
         kind=made.kind,

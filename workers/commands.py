@@ -47,6 +47,8 @@ def run(
     region: str | None = typer.Option(
         None, "--region", help="COLUMN,ROW,RADIUS in pixels: a region that you mark, for a model that rates marked regions."
     ),
+    reference: Path | None = typer.Option(None, "--reference", help="Labelled volume (NIfTI) to compare outlines with."),
+    labels: list[str] | None = typer.Option(None, "--labels", help="STRUCTURE=NUMBERS of the reference, e.g. bone=25-50,69."),
 ) -> None:
     """Read DICOM files with one model, no network needed."""
     from rich.console import Console
@@ -54,6 +56,7 @@ def run(
 
     from node.store.settings import load_settings
     from node.store.summary import summary_in_words
+    from workers.compare import Reference, read_labels
     from workers.run import marked_region, read_files
 
     settings = load_settings(config, {"data": data, "mirror": mirror})
@@ -61,14 +64,20 @@ def run(
         raise ConfigurationError(f"no profile is named {profile}; there are: {', '.join(PROFILES)}")
     if language not in LANGUAGES:
         raise ConfigurationError(f"nothing is said in {language}; the languages are: {', '.join(LANGUAGES)}")
+    if (reference is None) != (not labels):
+        raise ConfigurationError("--reference and --labels go together: a volume, and which of its numbers are which structure")
+    known = None if reference is None else Reference(reference, read_labels(labels or ()))
+    marked = marked_region(region)
     console = Console()
     readings = []
-    for reading in read_files(model, paths, out, settings, profile, language=language, region=marked_region(region)):
+    for reading in read_files(model, paths, out, settings, profile, language=language, region=marked, reference=known):
         readings.append(reading)
         why = f" ({reading.reason})" if reading.reason else ""
         console.print(f"[bold]{reading.study_uid}[/] {escape(f'{reading.stack}: {reading.outcome}{why}')}", soft_wrap=True)
         for line in summary_in_words(reading.summary):
             console.print(f"  {escape(line)}")
+        for one in reading.agreements:
+            console.print(f"  {escape(one.in_words)}")
         for file in reading.files:
             console.print(f"  {escape(str(file))}", style="dim", soft_wrap=True)
     if not any(reading.outcome == "read" for reading in readings) or any(reading.outcome == "failed" for reading in readings):

@@ -21,6 +21,7 @@ from node.store.spool import check_uid
 if TYPE_CHECKING:
     from models.manifest import Manifest
     from workers.analysis import Analyst
+    from workers.compare import Agreement, Reference
 
 IDENTITY: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID", "Modality")
 
@@ -37,6 +38,8 @@ class Reading:
         As `node.store.records.ResultSet.summary`, where it was read.
     files
         What was written.
+    agreements
+        With a labelled volume, where one was given.
     """
 
     study_uid: str
@@ -45,6 +48,7 @@ class Reading:
     reason: str
     summary: dict[str, Any]
     files: tuple[Path, ...]
+    agreements: tuple[Agreement, ...] = ()
 
 
 def read_files(
@@ -56,6 +60,7 @@ def read_files(
     *,
     language: Language = "en",
     region: tuple[float, float, float] | None = None,
+    reference: Reference | None = None,
 ) -> Iterator[Reading]:
     """Read every stack of the DICOM files below `paths` with one model; objects go to ``out/<Study Instance UID>/``.
 
@@ -65,6 +70,8 @@ def read_files(
         Of texts for people.
     region
         Row, column and radius in pixels, marked on every image that is read, for a model that rates marked regions.
+    reference
+        A labelled volume that each volume which is read is compared with.
 
     Raises
     ------
@@ -102,6 +109,7 @@ def read_files(
                 study_uid=study_uid,
                 installation=installation,
                 region=region,
+                reference=reference,
             )
 
 
@@ -135,6 +143,7 @@ def _read_stack(
     study_uid: str,
     installation: str,
     region: tuple[float, float, float] | None,
+    reference: Reference | None,
 ) -> Reading:
     from workers.encode.identity import ResultIdentity
     from workers.nameless import COPIES, NOTE
@@ -161,8 +170,10 @@ def _read_stack(
         facts = {**facts, "notes": [NOTE, *facts.get("notes", ())]}
     if region is not None:
         facts = {**facts, "region": list(region)}
+    agreements: list[Agreement] = []
+    look = (lambda *seen: agreements.extend(reference.compare(*seen))) if reference is not None else None
     try:
-        objects, summary = analyst.read(manifest, files, facts, identity)
+        objects, summary = analyst.read(manifest, files, facts, identity, look)
     except Refused as refusal:
         return Reading(study_uid, name, "refused", refusal.reason, {}, ())
     except OverreadError as error:
@@ -173,7 +184,7 @@ def _read_stack(
         path = folder / f"{made.kind}-{made.sop_instance_uid}.dcm"
         path.write_bytes(made.content)
         written.append(path)
-    return Reading(study_uid, name, "read", "", summary, tuple(written))
+    return Reading(study_uid, name, "read", "", summary, tuple(written), tuple(agreements))
 
 
 def _batches(paths: Sequence[Path], out: Path, unread: list[Reading]) -> list[list[StoredInstance]]:

@@ -17,7 +17,7 @@ from models.networks.weights import load_weights
 from models.prediction import Prediction, Segmentation
 from models.runtimes.cycle_volumes import measure_cycle
 from models.runtimes.film import window
-from models.runtimes.short_axis import Answer, VentricleFinder, make_networks, to_reference
+from models.runtimes.short_axis import Answer, VentricleFinder, make_networks
 from models.runtimes.ventricle_shape import judge
 from node.store.errors import ConfigurationError, Refused
 
@@ -31,7 +31,6 @@ ACROSS: Final = 0.70
 """Least cosine between the images' normal and `LONG_AXIS`: a heart may lie 45 degrees off the usual one. Planes along the axis
 (two, three and four chambers) are at 0 to 0.5, transverse ones at 0.56, coronal ones at 0.5, sagittal ones at 0.66."""
 
-_BATCH: Final = 16
 Mask = NDArray[np.bool_]
 
 
@@ -93,21 +92,12 @@ class CineLv:
         return Prediction(Segmentation(found, absent), notes=notes, measurements=measurements, cycle=cycle)
 
     def _answers(self, image: Image) -> list[Answer | None]:
-        """An answer for each image; all phases of a slice are looked at in the same place, the middle of where each says."""
+        """An answer for each image; all phases of a slice are looked at in the same place."""
         spacing = None if image.spacing_mm is None else (image.spacing_mm[1], image.spacing_mm[2])
         answers: list[Answer | None] = []
         for first in range(0, len(image.array), image.phases):
             phases = [window(one.astype(np.float32)) for one in image.array[first : first + image.phases]]
-            frames = torch.from_numpy(np.stack(phases))[:, None]
-            reference = to_reference(frames, spacing)
-            centres = torch.cat([self._finder.locate(part) for part in torch.split(reference, _BATCH)])
-            known = ~torch.isnan(centres).any(1)
-            # a slice of which most phases show no ventricle lies beyond it
-            if 2 * int(known.sum()) < image.phases:
-                answers += [None] * image.phases
-                continue
-            middle = centres[known].median(0).values
-            answers += self._finder.outline(frames, spacing, middle.expand(len(frames), 2))
+            answers += self._finder.outline(torch.from_numpy(np.stack(phases))[:, None], spacing)
         return answers
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -39,7 +40,47 @@ _LEAST: Final = 0.3
 _FAINTEST: Final = 0.02
 """Highest probability below which nothing was found from far; from near the networks judge anew."""
 
+_FAINT: Final = 0.1
+"""Probability from which a place is looked at from near, though another is likelier."""
+
+_PLACES: Final = 3
+"""Most that are looked at from near, each on `_LOOKED_AT` phases at most."""
+
+_LOOKED_AT: Final = 4
+
+_BY_MASS: Final = 0.02
+"""What a place gains from near by having e times more probability in it from far."""
+
+_ABOUT: Final = 25.0
+"""Reference pixels from the middle of the slice within which the cavity's centre lies, but for few."""
+
+_BY_DISTANCE: Final = 0.083
+_MOST_OFF: Final = 0.36
+
+_BATCH: Final = 16
+
+_DARKEST, _BRIGHTEST_FAR, _BRIGHTEST_NEAR = 0.01, 0.95, 0.99
+"""Parts of the pixels below which black and white lie; from far bright fat is all white, for a dark heart not to be all black."""
+
 Grey = NDArray[np.float32]
+
+
+def even_far(slices: Tensor) -> Tensor:
+    """Window ``(n, 1, row, column)`` slices to 0 to 1, each by what it shows as a whole."""
+    return _even(slices, _BRIGHTEST_FAR)
+
+
+def even_near(squares: Tensor) -> Tensor:
+    """Window ``(n, 1, SIDE, SIDE)`` views from near to 0 to 1, each by what it shows: the heart and what lies about it."""
+    return _even(squares, _BRIGHTEST_NEAR)
+
+
+def _even(images: Tensor, brightest: float) -> Tensor:
+    flat = images.flatten(1)
+    bounds = torch.quantile(flat[:, :: max(1, flat.shape[1] // 8192)], torch.tensor([_DARKEST, brightest]), dim=1)
+    low, high = (bound.view(-1, 1, 1, 1) for bound in bounds)
+    evened: Tensor = ((images - low) / (high - low).clamp(min=1e-3)).clamp(0, 1)
+    return evened
 
 
 def make_networks(count: int) -> nn.ModuleList:
@@ -129,22 +170,52 @@ class VentricleFinder:
     @torch.inference_mode()
     def far(self, slices: Tensor) -> Tensor:
         """``(n, 2, row, column)`` probabilities on every second pixel of ``(n, 1, row, column)`` reference slices of 0 to 1."""
-        small = avg_pool2d(slices, FAR, ceil_mode=True)
+        small = even_far(avg_pool2d(slices, FAR, ceil_mode=True))
         rows, columns = small.shape[-2:]
         multiple = 32
         padded = pad(small, (0, -columns % multiple, 0, -rows % multiple))
         answers = [torch.sigmoid(network(padded.to(self._device))).cpu() for network in self._networks]
         return torch.stack(answers).mean(0)[..., :rows, :columns]
 
-    def locate(self, slices: Tensor) -> Tensor:
-        """``(n, 2)`` row and column of the cavity's centre in ``(n, 1, row, column)`` reference slices; NaN: there is none."""
-        return torch.stack([_centre(one[0].numpy()) for one in self.far(slices)])
+    def locate(self, phases: Tensor) -> tuple[float, float] | None:
+        """Row and column of the cavity's centre in ``(n, 1, row, column)`` reference slices that are phases of one place.
+
+        Where more than one place may be it from far, each is looked at from near, and the middle of the slice with them if none
+        is about there, for slices are planned around the heart; the one of which the networks are surest is taken, one near the
+        middle rather than one farther off. None: most phases show no ventricle.
+        """
+        seen = torch.cat([self.far(part)[:, 0] for part in torch.split(phases, _BATCH)])
+        # a slice of which most phases show no ventricle lies beyond it
+        if 2 * int((seen.amax((1, 2)) >= _FAINTEST).sum()) < len(seen):
+            return None
+        middle = ((phases.shape[-2] - 1) / 2, (phases.shape[-1] - 1) / 2)
+        found = places(seen.mean(0).numpy())
+        if all(math.dist(centre, middle) > _ABOUT for _, centre in found):
+            found.append((1.0, middle))
+        some = phases[:: math.ceil(len(phases) / _LOOKED_AT)]
+
+        def score(place: tuple[float, tuple[float, float]]) -> float:
+            mass, centre = place
+            return self._sureness(some, centre) + _BY_MASS * math.log(mass) - _off(math.dist(centre, middle))
+
+        return found[0][1] if len(found) == 1 else max(found, key=score)[1]
+
+    def _sureness(self, phases: Tensor, centre: tuple[float, float]) -> float:
+        """How sure the networks are of a cavity there: mean probability within it, less what its area varies between them."""
+        near = self.near(phases, torch.tensor([centre], dtype=torch.float32).expand(len(phases), 2))[:, :, 0]
+        mean = near.mean(0)
+        inside = mean > 0.5
+        if not bool(inside.any()):
+            return -1.0
+        areas = near.sum((2, 3))
+        spread = areas.std(0) / areas.mean(0).clamp(min=1e-6)
+        return float(mean[inside].mean()) - float(spread.mean())
 
     @torch.inference_mode()
     def near(self, slices: Tensor, centres: Tensor) -> Tensor:
         """``(variant, n, 2, SIDE, SIDE)`` probabilities from near: each network's for each of four turns and mirrors."""
         size = slices.shape[-2], slices.shape[-1]
-        squares = grid_sample(slices, near_grid(centres, size), align_corners=False).to(self._device)
+        squares = even_near(grid_sample(slices, near_grid(centres, size), align_corners=False)).to(self._device)
         found = []
         for turns, mirrored in ((0, False), (1, True), (2, False), (3, True)):
             shown = torch.rot90(squares.flip(3) if mirrored else squares, turns, (2, 3))
@@ -153,39 +224,37 @@ class VentricleFinder:
                 found.append((back.flip(3) if mirrored else back).cpu())
         return torch.stack(found)
 
-    def outline(
-        self, slices: Tensor, spacing_mm: tuple[float, float] | None, centres: Tensor | None = None
-    ) -> list[Answer | None]:
-        """Answers for ``(n, 1, row, column)`` slices of 0 to 1; None where no ventricle was found.
-
-        Parameters
-        ----------
-        centres
-            ``(n, 2)`` rows and columns of the reference grid to look at; None: where each slice itself says.
-        """
-        reference = to_reference(slices, spacing_mm)
+    def outline(self, phases: Tensor, spacing_mm: tuple[float, float] | None) -> list[Answer | None]:
+        """Answers for ``(n, 1, row, column)`` slices of 0 to 1, phases of one place; all None where no ventricle is."""
+        reference = to_reference(phases, spacing_mm)
         size = reference.shape[-2], reference.shape[-1]
-        shape = slices.shape[-2], slices.shape[-1]
-        where = self.locate(reference) if centres is None else centres
+        shape = phases.shape[-2], phases.shape[-1]
+        centre = self.locate(reference)
+        if centre is None:
+            return [None] * len(phases)
         answers: list[Answer | None] = []
-        for index, centre in enumerate(where):
-            if bool(torch.isnan(centre).any()):
-                answers.append(None)
-                continue
-            near = self.near(reference[index : index + 1], centre[None])[:, 0]
+        for slice_ in torch.split(reference, 1):
+            near = self.near(slice_, torch.tensor([centre], dtype=torch.float32))[:, 0]
             areas = near[:, 0].sum((1, 2))
-            probabilities = spread_out(near.mean(0, keepdim=True), centre.tolist(), size, shape)[0]
+            probabilities = spread_out(near.mean(0, keepdim=True), centre, size, shape)[0]
             answers.append(Answer(probabilities.numpy(), float(areas.std() / areas.mean().clamp(min=1e-6))))
         return answers
 
 
-def _centre(probabilities: Grey) -> Tensor:
-    """Centre of the component with most probability in it, in reference pixels."""
-    most = float(probabilities.max())
-    if most < _FAINTEST:
-        return torch.full((2,), torch.nan)
-    labels, count = ndimage.label(probabilities > min(_LEAST, most / 2))
-    sums = ndimage.sum_labels(probabilities, labels, np.arange(1, count + 1))
-    best = int(np.argmax(sums)) + 1
-    middle = ndimage.center_of_mass(probabilities, labels, best)
-    return torch.tensor([(one + 0.5) * FAR - 0.5 for one in middle], dtype=torch.float32)
+def _off(distance: float) -> float:
+    """What a place loses by its distance, in reference pixels, from the middle of the slice."""
+    return min(_MOST_OFF, _BY_DISTANCE * (distance / _ABOUT) ** 2)
+
+
+def places(probabilities: Grey) -> list[tuple[float, tuple[float, float]]]:
+    """Where from far the cavity may be, at most `_PLACES`: the sum of its probabilities and its centre in reference pixels."""
+    sure = probabilities > min(_LEAST, float(probabilities.max()) / 2)
+    faint = (probabilities > _FAINT) & ~ndimage.binary_dilation(sure, iterations=2)
+    found = []
+    for mask in (sure, faint):
+        labels, count = ndimage.label(mask)
+        for number in range(1, count + 1):
+            row, column = ndimage.center_of_mass(probabilities, labels, number)
+            total = float(probabilities[labels == number].sum())
+            found.append((total, ((row + 0.5) * FAR - 0.5, (column + 0.5) * FAR - 0.5)))
+    return sorted(found, reverse=True)[:_PLACES]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, binary_cross_entropy_with_logits, grid_sample, interpolate
 
 from models.runtimes.film import window
-from models.runtimes.short_axis import FAR, NEAR, SIDE, near_grid
+from models.runtimes.short_axis import FAR, NEAR, SIDE, even_far, even_near, near_grid
 from models.training.augment import regrade
 from models.training.tables import Row, read_grey
 
@@ -99,7 +99,7 @@ class HeartRecipe:
         """``(n, 1, SIDE, SIDE)`` images, ``(n, 2, SIDE, SIDE)`` masks and ``(n, 2)``, which of these were drawn."""
         parts = [self._shown(count, bool(index), generator) for index, count in enumerate(self._counts) if count]
         images, masks, drawn = (torch.cat(kind) for kind in zip(*parts, strict=True))
-        return _degrade(regrade(images, generator), generator), masks, drawn
+        return images, masks, drawn
 
     def _shown(self, count: int, far: bool, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         chosen = torch.randint(0, len(self._slices), (count,), generator=generator)
@@ -110,7 +110,8 @@ class HeartRecipe:
         scale = (FAR / NEAR if far else 1.0) * torch.exp((torch.rand(count, generator=generator) * 2 - 1) * 0.28)
         grid = near_grid(middle + shift, size, _turns(scale, generator)) + _bends(count, generator, size)
         masks = grid_sample(self._slices.masks[chosen], grid, align_corners=False)
-        return grid_sample(images, grid, align_corners=False), (masks > 0.5).float(), self._slices.drawn[chosen]
+        varied = _degrade(regrade(grid_sample(images, grid, align_corners=False), generator), generator)
+        return (even_far if far else even_near)(varied), (masks > 0.5).float(), self._slices.drawn[chosen]
 
     def loss(self, network: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
         """Cross-entropy and soft Dice of each border that was drawn."""
@@ -132,7 +133,7 @@ class HeartRecipe:
         for start in range(0, len(self._held_out), 16):
             part = self._held_out.take(range(start, min(start + 16, len(self._held_out))))
             grid = near_grid(part.centres, (part.images.shape[-2], part.images.shape[-1]))
-            found = network(grid_sample(part.images, grid, align_corners=False))[:, 0] > 0
+            found = network(even_near(grid_sample(part.images, grid, align_corners=False)))[:, 0] > 0
             truth = grid_sample(part.masks, grid, align_corners=False)[:, 0] > 0.5
             scores.append(2 * (found & truth).sum((1, 2)) / (found.sum((1, 2)) + truth.sum((1, 2))))
         return float(torch.cat(scores).mean())

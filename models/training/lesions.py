@@ -18,7 +18,7 @@ from models.training.tables import Row, read_colour
 KEPT_SIDE: Final = 224
 """Side of the squares that are kept in memory."""
 
-LEARNED_SIDE: Final = 128
+LEARNED_SIDE: Final = 160
 """Side of the squares that are learned from: a part of the picture at about the size in which `SIDE` shows it."""
 
 PENALTY: Final = 0.02

@@ -38,7 +38,7 @@ class Recipe:
 
 
 RECIPES: Final = {
-    "cine-lv": Recipe("unet", 24, train_cine),
+    "cine-lv": Recipe("unet", 40, train_cine),
     "cxr-lungs": Recipe("unet", 100, train_lungs),
     "cxr-pneumonia": Recipe("squeezenet", 1, train_pneumonia),
     "cxr-tb": Recipe("squeezenet", 1, train_tuberculosis),

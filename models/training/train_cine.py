@@ -24,7 +24,7 @@ WEIGHTS: Final = "cine-lv.safetensors"
 BATCH: Final = 6
 """Slices of a batch shown from near; two from far come with them."""
 
-NETWORKS: Final = 1
+NETWORKS: Final = 3
 """Folds whose network is made, besides one of all patients; the figures are those of the patients that these held out."""
 
 SMALL: Final = 200

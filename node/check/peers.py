@@ -10,7 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 from node.association import AssociationRejected, AssociationRejectedForNow
 from node.check.verdict import Checked, fault, note, ok
-from node.store.destinations import AnyDestination, Destination, FolderDestination, WebDestination
+from node.store.destinations import (
+    AnyDestination,
+    Destination,
+    FhirDestination,
+    FolderDestination,
+    Hl7Destination,
+    WebDestination,
+)
 from node.store.errors import OverreadError
 from node.store.peers import Archive, Peer
 from node.store.settings import Settings
@@ -70,6 +77,10 @@ def _checked(destination: AnyDestination, settings: Settings, echo: Echo) -> Che
         return _archive(destination)
     if isinstance(destination, FolderDestination):
         return _folder(destination)
+    if isinstance(destination, Hl7Destination):
+        return _interface(destination)
+    if isinstance(destination, FhirDestination):
+        return _fhir(destination)
     return _answers("destination", destination, settings, echo)
 
 
@@ -82,6 +93,28 @@ def _archive(destination: WebDestination) -> Checked:
     if said:
         return fault("destination", where, said, "see url, credentials and certificates in overread.toml, and whether it runs")
     return ok("destination", where, "answers a DICOMweb query")
+
+
+def _interface(destination: Hl7Destination) -> Checked:
+    """Connect to an HL7 interface, over TLS where that is asked for: there is no message that asks for nothing."""
+    from node.delivery.mllp import connected
+
+    where = f"{destination.name} ({destination})"
+    try:
+        connected(destination.mllp, TIMEOUT_S).close()
+    except OverreadError as unreachable:
+        return fault("destination", where, str(unreachable), "see that it listens there")
+    return ok("destination", where, "takes a connection")
+
+
+def _fhir(destination: FhirDestination) -> Checked:
+    """Ask a FHIR server for its capability statement, which every server has."""
+    from node.delivery.fhir import ask
+
+    where = f"{destination.name} ({destination})"
+    if said := ask(destination, TIMEOUT_S):
+        return fault("destination", where, said, "see fhir, credentials and certificates in overread.toml, and whether it runs")
+    return ok("destination", where, "says what it is capable of")
 
 
 def _folder(destination: FolderDestination) -> Checked:

@@ -30,7 +30,11 @@ def check_catalog(settings: Settings) -> Iterator[Checked]:
         studies = sum(catalog.views.counts().get("studies", {}).values())
         yield ok("catalog", "PostgreSQL" if settings.catalog_url else str(settings.data), f"answers, {studies} studies")
         yield say_retention(settings.retention, catalog.views.kept())
-        for name, count in catalog.outbox.waiting().items():
+        waiting = catalog.outbox.waiting()
+        for name, down in catalog.breakers.all().items():
+            said = f"down since {down.since.astimezone():%Y-%m-%d %H:%M}, {waiting.get(name, 0)} results wait: {down.reason}"
+            yield note("destination", name, said, "see what is wrong there; it is tried again by itself")
+        for name, count in waiting.items():
             if settings.destination(name) is None:
                 yield fault(
                     "destination",

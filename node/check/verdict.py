@@ -21,8 +21,8 @@ class Checked:
     Parameters
     ----------
     part
-        ``configuration``, ``destination``, ``decoder``, ``weights``, ``disk``, ``catalog``, ``retention``, ``queue``, ``port``,
-        ``tls``, ``sources`` or ``page``.
+        ``configuration``, ``destination``, ``decoder``, ``weights``, ``approval``, ``disk``, ``catalog``, ``retention``,
+        ``queue``, ``port``, ``tls``, ``sources`` or ``page``.
     subject
         What it was: a destination's name, a transfer syntax, a model.
     says

@@ -20,6 +20,7 @@ def dispatch(config: ConfigOption = None, data: DataOption = None) -> None:
     from models.manifest import read_library
     from node.commitment.registrar import Registrar
     from node.delivery.courier import Courier
+    from node.delivery.prover import Prover
     from node.dispatch.dispatcher import Dispatcher
     from node.dispatch.judge import Judge
     from node.dispatch.queue import JobQueue
@@ -54,7 +55,8 @@ def dispatch(config: ConfigOption = None, data: DataOption = None) -> None:
         asker = Asker(settings, judge, catalog.worklist, catalog.signals)
         errands = Errands(settings, catalog.fetches, Fetcher(settings, catalog.intake, catalog.commitments).fetch)
         keeper, registrar = Keeper(settings, catalog, SystemClock()), Registrar(settings, catalog.commitments)
-        run_together([loop.run, Courier(settings, catalog).run, keeper.run, registrar.run, asker.run, errands.run], stop)
+        courier, prover = Courier(settings, catalog), Prover(settings, catalog.proofs, catalog.commitments)
+        run_together([loop.run, courier.run, prover.run, keeper.run, registrar.run, asker.run, errands.run], stop)
     catalog.close()
 
 

@@ -101,9 +101,9 @@ def _parts(view: StudyView) -> list[RenderableType]:
         deliveries.add_row(
             sent.destination,
             sent.kind,
-            coloured(sent.state),
+            coloured(sent.state) + (f"\n{sent.proof}" if sent.proof else ""),
             str(sent.attempt),
-            escape(sent.reason or ("stored" if sent.state == "sent" else "")) + again,
+            escape(sent.proof_reason or sent.reason or ("stored" if sent.state == "sent" else "")) + again,
         )
     said = _table("At", "Signal", "Of", "Status", "Instances named", "Here", title="Signals")
     for signal in view.signals:

@@ -14,6 +14,7 @@ from node.commitment import messages
 from node.data_set import read_data_set
 from node.dialogue import Dialogue, Message, plain
 from node.store.commitment import Outcome, Reference
+from node.store.destinations import Destination
 from node.store.errors import NotUnderstood, Permanent, Retryable
 from node.store.peers import Archive
 
@@ -21,7 +22,7 @@ _RETRYABLE = frozenset({0x0110, 0x0124, 0x0210, 0x0213})
 
 
 def ask_to_commit(
-    archive: Archive, calling_ae: str, transaction_uid: str, references: Sequence[Reference], wait_s: float
+    archive: Archive | Destination, calling_ae: str, transaction_uid: str, references: Sequence[Reference], wait_s: float
 ) -> Outcome | None:
     """Ask, and wait up to `wait_s` seconds for a report over the same association.
 

@@ -10,13 +10,14 @@ from typing import Protocol
 
 import structlog
 
+from node.delivery.breaker import Breaker
 from node.delivery.errand import Errand, Sender
 from node.delivery.waits import Waits
 from node.store.clock import Clock, SystemClock
-from node.store.destinations import AnyDestination, FolderDestination, WebDestination
+from node.store.destinations import AnyDestination, FhirDestination, FolderDestination, Hl7Destination, WebDestination
 from node.store.faults import tell
 from node.store.log import get_logger
-from node.store.ports import Outbox
+from node.store.ports import Breakers, Outbox
 from node.store.settings import Settings
 
 log = get_logger(__name__)
@@ -27,6 +28,9 @@ class HasOutbox(Protocol):
 
     @property
     def outbox(self) -> Outbox: ...
+
+    @property
+    def breakers(self) -> Breakers: ...
 
 
 def sender_to(destination: AnyDestination, settings: Settings) -> Sender:
@@ -39,6 +43,14 @@ def sender_to(destination: AnyDestination, settings: Settings) -> Sender:
         from node.delivery.folder import FolderSender
 
         return FolderSender(destination.folder)
+    if isinstance(destination, Hl7Destination):
+        from node.delivery.mllp import MllpSender
+
+        return MllpSender(destination)
+    if isinstance(destination, FhirDestination):
+        from node.delivery.fhir import FhirSender
+
+        return FhirSender(destination)
     from node.store_scu import StoreScu
 
     return StoreScu(destination, destination.calling_ae or settings.ae_title)
@@ -70,6 +82,7 @@ class Courier:
     ) -> None:
         self._settings = settings
         self._outbox = catalog.outbox
+        self._breakers = catalog.breakers
         self._clock = clock or SystemClock()
         self._sender = sender
         self._poll_s = poll_s
@@ -90,11 +103,13 @@ class Courier:
 
     def errand(self, destination: AnyDestination) -> Errand:
         """The way to one destination."""
+        waits = Waits.of(self._settings.limits)
         return Errand(
             destination.name,
             self._outbox,
             lambda: self._sender(destination, self._settings),
-            waits=Waits.of(self._settings.limits),
+            waits=waits,
+            breaker=Breaker(destination.name, self._breakers, waits, self._clock),
             clock=self._clock,
             deliverer=self._name,
             lease_s=self._settings.limits.lease_s,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from node.delivery.answers import Disposal, judge
+from node.delivery.breaker import Breaker
 from node.delivery.pulse import Pulse
 from node.delivery.waits import Waits, jitter
 from node.store.clock import Clock
@@ -64,6 +65,8 @@ class Errand:
         Makes a sender, for one association.
     waits
         When a delivery is tried again.
+    breaker
+        Holds everything back while the destination is down.
     deliverer
         Who we are in the outbox's leases.
     lease_s
@@ -77,6 +80,7 @@ class Errand:
         sender: Callable[[], Sender],
         *,
         waits: Waits,
+        breaker: Breaker,
         clock: Clock,
         deliverer: str,
         lease_s: float,
@@ -85,18 +89,25 @@ class Errand:
         self._outbox = outbox
         self._sender = sender
         self._waits = waits
+        self._breaker = breaker
         self._clock = clock
         self._deliverer = deliverer
         self._lease_s = lease_s
         self._jitter = 1.0
+        self._heard: bool | None = None
+        """Whether the destination said something of an object; None where nothing was sent."""
 
     def deliver(self, stop: threading.Event) -> int:
         """Send what is due now; return how many objects were tried. Where `stop` is set halfway, the rest stays due."""
-        items = self._outbox.claim(self._destination, self._deliverer, self._lease_s, BATCH)
+        if self._breaker.holds:
+            return 0
+        most = 1 if self._breaker.probes else BATCH
+        items = self._outbox.claim(self._destination, self._deliverer, self._lease_s, most)
         left = {Path(item.path): item for item in items}
         if not left:
             return 0
         self._jitter = jitter()
+        self._heard = None
         reason = "the association ended without an answer for it"
         with Pulse(self._outbox, items, self._lease_s) as pulse:
             try:
@@ -104,6 +115,7 @@ class Errand:
             except OverreadError as error:
                 # A peer that rejects us may be put right tomorrow: only an answer to the object itself ends its delivery.
                 reason = str(error)
+            self._tell_breaker(reason, stopped=stop.is_set())
             for item in left.values():
                 if stop.is_set():
                     self._put_back(item)
@@ -119,10 +131,12 @@ class Errand:
             self._settle(item, Disposal.FAIL, "the result file is missing in the spool: restore it, then send again")
         if not left:
             return
+        self._heard = False
         answers = self._sender().send(list(left))
         try:
             for answer in answers:
                 item = left.pop(answer.path)
+                self._heard = self._heard or answer.status is not None or not answer.retryable
                 pulse.drop(item)
                 self._settle(item, *_meaning(answer), answer.status)
                 if stop.is_set():
@@ -130,6 +144,12 @@ class Errand:
         finally:
             if isinstance(answers, Generator):
                 answers.close()  # releases the association where we stop halfway
+
+    def _tell_breaker(self, reason: str, *, stopped: bool) -> None:
+        if self._heard:
+            self._breaker.answered()
+        elif self._heard is False and not stopped:  # stopped: that nothing was answered is our doing
+            self._breaker.failed(reason)
 
     def _put_back(self, item: OutboxItem) -> None:
         """Leave a delivery due at once: that it was not sent is not the destination's fault."""

@@ -12,7 +12,7 @@ from typing import Any, Final
 import httpx
 
 from node.delivery.answers import Answered
-from node.store.destinations import WebDestination
+from node.store.destinations import FhirDestination, WebDestination
 from node.store.errors import ConfigurationError
 
 TIMEOUT_S: Final = 60.0
@@ -66,23 +66,7 @@ class StowSender:
 
     def client(self) -> httpx.Client:
         """A client with the destination's credentials and certificates."""
-        one = self._destination
-        try:
-            verify = ssl.create_default_context(cafile=str(one.ca)) if one.ca else ssl.create_default_context()
-            headers = {"Accept": "application/dicom+json"}
-            auth = None
-            if one.token_file:
-                headers["Authorization"] = f"Bearer {one.token_file.read_text(encoding='utf-8').strip()}"
-            elif one.user:
-                password = one.password_file.read_text(encoding="utf-8").strip() if one.password_file else ""
-                auth = httpx.BasicAuth(one.user, password)
-        except (OSError, ssl.SSLError) as fault:
-            raise ConfigurationError(
-                f"destination {one.name}: token_file, password_file or ca cannot be read ({fault.strerror})"
-            ) from fault
-        return httpx.Client(
-            verify=verify, headers=headers, auth=auth, timeout=TIMEOUT_S, trust_env=False, transport=self._transport
-        )
+        return client_of(self._destination, "application/dicom+json", self._transport)
 
     def _store(self, client: httpx.Client, path: Path) -> Answered:
         boundary = uuid.uuid4().hex
@@ -97,6 +81,33 @@ class StowSender:
         except httpx.HTTPError as fault:
             return Answered(path, None, f"the archive did not answer ({type(fault).__name__})", retryable=True)
         return understood(path, response.status_code, response.content)
+
+
+def client_of(
+    destination: WebDestination | FhirDestination, accept: str, transport: httpx.BaseTransport | None = None
+) -> httpx.Client:
+    """A client with a destination's credentials and certificates.
+
+    Raises
+    ------
+    ConfigurationError
+        Where they cannot be read.
+    """
+    one = destination
+    try:
+        verify = ssl.create_default_context(cafile=str(one.ca)) if one.ca else ssl.create_default_context()
+        headers = {"Accept": accept}
+        auth = None
+        if one.token_file:
+            headers["Authorization"] = f"Bearer {one.token_file.read_text(encoding='utf-8').strip()}"
+        elif one.user:
+            password = one.password_file.read_text(encoding="utf-8").strip() if one.password_file else ""
+            auth = httpx.BasicAuth(one.user, password)
+    except (OSError, ssl.SSLError) as fault:
+        raise ConfigurationError(
+            f"destination {one.name}: token_file, password_file or ca cannot be read ({fault.strerror})"
+        ) from fault
+    return httpx.Client(verify=verify, headers=headers, auth=auth, timeout=TIMEOUT_S, trust_env=False, transport=transport)
 
 
 def ask(destination: WebDestination, timeout_s: float) -> str:

@@ -108,6 +108,7 @@ def _serve_pages(app: FastAPI, catalog: PageCatalog, settings: Settings, guard: 
             later=start + STUDIES_A_PAGE if len(found) > STUDIES_A_PAGE else None,
             earlier=max(start - STUDIES_A_PAGE, 0) if start else None,
             waiting=catalog.outbox.waiting(),
+            down=catalog.breakers.all(),
             kept=catalog.views.kept(),
             commitments=() if start else _in_brief(catalog.views.commitments(COMMITMENTS_IN_BRIEF)),
             events=() if start else catalog.views.node_events(datetime.now(UTC) - EVENTS_WITHIN, EVENTS_IN_BRIEF),

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from node.store.faults import tell
 from node.store.log import get_logger
-from node.store.ports import Outbox, Views
+from node.store.ports import Breakers, Outbox, Views
 from node.store.settings import Settings
 
 log = get_logger(__name__)
@@ -23,6 +23,9 @@ class PageCatalog(Protocol):
 
     @property
     def outbox(self) -> Outbox: ...
+
+    @property
+    def breakers(self) -> Breakers: ...
 
 
 @dataclass(frozen=True, slots=True)

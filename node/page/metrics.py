@@ -56,6 +56,11 @@ class NodeCollector(Collector):
         for destination in {one.name: None for one in self._settings.destinations} | dict.fromkeys(waiting):
             outbox.add_metric([destination], waiting.get(destination, 0))
         yield outbox
+        down = GaugeMetricFamily("overread_destination_down", "1 where a destination does not answer.", labels=["destination"])
+        broken = self._catalog.breakers.all()
+        for destination in {one.name: None for one in self._settings.destinations} | dict.fromkeys(broken):
+            down.add_metric([destination], int(destination in broken))
+        yield down
         yield from _told(self._catalog.views, self._settings)
         yield from _removed(self._catalog.views.kept())
         rejections = CounterMetricFamily(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from node.store.commitment import ARCHIVE, NODE, CommitmentView
 from node.store.records import JobView, KeptView, Outcome, StudyView
@@ -72,12 +73,19 @@ def answer_in_words(job: JobView) -> list[str]:
     return summary_in_words(job.summary) or ["nothing found"]
 
 
+PROOFS: Final = ("found", "committed", "not proven yet", "not proven")
+"""What a destination may have proven of what it was sent."""
+
+
 def deliveries_in_words(view: StudyView) -> str:
-    """``pacs 6 of 6 sent``, a destination each; failures are named."""
+    """``pacs 6 of 6 sent, 6 committed``, a destination each; failures are named."""
     parts = []
     for name in dict.fromkeys(delivery.destination for delivery in view.deliveries):
         mine = [delivery for delivery in view.deliveries if delivery.destination == name]
         sent = sum(delivery.state is DeliveryState.SENT for delivery in mine)
         failed = sum(delivery.state is DeliveryState.FAILED for delivery in mine)
-        parts.append(f"{name} {sent} of {len(mine)} sent" + (f", {failed} failed" if failed else ""))
+        proven = Counter(delivery.proof for delivery in mine if delivery.proof)
+        said = [f"{sent} of {len(mine)} sent", *([f"{failed} failed"] if failed else [])]
+        said += [f"{proven[proof]} {proof}" for proof in PROOFS if proven[proof]]
+        parts.append(f"{name} {', '.join(said)}")
     return "; ".join(parts) or "none"

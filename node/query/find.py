@@ -12,6 +12,7 @@ from node import command_set
 from node.data_set import read_data_set, write_data_set
 from node.dialogue import Dialogue, plain
 from node.store.attributes import text
+from node.store.destinations import Destination
 from node.store.errors import NotUnderstood, OverreadError, Permanent, Retryable
 from node.store.peers import Archive
 from node.store.signals import Series
@@ -121,7 +122,29 @@ def holding_of(archive: Archive, calling_ae: str, study_uid: str, series: Sequen
         return Holding(found, frozenset(classes))
 
 
-def query(archive: Archive, calling_ae: str) -> Dialogue:
+def missing_of(archive: Archive | Destination, calling_ae: str, instances: Sequence[tuple[str, str, str]]) -> set[str]:
+    """SOP Instance UIDs, of `instances` (UIDs of study, series and instance), that an archive does not find.
+
+    Raises
+    ------
+    OverreadError
+        Where the archive does not answer.
+    """
+    missing = set()
+    with query(archive, calling_ae) as dialogue:
+        for study_uid, series_uid, uid in instances:
+            keys = {
+                "QueryRetrieveLevel": "IMAGE",
+                "StudyInstanceUID": study_uid,
+                "SeriesInstanceUID": series_uid,
+                "SOPInstanceUID": uid,
+            }
+            if not any(_uid(one, "SOPInstanceUID") == uid for one in find(dialogue, keys)):
+                missing.add(uid)
+    return missing
+
+
+def query(archive: Archive | Destination, calling_ae: str) -> Dialogue:
     """An association for questions; to be used as a context manager."""
     return Dialogue(archive, archive.calling_ae or calling_ae, [plain(FIND)])
 

@@ -1,14 +1,15 @@
-"""Where results go: application entities, web archives and folders."""
+"""Where results go: application entities, web archives and folders; systems that are told of them by HL7 v2 or FHIR."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, field_validator
 
+from node.store.endpoint import Endpoint, endpoint_in_short
 from node.store.peers import Peer
-from node.store.profiles import AS_LABELMAP, PROFILES, Language, Profile, ResultKind, SegType, in_language
+from node.store.profiles import AS_LABELMAP, PROFILES, Language, Profile, ResultKind, SegType, in_language, rejected
 
 
 class Results(BaseModel):
@@ -29,11 +30,13 @@ class Results(BaseModel):
     @property
     def wanted(self) -> tuple[str, ...]:
         """The kinds of object that it gets, as the catalog has them: label maps and what refers to them in place of `seg`'s where
-        it is to have these, texts in its language (`node.store.profiles.in_language`).
+        it is to have these, texts in its language (`node.store.profiles.in_language`); rejection notes of these kinds alone.
         """
-        kinds = PROFILES[self.profile] if self.kinds is None else self.kinds
+        kinds = [one for one in (PROFILES[self.profile] if self.kinds is None else self.kinds) if one != "rejection"]
         sorts = [AS_LABELMAP.get(kind, kind) if self.seg == "labelmap" else kind for kind in kinds]
-        return tuple(in_language(kind, self.language) for kind in sorts)
+        made = tuple(in_language(kind, self.language) for kind in sorts)
+        asked = "rejection" in (PROFILES[self.profile] if self.kinds is None else self.kinds)
+        return (*made, *(rejected(one) for one in made)) if asked else made
 
 
 class Destination(Peer, Results):
@@ -41,6 +44,15 @@ class Destination(Peer, Results):
 
     calling_ae: str | None = None
     """AE title that we call it with; ours (`Settings.ae_title`) where absent."""
+    commit: bool = False
+    """Whether it is asked to commit what it was sent (storage commitment, PS3.4 annex J)."""
+    find: bool = False
+    """Whether what it was sent is looked for there by C-FIND."""
+
+    @property
+    def proves(self) -> bool:
+        """Whether more than its answer to the C-STORE is asked of it."""
+        return self.commit or self.find
 
 
 class WebDestination(Results):
@@ -76,15 +88,89 @@ class FolderDestination(Results):
         return str(self.folder)
 
 
+class Told(BaseModel):
+    """A destination that is told of results by messages, and is sent no objects."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
+    language: Language = "en"
+    """Of the texts for people that it gets."""
+
+
+HeaderField = Annotated[str, Field(max_length=180, pattern=r"^[^|^~\\&\x00-\x1f]*$")]
+"""Field of a message header without delimiters of HL7."""
+
+
+class Hl7Destination(Told):
+    """A system that takes HL7 v2 messages (ORU^R01) over MLLP."""
+
+    mllp: Annotated[Endpoint, BeforeValidator(endpoint_in_short)]
+    """Where it listens: ``HOST:PORT``, or a table with TLS."""
+    sending_application: HeaderField = "OVERREAD"
+    """MSH-3."""
+    sending_facility: HeaderField = ""
+    """MSH-4."""
+    receiving_application: HeaderField = ""
+    """MSH-5."""
+    receiving_facility: HeaderField = ""
+    """MSH-6."""
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """The kind of message that it gets."""
+        return (in_language("hl7", self.language),)
+
+    def __str__(self) -> str:
+        return f"mllp://{self.mllp}"
+
+
+class FhirDestination(Told):
+    """A FHIR R4 server that takes transactions."""
+
+    fhir: str
+    """Base of the service."""
+    token_file: Path | None = None
+    """File with the bearer token; read anew whenever something is sent, so that it may be renewed."""
+    user: str | None = None
+    """For basic authentication, with `password_file`."""
+    password_file: Path | None = None
+    ca: Path | None = None
+    """Certificates (PEM) of the CAs that the server's may be signed by; None: those that this system trusts."""
+
+    @field_validator("fhir")
+    @classmethod
+    def is_web(cls, url: str) -> str:
+        if not url.startswith(("https://", "http://")):
+            raise ValueError("fhir must begin with https:// or http://")
+        return url.rstrip("/")
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """The kind of message that it gets."""
+        return (in_language("fhir", self.language),)
+
+    def __str__(self) -> str:
+        return self.fhir
+
+
 def sort_of(values: Any) -> str:
-    """Which sort of destination a table describes: ``web``, ``folder`` or ``dicom``."""
+    """Which sort of destination a table describes: ``web``, ``folder``, ``hl7``, ``fhir`` or ``dicom``."""
     given = values if isinstance(values, dict) else dict.fromkeys(type(values).model_fields, True)
     if "url" in given:
         return "web"
+    if "mllp" in given:
+        return "hl7"
+    if "fhir" in given:
+        return "fhir"
     return "folder" if "folder" in given else "dicom"
 
 
 AnyDestination = Annotated[
-    Annotated[Destination, Tag("dicom")] | Annotated[WebDestination, Tag("web")] | Annotated[FolderDestination, Tag("folder")],
+    Annotated[Destination, Tag("dicom")]
+    | Annotated[WebDestination, Tag("web")]
+    | Annotated[FolderDestination, Tag("folder")]
+    | Annotated[Hl7Destination, Tag("hl7")]
+    | Annotated[FhirDestination, Tag("fhir")],
     Discriminator(sort_of),
 ]

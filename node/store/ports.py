@@ -8,9 +8,11 @@ from typing import Protocol
 
 from node.store.commitment import Asked, CommitmentTask, CommitmentView, Outcome, Reference
 from node.store.events import NodeEvent
+from node.store.proof import ProofTask
 from node.store.records import (
     Arrival,
     Association,
+    Broken,
     Claim,
     DueStudy,
     FetchTask,
@@ -280,8 +282,48 @@ class Outbox(Protocol):
         ...
 
     def send_again(self, study_uid: str) -> int:
-        """Make the failed deliveries of a study due again; returns how many."""
+        """Make deliveries of a study due again that failed, or that the destination does not keep; returns how many."""
         ...
+
+
+class Breakers(Protocol):
+    """Which destinations are down."""
+
+    def open(self, destination: str, broken: Broken) -> None:
+        """It is down."""
+        ...
+
+    def close(self, destination: str) -> None:
+        """It answers again."""
+        ...
+
+    def all(self) -> Mapping[str, Broken]:
+        """Destinations that are down, by name."""
+        ...
+
+
+class Proofs(Protocol):
+    """The provers' port: whether destinations keep what they were sent."""
+
+    def claim(self, destination: str, lease_s: float, limit: int) -> Sequence[ProofTask]:
+        """Own proofs that are due, of objects that were sent to one destination, oldest first."""
+        ...
+
+    def ask(self, tasks: Sequence[ProofTask], transaction_uid: str) -> None:
+        """Let the report on one request of ours prove these; none where it is empty."""
+        ...
+
+    def committed(self, task: ProofTask, *, ends: bool) -> bool:
+        """The destination has committed it; with `ends` no more is asked, else it is looked for at once."""
+        ...
+
+    def found(self, task: ProofTask) -> bool:
+        """It was found there."""
+        ...
+
+    def retry(self, task: ProofTask, reason: str, at: datetime) -> bool: ...
+
+    def fail(self, task: ProofTask, reason: str) -> bool: ...
 
 
 class Removals(Protocol):

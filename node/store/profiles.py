@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final, Literal
 
-ResultKind = Literal["seg", "measurements", "report", "capture", "keys", "presentation", "findings", "heatmap"]
+ResultKind = Literal["seg", "measurements", "report", "capture", "keys", "presentation", "findings", "heatmap", "rejection"]
 """``seg``: Segmentation; ``measurements``: TID 1500; ``report``: readable text; ``capture``: pictures with the answer burned in;
 ``keys``: selection of key images; ``presentation``: outlines as graphics of a presentation state;
-``findings``: TID 1500 with coordinates, a measurement a place; ``heatmap``: Parametric Map."""
+``findings``: TID 1500 with coordinates, a measurement a place; ``heatmap``: Parametric Map;
+``rejection``: notes that reject what a later revision replaces."""
 
 SegType = Literal["binary", "labelmap"]
 """How segmentations are written: a frame a structure and slice, or the structures of a slice in one compressed frame."""
@@ -16,13 +17,19 @@ SegType = Literal["binary", "labelmap"]
 AS_LABELMAP: Final[dict[ResultKind, str]] = {"seg": "labelmap", "measurements": "labelmap-measurements"}
 """Kinds of object that a destination with label maps gets in place of others: reports refer to the segmentation that it has."""
 
+
+def rejected(kind: str) -> str:
+    """The kind of object that rejects earlier objects of a kind: a destination is told only of what it was sent."""
+    return f"rejected-{kind}"
+
+
 Profile = Literal["standard", "ohif", "orthanc", "dcm4chee", "any-pacs", "air", "research"]
 
 PROFILES: Final[dict[Profile, tuple[ResultKind, ...]]] = {
     "standard": ("seg", "measurements", "report"),
     "ohif": ("seg", "findings", "report", "capture"),
     "orthanc": ("seg", "measurements", "report"),
-    "dcm4chee": ("seg", "measurements", "findings", "report", "keys", "presentation"),
+    "dcm4chee": ("seg", "measurements", "findings", "report", "keys", "presentation", "rejection"),
     "any-pacs": ("capture", "report"),
     "air": ("seg", "measurements", "findings", "heatmap", "keys"),
     "research": ("seg", "measurements", "findings", "report", "capture", "heatmap", "keys", "presentation"),
@@ -38,7 +45,10 @@ LANGUAGES: Final[dict[Language, str]] = {"en": "English", "de": "German", "es": 
 
 ENGLISH: Final[Language] = "en"
 
-SPOKEN: Final = frozenset({"report", "capture", "keys", "presentation"})
+MESSAGES: Final = frozenset({"hl7", "fhir"})
+"""Kinds that are no DICOM objects, for destinations of their own (`node.store.destinations`)."""
+
+SPOKEN: Final = MESSAGES | {"report", "capture", "keys", "presentation"}
 """Kinds that hold texts for people; all else is codes and numbers, with the English names of the standard."""
 
 

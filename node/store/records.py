@@ -244,6 +244,26 @@ class FetchTask:
 
 
 @dataclass(frozen=True, slots=True)
+class SupersededObject:
+    """An object of earlier results."""
+
+    kind: str
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Superseded:
+    """The newest published results of the same model for the same stack, from an earlier revision or run."""
+
+    revision: int
+    run: int
+    fingerprint: str
+    objects: tuple[SupersededObject, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
     """A job that a worker owns until its lease ends.
 
@@ -276,6 +296,8 @@ class Claim:
     created_at: datetime
     installation: str
     """UUID of this installation; one of the roots of every UID that it makes."""
+    superseded: Superseded | None = None
+    """What this job's results replace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,6 +359,28 @@ class OutboxItem:
 
 
 @dataclass(frozen=True, slots=True)
+class Broken:
+    """A destination that is down.
+
+    Parameters
+    ----------
+    since
+        When that was noticed.
+    failures
+        Tries in a row that came to nothing.
+    next_at
+        When it is tried again.
+    reason
+        Of the last one.
+    """
+
+    since: datetime
+    failures: int
+    next_at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class JobView:
     """A job as a person sees it."""
 
@@ -365,6 +409,9 @@ class DeliveryView:
     attempt: int
     reason: str
     next_at: datetime | None
+    proof: str = ""
+    """What the destination has proven since: ``committed``, ``found``, ``not proven`` or ``not proven yet``; empty: not asked."""
+    proof_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

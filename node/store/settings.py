@@ -12,11 +12,19 @@ from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from node.store.destinations import AnyDestination, Destination, FolderDestination, WebDestination
+from node.store.destinations import (
+    AnyDestination,
+    Destination,
+    FhirDestination,
+    FolderDestination,
+    Hl7Destination,
+    WebDestination,
+)
 from node.store.endpoint import Endpoint
 from node.store.errors import ConfigurationError
 from node.store.nearest import nearest
 from node.store.peers import Archive, Peer, check_ae_title
+from node.store.proof import DESTINATION
 from node.store.sources import Source, first_said
 
 _PEER = re.compile(r"^(?:(?P<name>[A-Za-z0-9_.-]+)=)?(?P<aet>[^@=]{1,16})@(?P<host>\[[0-9a-fA-F:]+\]|[^:@]+):(?P<port>\d{1,5})$")
@@ -245,12 +253,20 @@ class Settings(_Table):
         """The archive of that name, or None."""
         return next((archive for archive in self.archives if archive.name == name), None)
 
+    def asked(self, whom: str) -> Peer | None:
+        """Whom we ask to commit, by how the catalog names it: an archive, or a destination after `DESTINATION`."""
+        if not whom.startswith(DESTINATION):
+            return self.archive(whom)
+        found = self.destination(whom.removeprefix(DESTINATION))
+        return found if isinstance(found, Destination) else None
+
     @property
     def called(self) -> tuple[tuple[str, Endpoint], ...]:
-        """Every application entity that this node calls, by how a person knows it."""
+        """Every port that this node calls, maybe over TLS of its own settings, by how a person knows it."""
         entities = [one for one in (*self.destinations, *self.archives) if isinstance(one, Destination | Archive)]
         reports = [(f"{source.ae_title} (report_to)", source.report_to) for source in self.sources if source.report_to]
-        return (*((one.name, one) for one in entities), *reports)
+        told = [(one.name, one.mllp) for one in self.destinations if isinstance(one, Hl7Destination)]
+        return (*((one.name, one) for one in entities), *told, *reports)
 
     def peer_of(self, ae_title: str) -> Peer | None:
         """Where an AE title is called: by its source's `report_to`, else as the archive or destination of that title."""
@@ -262,7 +278,13 @@ class Settings(_Table):
 
 
 T = TypeVar("T", bound=BaseModel)
-_SORTS: Final[dict[str, type[BaseModel]]] = {"dicom": Destination, "web": WebDestination, "folder": FolderDestination}
+_SORTS: Final[dict[str, type[BaseModel]]] = {
+    "dicom": Destination,
+    "web": WebDestination,
+    "folder": FolderDestination,
+    "hl7": Hl7Destination,
+    "fhir": FhirDestination,
+}
 """How errors name the sorts of `AnyDestination`."""
 
 
@@ -288,8 +310,9 @@ def parse_peer(text: str, **more: object) -> Peer:
 
 
 def parse_destination(text: str) -> AnyDestination:
-    """Read ``NAME=AET@HOST:PORT``, ``NAME=https://…`` or ``NAME=FOLDER``; without a name that is the AE title.
+    """Read ``NAME=AET@HOST:PORT``, ``NAME=https://…``, ``NAME=mllp://HOST:PORT``, ``NAME=fhir+https://…`` or ``NAME=FOLDER``.
 
+    Without a name an application entity has its AE title's.
     A folder is told by a slash in it.
 
     Raises
@@ -308,6 +331,10 @@ def parse_destination(text: str) -> AnyDestination:
     name, _, where = text.partition("=")
     if where.startswith(("https://", "http://")):
         return _validated(WebDestination, {"name": name, "url": where}, text)
+    if where.startswith("mllp://"):
+        return _validated(Hl7Destination, {"name": name, "mllp": where.removeprefix("mllp://")}, text)
+    if where.startswith("fhir+http"):
+        return _validated(FhirDestination, {"name": name, "fhir": where.removeprefix("fhir+")}, text)
     if "/" in where:
         return _validated(FolderDestination, {"name": name, "folder": where}, text)
     raise ConfigurationError(

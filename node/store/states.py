@@ -1,4 +1,4 @@
-"""The states of a study, a job, a delivery, a request to commit and a fetch, and the one table by which they change.
+"""The states of a study, a job, a delivery, its proof, a request to commit and a fetch, and the one table by which they change.
 
 Nothing else in Overread decides what may follow what: every writer asks `step`, and the tests walk the whole cross
 product of states and events.
@@ -38,6 +38,15 @@ class DeliveryState(StrEnum):
     SENDING = "sending"
     SENT = "sent"
     FAILED = "failed"  # refused for good, or given up
+
+
+class ProofState(StrEnum):
+    """Where the proof that a destination keeps what it was sent stands."""
+
+    DUE = "due"
+    ASKING = "asking"
+    PROVEN = "proven"
+    UNPROVEN = "unproven"  # the destination says that it has it not, or does not say
 
 
 class CommitmentState(StrEnum):
@@ -85,6 +94,14 @@ class DeliveryEvent(StrEnum):
     SEND_AGAIN = "send again"
 
 
+class ProofEvent(StrEnum):
+    CLAIM = "claim"
+    LEASE_EXPIRED = "lease expired"
+    RETRY = "retry"
+    PROVE = "prove"
+    FAIL = "fail"
+
+
 class CommitmentEvent(StrEnum):
     CLAIM = "claim"
     LEASE_EXPIRED = "lease expired"
@@ -103,8 +120,8 @@ class FetchEvent(StrEnum):
     FAIL = "fail"
 
 
-State = StudyState | JobState | DeliveryState | CommitmentState | FetchState
-Event = StudyEvent | JobEvent | DeliveryEvent | CommitmentEvent | FetchEvent
+State = StudyState | JobState | DeliveryState | ProofState | CommitmentState | FetchState
+Event = StudyEvent | JobEvent | DeliveryEvent | ProofEvent | CommitmentEvent | FetchEvent
 
 _Key = tuple[type[State], State, type[Event], Event]
 
@@ -135,6 +152,12 @@ _ROWS: tuple[tuple[State, Event, State], ...] = (
     (DeliveryState.SENDING, DeliveryEvent.RETRY, DeliveryState.DUE),
     (DeliveryState.SENDING, DeliveryEvent.FAIL, DeliveryState.FAILED),
     (DeliveryState.FAILED, DeliveryEvent.SEND_AGAIN, DeliveryState.DUE),
+    (DeliveryState.SENT, DeliveryEvent.SEND_AGAIN, DeliveryState.DUE),
+    (ProofState.DUE, ProofEvent.CLAIM, ProofState.ASKING),
+    (ProofState.ASKING, ProofEvent.LEASE_EXPIRED, ProofState.DUE),
+    (ProofState.ASKING, ProofEvent.RETRY, ProofState.DUE),
+    (ProofState.ASKING, ProofEvent.PROVE, ProofState.PROVEN),
+    (ProofState.ASKING, ProofEvent.FAIL, ProofState.UNPROVEN),
     (CommitmentState.OPEN, CommitmentEvent.CLAIM, CommitmentState.DECIDING),
     (CommitmentState.DECIDING, CommitmentEvent.LEASE_EXPIRED, CommitmentState.OPEN),
     (CommitmentState.DECIDING, CommitmentEvent.RETRY, CommitmentState.OPEN),
@@ -162,7 +185,7 @@ class IllegalTransition(Permanent):
     """An event that cannot happen in this state: a defect of ours, never of the input."""
 
 
-S = TypeVar("S", StudyState, JobState, DeliveryState, CommitmentState, FetchState)
+S = TypeVar("S", StudyState, JobState, DeliveryState, ProofState, CommitmentState, FetchState)
 
 
 def step(state: S, event: Event) -> S:

@@ -63,6 +63,10 @@ class Orthanc:
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.load(answer)
 
+    def delete(self, path: str) -> None:
+        request = urllib.request.Request(f"http://127.0.0.1:{self.http}{path}", method="DELETE")
+        urllib.request.urlopen(request, timeout=30).close()
+
     def take(self, *paths: Path) -> None:
         """Put files into it."""
         for path in paths:

@@ -49,8 +49,14 @@ class Geometry:
     shape: tuple[int, int, int] = (5, 10, 9)
 
     def series(self, seed: int = 0) -> list[FileDataset]:
-        """Files of random pixels from 0 to 999."""
+        """Files of random pixels from 0 to 999; both structures are in the first corner, and neither is on an inner slice."""
         generator = np.random.default_rng(seed)
+
+        def pixels(index: int) -> NDArray[np.uint16]:
+            frame = generator.integers(0, 1000, self.shape[1:]).astype(np.uint16)
+            frame[0, 0] = 700
+            return np.ones_like(frame) if index == 1 < self.shape[0] - 1 else frame
+
         normal, down = dicom.normal_of(self.orientation), np.asarray(self.orientation[3:])
         step = self.spacing_mm[0] * (normal + np.tan(np.radians(self.tilt_degree)) * down)
         return dicom.ct_series(
@@ -59,7 +65,7 @@ class Geometry:
             spacing=self.spacing_mm,
             orientation=self.orientation,
             step=-step if self.backwards else step,
-            pixels=lambda _: generator.integers(0, 1000, self.shape[1:]).astype(np.uint16),
+            pixels=pixels,
         )
 
 

@@ -71,3 +71,20 @@ def test_the_command_line_and_the_catalog_work_from_the_wheel(installed: Path) -
     assert "ct-tissue" in listed.stdout
     studies = run(installed, "studies", "--json")
     assert studies.returncode == 0, studies.stderr
+
+
+def test_texts_and_letters_of_other_languages_are_in_the_wheel(installed: Path) -> None:
+    said = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from workers.encode import language; print(language.__file__, language.speech('de').say('Right lung'))",
+        ],
+        cwd=installed.parent,
+        env={**os.environ, "PYTHONPATH": str(installed), "PYTHONSAFEPATH": "1", "PYTHONIOENCODING": "utf-8"},
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    ).stdout
+    assert said.strip() == f"{installed / 'workers/encode/language.py'} Rechte Lunge"
+    assert (installed / "workers/encode/fonts/DejaVuSans-Latin.ttf").is_file()

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from node.page.plain import event_in_full, study_in_full
 from node.routing.facts import FACTS
 from node.routing.rules import Rule
-from node.store.destinations import Destination
+from node.store.destinations import Destination, FhirDestination, Hl7Destination, WebDestination
 from node.store.peers import Archive
 from node.store.settings import Limits, Retention, Route, Settings, Tls
 from node.store.sources import Source
@@ -33,7 +33,10 @@ def words(document: str) -> set[str]:
 TABLES = {"sources", "archives", "destinations", "routes", "limits", "tls", "retention"}
 
 
-@pytest.mark.parametrize("table", [Settings, Tls, Source, Archive, Destination, Route, Limits, Retention])
+@pytest.mark.parametrize(
+    "table",
+    [Settings, Tls, Source, Archive, Destination, WebDestination, Hl7Destination, FhirDestination, Route, Limits, Retention],
+)
 def test_every_setting_is_documented(table: type[BaseModel]) -> None:
     assert set(table.model_fields) - TABLES <= words("docs/configuration.md")
 

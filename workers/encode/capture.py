@@ -14,7 +14,7 @@ from pydicom.uid import SecondaryCaptureImageStorage
 from models.image import Image
 from models.prediction import HeatMap, Prediction
 from workers.encode.case import Case
-from workers.encode.equipment import clip, put_equipment, put_series
+from workers.encode.equipment import clip, put_equipment, put_series, revision_of
 from workers.encode.grid import SourceFrame, legal_orientation
 from workers.encode.identity import Kind
 from workers.encode.key_slices import key_slices
@@ -97,13 +97,15 @@ def _drawn(shot: _Shot, prediction: Prediction, image: Image, case: Case) -> Pix
         name = say(manifest.finding(shot.heat.key).name)
         colour = say("Colour: what spoke for {name} ({method}).", name=name, method=shot.heat.method)
         foot.append(f"{colour} {say(LOOKED_AT)}")
-    sheet = Sheet(
-        head=[say(CAUTION), f"{say(manifest.title)} ({manifest.name} {manifest.version})"],
-        foot=foot,
-        edges=_edges(image, case.sources[0]),
-    )
+    by = f"{say(manifest.title)} ({manifest.name} {manifest.version}){revision_of(case.identity)}"
+    sheet = Sheet(head=[say(CAUTION), by, *_replaced(case)], foot=foot, edges=_edges(image, case.sources[0]))
     heat = shot.heat.array[shot.index] if shot.heat else None
     return draw(_shades(image, shot.index, case.sources[0]), sheet, shot.outlines, heat, _pixel_ratio(image))
+
+
+def _replaced(case: Case) -> list[str]:
+    old, say = case.superseded, case.speech.say
+    return [say("Replaces the pictures of revision {revision}, run {run}", revision=old.revision, run=old.run)] if old else []
 
 
 def _findings(prediction: Prediction, case: Case) -> list[str]:
@@ -167,7 +169,9 @@ def _capture(pixels: Pixels, shot: _Shot, frame: SourceFrame, case: Case, part: 
     made.BurnedInAnnotation = "NO"  # it names no patient
     made.RecognizableVisualFeatures = "NO"
     made.DerivationDescription = clip(
-        say("Image {number} with the answer of {model} burned in", number=shot.index + 1, model=manifest.name), 1024
+        say("Image {number} with the answer of {model} burned in", number=shot.index + 1, model=manifest.name)
+        + revision_of(identity),
+        1024,
     )
     made.SourceImageSequence = [source_item(frame)]
     made.LossyImageCompression = "00"

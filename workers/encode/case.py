@@ -10,6 +10,7 @@ from pydicom.dataset import Dataset
 
 from models.manifest import Manifest
 from node.store.profiles import Language
+from node.store.records import Superseded
 from workers.encode.identity import ResultIdentity
 from workers.encode.language import Speech, speech
 from workers.encode.patient import PatientAndStudy
@@ -23,12 +24,15 @@ class Case:
     ----------
     sources
         Header datasets in slice order; one for a multi-frame source.
+    superseded
+        Earlier results that these replace.
     """
 
     sources: Sequence[Dataset]
     subject: PatientAndStudy
     manifest: Manifest
     identity: ResultIdentity
+    superseded: Superseded | None = None
 
     @property
     def speech(self) -> Speech:

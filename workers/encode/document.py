@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import groupby
 
 from highdicom.sr import AlgorithmIdentification, DeviceObserverIdentifyingAttributes, ObservationContext, ObserverContext
@@ -10,6 +11,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
 from models.manifest import Manifest
+from node.store.profiles import in_language
 from node.store.provenance import MANUFACTURER
 from workers.encode.case import Case
 from workers.encode.equipment import algorithm_family, put_equipment, put_series
@@ -74,12 +76,26 @@ def document(
     put_equipment(report, case.manifest, case.identity)
     report.ReferencedPerformedProcedureStepSequence = []
     report.PerformedProcedureCodeSequence = []
+    if predecessors := _predecessors(case, kind, variant):
+        report.PredecessorDocumentsSequence = [evidence_item(str(case.subject.attributes.StudyInstanceUID), predecessors)]
     report.CompletionFlag = "COMPLETE"
     report.VerificationFlag = "UNVERIFIED"
     report.PreliminaryFlag = "PRELIMINARY"
     report.CurrentRequestedProcedureEvidenceSequence = [evidence_item(str(case.subject.attributes.StudyInstanceUID), evidence)]
     report.update(content)
     return report
+
+
+def _predecessors(case: Case, kind: Kind, variant: str) -> list[Instance]:
+    """The document that this one replaces (PS3.3 section C.17.2): of the same kind, the very one of several where it is known."""
+    if case.superseded is None:
+        return []
+    old = case.superseded
+    before = replace(case.identity, revision=old.revision, run=old.run, fingerprint=old.fingerprint).instance_uid(kind, variant)
+    same = [one for one in old.objects if one.kind == in_language(kind, case.identity.language)]
+    # another version of the model made UIDs that cannot be told: then it is all of the kind
+    same = [one for one in same if one.sop_instance_uid == before] or same
+    return [(one.series_uid, one.sop_class_uid, one.sop_instance_uid) for one in same]
 
 
 def evidence_item(study_uid: str, evidence: Iterable[Instance]) -> Dataset:

@@ -11,14 +11,16 @@ from models.image import Image
 from models.manifest import Manifest
 from models.prediction import Prediction
 from node.store.errors import Refused
-from node.store.profiles import ENGLISH, in_language, language_of
-from node.store.records import Facts
+from node.store.profiles import ENGLISH, MESSAGES, in_language, language_of
+from node.store.records import Facts, Superseded
 from workers.encode.capture import captures
 from workers.encode.case import Case
+from workers.encode.fhir import transaction
 from workers.encode.files import file_bytes
 from workers.encode.findings import located_findings
 from workers.encode.grid import Grid, SourceFrame, frames_of, grid_of
 from workers.encode.heat_map import mapped
+from workers.encode.hl7 import result_message
 from workers.encode.identity import Kind, ResultIdentity
 from workers.encode.key_slices import key_slices
 from workers.encode.keys import key_images
@@ -26,9 +28,11 @@ from workers.encode.labelmap import label_maps
 from workers.encode.language import speech
 from workers.encode.measure import Measure, measures
 from workers.encode.measurements import findings_report, measurement_report, numbers_report
+from workers.encode.observations import observations
 from workers.encode.patient import leniently, patient_and_study
 from workers.encode.presentation import presentation
-from workers.encode.report import not_found, remarks, text_report
+from workers.encode.rejection import rejection_notes
+from workers.encode.report import not_found, reading, remarks, text_report
 from workers.encode.seg import Seg, segmentations
 from workers.encode.segments import Outlines, outlines
 from workers.encode.verdict import answers
@@ -44,7 +48,8 @@ class EncodedObject:
         `workers.encode.identity.Kind`, with its language where that is not English (`node.store.profiles.in_language`); a set may
         hold two of kind ``measurements`` (regions, findings) and several captures.
     content
-        A whole DICOM file (PS3.10).
+        A whole DICOM file (PS3.10); a message for ``hl7`` and ``fhir``, which has no SOP class, series and transfer syntax, and
+        whose UID is its identity alone.
     """
 
     kind: str
@@ -73,6 +78,7 @@ def encode(
     frames: Sequence[tuple[int, int]] | None = None,
     measured: Measured | None = None,
     extras: Collection[str] = (),
+    superseded: Superseded | None = None,
 ) -> tuple[EncodedObject, ...]:
     """Make every result object of one answer; the same arguments give the same bytes, in any process, at any time.
 
@@ -92,8 +98,11 @@ def encode(
         What `measure` said of this very prediction, where that is known already.
     extras
         Kinds that are made only where some destination takes them: ``capture``, ``findings``, ``heatmap``, ``keys``,
-        ``presentation``, ``labelmap`` and ``labelmap-measurements``. Others are of no effect here. A language, as in
-        ``report.de``, gives the same object with its texts in that language, beside the English one, under UIDs of its own.
+        ``presentation``, ``labelmap``, ``labelmap-measurements``, ``hl7`` and ``fhir``. ``rejected-`` and a kind rejects what is
+        superseded of that kind. Others are of no effect here. A language, as in ``report.de``, gives the same object with its
+        texts in that language, beside the English one, under UIDs of its own.
+    superseded
+        Earlier results that these replace.
 
     Raises
     ------
@@ -103,7 +112,7 @@ def encode(
         Where prediction, image, sources and manifest do not belong together.
     """
     with leniently():
-        case = Case(sources, patient_and_study(sources, grouped=bool(manifest.input.group)), manifest, identity)
+        case = Case(sources, patient_and_study(sources, grouped=bool(manifest.input.group)), manifest, identity, superseded)
         measured = measured or measure(prediction, image, manifest)
         found, taken = measured.found, measured.taken
         segs = segmentations(found, grid_of(image, sources, identity, frames), case) if found and found.found else ()
@@ -123,7 +132,21 @@ def encode(
                 made.append(_encoded(Kind.REPORT, report, file_bytes(report), language))
             more = _extra_documents(prediction, measured, image, slices=slices, case=spoken, frames=frames, extras=wanted)
             made += [_encoded(kind, dataset, file_bytes(dataset), language) for kind, dataset in more]
+            made += _messages(prediction, measured, spoken, wanted)
+        made += [_encoded(kind, dataset, file_bytes(dataset)) for kind, dataset in rejection_notes(case, extras)]
         return tuple(made)
+
+
+def _messages(prediction: Prediction, measured: Measured, case: Case, wanted: Collection[str]) -> Iterator[EncodedObject]:
+    """What tells other systems of an answer; no DICOM objects, so that they have no SOP class and no series."""
+    if not MESSAGES.intersection(wanted):
+        return
+    observed = observations(prediction, measured.taken, case)
+    said = reading(prediction, measured.found, measured.taken, case)
+    for kind, make in ((Kind.HL7, result_message), (Kind.FHIR, transaction)):
+        if kind in wanted:
+            named = in_language(kind, case.identity.language)
+            yield EncodedObject(named, "", case.identity.instance_uid(kind), "", "", make(observed, said, case))
 
 
 def _measurements(
@@ -220,7 +243,7 @@ def measure(prediction: Prediction, image: Image, manifest: Manifest) -> Measure
     return Measured(found, measures(found, image) if image.phases == 1 else ())
 
 
-def _encoded(kind: Kind, dataset: Dataset, content: bytes | bytearray, language: str = ENGLISH) -> EncodedObject:
+def _encoded(kind: str, dataset: Dataset, content: bytes | bytearray, language: str = ENGLISH) -> EncodedObject:
     return EncodedObject(
         kind=in_language(kind, language),
         sop_class_uid=str(dataset.SOPClassUID),

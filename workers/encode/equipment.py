@@ -13,6 +13,7 @@ from models.manifest import Manifest
 from node.store.provenance import MANUFACTURER
 from workers.encode.concepts import ARTIFICIAL_INTELLIGENCE, NEIGHBORHOOD_ANALYSIS, PROCESSING_EQUIPMENT, code_item
 from workers.encode.identity import Kind, ResultIdentity
+from workers.encode.language import speech
 
 _OFFSET: Final = re.compile(r"[+-](?:0[0-9]|1[0-4])[0-5][0-9]")
 """Timezone Offset From UTC, from -1200 to +1400 (PS3.3 section C.12.1.1.8)."""
@@ -51,7 +52,8 @@ def put_equipment(target: Dataset, manifest: Manifest, identity: ResultIdentity)
     item.DeviceSerialNumber = identity.device_serial
     item.SoftwareVersions = manifest.version
     item.ContributionDateTime = local_time(target, identity).strftime("%Y%m%d%H%M%S%z")
-    item.ContributionDescription = f"Processing Algorithm: {manifest.title}"
+    # Device UID (0018,1002) came to this sequence late: validators in use take it for an attribute of no standard object
+    item.ContributionDescription = clip(f"Processing Algorithm: {manifest.title}, device UID {identity.device_uid}", 1024)
     item.PurposeOfReferenceCodeSequence = [code_item(PROCESSING_EQUIPMENT)]
     target.ContributingEquipmentSequence = [item]
 
@@ -73,11 +75,19 @@ def put_series(
     target.Modality = identity.modality(kind)
     target.SeriesInstanceUID = identity.series_uid(kind)
     target.SeriesNumber = identity.series_number(kind)
-    target.SeriesDescription = clip(description)
+    target.SeriesDescription = clip(description, 64 - len(revised := revision_of(identity))) + revised
     target.SeriesDate = target.ContentDate = target.InstanceCreationDate = date
     target.SeriesTime = target.ContentTime = target.InstanceCreationTime = time
     target.SOPInstanceUID = identity.instance_uid(kind, variant, part)
     target.InstanceNumber = 2 if variant else part
+
+
+def revision_of(identity: ResultIdentity) -> str:
+    """What a description ends in, so that a person tells results that replace others: empty for the first ones."""
+    say = speech(identity.language).say
+    if identity.run > 1:
+        return ", " + say("revision {revision}, run {run}", revision=identity.revision, run=identity.run)
+    return ", " + say("revision {revision}", revision=identity.revision) if identity.revision > 1 else ""
 
 
 def local_time(target: Dataset, identity: ResultIdentity) -> datetime:

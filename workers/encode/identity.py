@@ -22,8 +22,11 @@ class Kind(StrEnum):
     PRESENTATION = "presentation"
     FINDINGS = "findings"
     HEAT_MAP = "heatmap"
+    REJECTION = "rejection"
     LABELMAP = "labelmap"
     LABELMAP_MEASUREMENTS = "labelmap-measurements"
+    HL7 = "hl7"
+    FHIR = "fhir"
 
 
 _LAST_DIGIT: Final = {
@@ -35,10 +38,18 @@ _LAST_DIGIT: Final = {
     Kind.PRESENTATION: 6,
     Kind.FINDINGS: 7,
     Kind.HEAT_MAP: 8,
+    Kind.REJECTION: 9,
     Kind.LABELMAP: 1,
     Kind.LABELMAP_MEASUREMENTS: 2,
 }
-_MODALITY: Final = {Kind.SEG: "SEG", Kind.LABELMAP: "SEG", Kind.CAPTURE: "OT", Kind.KEYS: "KO", Kind.PRESENTATION: "PR"}
+_MODALITY: Final = {
+    Kind.SEG: "SEG",
+    Kind.LABELMAP: "SEG",
+    Kind.CAPTURE: "OT",
+    Kind.KEYS: "KO",
+    Kind.REJECTION: "KO",
+    Kind.PRESENTATION: "PR",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,7 @@ UNITS: Final = {
     Unit.HOUNSFIELD: concepts.HOUNSFIELD,
     Unit.ARBITRARY: concepts.ARBITRARY,
 }
-_DERIVATIONS: Final = {
+DERIVATIONS: Final = {
     Quantity.MEAN: concepts.MEAN,
     Quantity.STANDARD_DEVIATION: concepts.STANDARD_DEVIATION,
     Quantity.MINIMUM: concepts.MINIMUM,
@@ -67,7 +67,7 @@ _NAMES: Final = {
     Quantity.SLICE_DIAMETER: concepts.LONG_AXIS,
     Quantity.DIAMETER: concepts.DIAMETER_IN_SPACE,
 }
-_PRESENCE: Final = {
+PRESENCE: Final = {
     Verdict.PRESENT: concepts.PRESENT,
     Verdict.ABSENT: concepts.ABSENT,
     Verdict.UNSURE: concepts.INDETERMINATE,
@@ -126,7 +126,7 @@ def findings_report(
         answers.append(
             CodeContentItem(
                 name=as_code(finding.code),
-                value=_PRESENCE[verdicts[rating.key]],
+                value=PRESENCE[verdicts[rating.key]],
                 relationship_type=RelationshipTypeValues.CONTAINS,
             )
         )
@@ -243,14 +243,15 @@ def sites_of(structure: Structure) -> list[FindingSite] | None:
 def _measurement(one: Measure, source: Dataset) -> Measurement:
     """One number with what it is of, its unit and how it was come by (PS3.16 TID 300, TID 1419)."""
     return Measurement(
-        name=_name(one, source),
+        name=quantity_code(one, source),
         value=one.value,
         unit=UNITS[one.unit],
-        derivation=_DERIVATIONS.get(one.quantity),
+        derivation=DERIVATIONS.get(one.quantity),
     )
 
 
-def _name(one: Measure, source: Dataset) -> Code:
+def quantity_code(one: Measure, source: Dataset) -> Code:
+    """What a number is of."""
     if one.quantity in _NAMES:
         return _NAMES[one.quantity]
     if one.unit is Unit.HOUNSFIELD:

@@ -286,4 +286,9 @@ def _told(case: Case) -> list[str]:
             licence=manifest.licence,
         ),
         say("Revision {revision} of the study, run {run}.", revision=identity.revision, run=identity.run),
+        *(
+            [say("Replaces the results of revision {revision}, run {run}.", revision=old.revision, run=old.run)]
+            if (old := case.superseded)
+            else []
+        ),
     ]

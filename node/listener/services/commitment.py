@@ -87,7 +87,7 @@ class CommitmentRequests:
         except NotUnderstood as broken:
             raise Declined(INVALID_ARGUMENT, str(broken)) from broken
         asked = self._commitments.asked(transaction_uid)
-        archive = self._settings.archive(asked.archive) if asked else None
+        archive = self._settings.asked(asked.archive) if asked else None
         if archive is None:
             raise Declined(INVALID_ARGUMENT, "nothing was asked under this transaction UID")
         if archive.ae_title != request.sender.calling_ae:

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import sqlalchemy as sa
 
+from node.store.catalog.breakers import SqlBreakers
 from node.store.catalog.commitments import SqlCommitments
 from node.store.catalog.desk import SqlJobDesk
 from node.store.catalog.engine import Database, sqlite_url
@@ -15,12 +16,14 @@ from node.store.catalog.fetches import SqlFetches
 from node.store.catalog.intake import SqlIntakeLog
 from node.store.catalog.migrate import migrate
 from node.store.catalog.outbox import SqlOutbox
+from node.store.catalog.proofs import SqlProofs
 from node.store.catalog.removals import SqlRemovals
 from node.store.catalog.signals import SqlSignals
 from node.store.catalog.tables import installation
 from node.store.catalog.views import SqlViews
 from node.store.catalog.worklist import SqlWorklist
 from node.store.clock import Clock, SystemClock
+from node.store.destinations import Destination
 from node.store.errors import ConfigurationError
 from node.store.settings import Settings
 
@@ -57,7 +60,10 @@ class Catalog:
             requeue_after_s=min(LONGEST_REQUEUE_S, settings.limits.lease_s),
         )
         self.desk = SqlJobDesk(database, clock, spool=spool, installation=self.installation, kinds=kinds, job_attempts=attempts)
-        self.outbox = SqlOutbox(database, clock, spool=spool)
+        proven = [one.name for one in settings.destinations if isinstance(one, Destination) and one.proves]
+        self.outbox = SqlOutbox(database, clock, spool=spool, proven=proven)
+        self.proofs = SqlProofs(database, clock)
+        self.breakers = SqlBreakers(database, clock)
         self.removals = SqlRemovals(database, clock)
         self.views = SqlViews(database)
         self.signals = SqlSignals(database, clock)

@@ -11,10 +11,18 @@ import sqlalchemy as sa
 from node.store.catalog.engine import Database
 from node.store.catalog.leases import any_waits, claimable, held, leased_until
 from node.store.catalog.progress import insert, record
-from node.store.catalog.tables import asked_commitments, associations, commitment_items, commitments, instances, studies
+from node.store.catalog.tables import (
+    asked_commitments,
+    associations,
+    commitment_items,
+    commitments,
+    instances,
+    proofs,
+    studies,
+)
 from node.store.clock import Clock
 from node.store.commitment import COMMITTED, Asked, CommitmentTask, Failure, Outcome, Reference
-from node.store.states import CommitmentEvent, CommitmentState, step
+from node.store.states import CommitmentEvent, CommitmentState, ProofState, step
 
 _BATCH: Final = 500
 _LEASED: Final = (CommitmentState.DECIDING, CommitmentState.REPORTING)
@@ -162,6 +170,8 @@ class SqlCommitments:
             # whoever waits for it need not wait until its next look
             mine = sa.and_(commitments.c.asked_uid == transaction_uid, commitments.c.state == CommitmentState.OPEN)
             connection.execute(sa.update(commitments).where(mine).values(due_at=self._clock.now()))
+            sent = sa.and_(proofs.c.asked_uid == transaction_uid, proofs.c.state == ProofState.DUE)
+            connection.execute(sa.update(proofs).where(sent).values(due_at=self._clock.now()))
             return kept.rowcount == 1
 
     def asked(self, transaction_uid: str) -> Asked | None:

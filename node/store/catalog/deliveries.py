@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from node.store.catalog.tables import deliveries
-from node.store.profiles import taken
+from node.store.profiles import MESSAGES, taken
 from node.store.states import DeliveryState
 
 
@@ -30,10 +30,11 @@ def add_deliveries(
     objects
         Rows of `node.store.catalog.tables.result_objects`.
     kinds
-        By name of a destination: the kinds that it gets. A destination that is missing here gets all; they wait until it
+        By name of a destination: the kinds that it gets. A destination that is missing here gets all objects; they wait until it
         is configured, and `overread check` says so.
     """
     made_kinds = {made.kind for made in objects}
+    made_objects = frozenset(kind for kind in made_kinds if kind.partition(".")[0] not in MESSAGES)
     takes = {name: taken(wanted, made_kinds) for name, wanted in kinds.items()}
     known = sa.select(deliveries.c.object_id, deliveries.c.destination).where(deliveries.c.job_id == job_id)
     there = {(row.object_id, row.destination) for row in connection.execute(known)}
@@ -52,7 +53,7 @@ def add_deliveries(
         }
         for destination in dict.fromkeys(destinations)
         for made in objects
-        if (made.id, destination) not in there and (destination not in takes or made.kind in takes[destination])
+        if (made.id, destination) not in there and made.kind in takes.get(destination, made_objects)
     ]
     if rows:
         connection.execute(sa.insert(deliveries), rows)

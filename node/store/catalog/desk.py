@@ -15,7 +15,7 @@ from node.store.catalog.leases import leased_until
 from node.store.catalog.progress import change_job, expire_lease, finish_if_read, lock_job, record
 from node.store.catalog.tables import decisions, instances, jobs, result_objects, revisions, stack_instances, stacks
 from node.store.clock import Clock
-from node.store.records import Claim, ResultObject, ResultSet
+from node.store.records import Claim, ResultObject, ResultSet, Superseded, SupersededObject
 from node.store.states import JobEvent, JobState
 
 Rows = tuple[sa.Row[Any], sa.Row[Any]]
@@ -175,7 +175,35 @@ class SqlJobDesk:
             attempt=job.attempt + 1,
             created_at=job.created_at,
             installation=self._installation,
+            superseded=_superseded(connection, job),
         )
+
+
+def _superseded(connection: sa.Connection, job: sa.Row[Any]) -> Superseded | None:
+    """The newest results of the same model for the same stack that were published before this job's."""
+    earlier = (
+        sa.select(jobs)
+        .where(
+            jobs.c.study_id == job.study_id,
+            jobs.c.stack_key == job.stack_key,
+            jobs.c.model == job.model,
+            jobs.c.state == JobState.PUBLISHED,
+            sa.or_(jobs.c.revision < job.revision, sa.and_(jobs.c.revision == job.revision, jobs.c.run < job.run)),
+        )
+        .order_by(jobs.c.revision.desc(), jobs.c.run.desc(), jobs.c.id.desc())
+        .limit(1)
+    )
+    found = connection.execute(earlier).one_or_none()
+    if found is None:
+        return None
+    named = (
+        result_objects.c.kind,
+        result_objects.c.sop_class_uid,
+        result_objects.c.sop_instance_uid,
+        result_objects.c.series_uid,
+    )
+    rows = connection.execute(sa.select(*named).where(result_objects.c.job_id == found.id).order_by(result_objects.c.id)).all()
+    return Superseded(found.revision, found.run, found.fingerprint, tuple(SupersededObject(*row) for row in rows))
 
 
 def _destinations(connection: sa.Connection, job_id: int) -> Sequence[str]:

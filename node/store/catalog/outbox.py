@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -12,11 +12,12 @@ import sqlalchemy as sa
 from node.store.catalog.engine import Database
 from node.store.catalog.leases import any_waits, claimable, held, leased_until
 from node.store.catalog.progress import record
+from node.store.catalog.proofs import begin_proof
 from node.store.catalog.results import object_columns, result_object
-from node.store.catalog.tables import deliveries, result_objects, studies
+from node.store.catalog.tables import deliveries, proofs, result_objects, studies
 from node.store.clock import Clock
 from node.store.records import OutboxItem
-from node.store.states import DeliveryEvent, DeliveryState, step
+from node.store.states import DeliveryEvent, DeliveryState, ProofState, step
 
 _DUE: Final = (DeliveryState.DUE,)
 _LEASED: Final = (DeliveryState.SENDING,)
@@ -33,12 +34,15 @@ class SqlOutbox:
         Where moments come from.
     spool
         Root of the spool, absolute.
+    proven
+        Names of destinations that shall prove that they keep what they are sent.
     """
 
-    def __init__(self, database: Database, clock: Clock, *, spool: Path) -> None:
+    def __init__(self, database: Database, clock: Clock, *, spool: Path, proven: Collection[str] = ()) -> None:
         self._database = database
         self._clock = clock
         self._spool = spool
+        self._proven = frozenset(proven)
 
     def claim(self, destination: str, deliverer: str, lease_s: float, limit: int) -> Sequence[OutboxItem]:
         """Own deliveries to one destination that are due now, objects of one job together, oldest first.
@@ -95,12 +99,14 @@ class SqlOutbox:
             return {row[0]: row[1] for row in connection.execute(counted)}
 
     def send_again(self, study_uid: str) -> int:
-        """Make the failed deliveries of a study due again; returns how many."""
+        """Make deliveries of a study due again that failed, or that the destination does not keep; returns how many."""
         now = self._clock.now()
+        unproven = sa.select(proofs.c.delivery_id).where(proofs.c.state == ProofState.UNPROVEN)
+        lost = sa.and_(deliveries.c.state == DeliveryState.SENT, deliveries.c.id.in_(unproven))
         failed = (
             sa.select(deliveries)
             .join(studies, deliveries.c.study_id == studies.c.id)
-            .where(studies.c.uid == study_uid, deliveries.c.state == DeliveryState.FAILED)
+            .where(studies.c.uid == study_uid, sa.or_(deliveries.c.state == DeliveryState.FAILED, lost))
             .with_for_update(of=deliveries)
         )
         with self._database.write() as connection:
@@ -129,6 +135,8 @@ class SqlOutbox:
                 kind = "delivered" if state == DeliveryState.SENT else "not delivered"
                 record(connection, now, kind, detail, item.study_uid)
             connection.execute(sa.update(deliveries).where(deliveries.c.id == row.id).values(values))
+            if state == DeliveryState.SENT and row.destination in self._proven:
+                begin_proof(connection, now, row)
         return True
 
     def _items(self, connection: sa.Connection, ids: list[int]) -> list[OutboxItem]:

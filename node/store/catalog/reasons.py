@@ -16,12 +16,13 @@ from node.store.catalog.tables import (
     deliveries,
     instances,
     jobs,
+    proofs,
     result_objects,
     studies,
 )
 from node.store.commitment import COMMITTED, NODE
 from node.store.records import Removed
-from node.store.states import ENDED_JOBS, DeliveryState, JobState, StudyState
+from node.store.states import ENDED_JOBS, DeliveryState, JobState, ProofState, StudyState
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,12 @@ def _failed_delivery(_: Ages) -> sa.ColumnElement[bool]:
     return _delivery(deliveries.c.state == DeliveryState.FAILED)
 
 
+def _unproven(_: Ages) -> sa.ColumnElement[bool]:
+    """A destination said that it stored a result and has not proven that it keeps it."""
+    open_ = sa.select(proofs.c.id).where(proofs.c.delivery_id == deliveries.c.id, proofs.c.state != ProofState.PROVEN)
+    return _delivery(open_.exists())
+
+
 def _never_delivered(_: Ages) -> sa.ColumnElement[bool]:
     """A result set of which nothing was sent anywhere: the files here are the only ones."""
     sent = sa.select(deliveries.c.id).where(
@@ -148,6 +155,7 @@ REASONS: Final[dict[Removed, tuple[Reason, ...]]] = {
         *_BOTH,
         Reason("a delivery of it failed and can be sent again", _failed_delivery),
         Reason("results of it were never delivered: these files are the only ones", _never_delivered),
+        Reason("a destination has not proven that it keeps a result that it was sent", _unproven),
     ),
 }
 """A study's files of a kind may go when none of that kind's reasons holds."""

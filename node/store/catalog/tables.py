@@ -9,9 +9,9 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from node.store.signals import SignalKind
-from node.store.states import CommitmentState, DeliveryState, FetchState, JobState, StudyState
+from node.store.states import CommitmentState, DeliveryState, FetchState, JobState, ProofState, StudyState
 
-SCHEMA: Final = "0006"
+SCHEMA: Final = "0007"
 """Newest revision in `node.store.migrations`."""
 
 
@@ -261,6 +261,37 @@ deliveries = sa.Table(
     sa.Column("ended_at", Moment),
     sa.UniqueConstraint("object_id", "destination"),
     sa.Index("ix_deliveries_destination_state_due_at", "destination", "state", "due_at"),
+)
+
+proofs = sa.Table(
+    "proofs",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("delivery_id", sa.ForeignKey("deliveries.id"), nullable=False, unique=True),
+    sa.Column("destination", sa.String(128), nullable=False),
+    sa.Column("state", Word(ProofState), nullable=False),
+    sa.Column("asked_uid", UID, nullable=False),  # Transaction UID of our request to commit; "" where none is open
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("fence", sa.Integer, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("due_at", Moment, nullable=False),
+    sa.Column("lease_until", Moment),
+    sa.Column("committed_at", Moment),
+    sa.Column("found_at", Moment),
+    sa.Column("ended_at", Moment),
+    sa.Index("ix_proofs_destination_state_due_at", "destination", "state", "due_at"),
+    sa.Index("ix_proofs_asked_uid", "asked_uid"),
+)
+
+breakers = sa.Table(
+    "breakers",
+    metadata,
+    sa.Column("destination", sa.String(128), primary_key=True),
+    sa.Column("since", Moment, nullable=False),
+    sa.Column("failures", sa.Integer, nullable=False),
+    sa.Column("next_at", Moment, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
 )
 
 events = sa.Table(

@@ -22,6 +22,7 @@ from node.store.catalog.tables import (
     events,
     instances,
     jobs,
+    proofs,
     removals,
     result_objects,
     revisions,
@@ -31,7 +32,7 @@ from node.store.catalog.tables import (
 from node.store.commitment import CommitmentView
 from node.store.events import NodeEvent, Rejection
 from node.store.records import Decision, DecisionView, DeliveryView, JobView, KeptView, Outcome, Removed, ResultObject, StudyView
-from node.store.states import CommitmentState, DeliveryState, JobState, StudyState
+from node.store.states import CommitmentState, DeliveryState, JobState, ProofState, StudyState
 
 T = TypeVar("T")
 _COUNTED: Final = (
@@ -252,15 +253,34 @@ def _deliveries(connection: sa.Connection, ids: list[int]) -> defaultdict[int, l
             attempt=row.attempt,
             reason=row.reason,
             next_at=row.due_at if row.state == DeliveryState.DUE else None,
+            proof=_proof(row) if row.proof_state and row.state == DeliveryState.SENT else "",
+            proof_reason=row.proof_reason or "",
         )
 
     joined = (
-        sa.select(deliveries, result_objects.c.kind, result_objects.c.sop_instance_uid)
+        sa.select(
+            deliveries,
+            result_objects.c.kind,
+            result_objects.c.sop_instance_uid,
+            proofs.c.state.label("proof_state"),
+            proofs.c.reason.label("proof_reason"),
+            proofs.c.committed_at,
+            proofs.c.found_at,
+        )
         .join(result_objects, deliveries.c.object_id == result_objects.c.id)
+        .outerjoin(proofs, proofs.c.delivery_id == deliveries.c.id)
         .where(deliveries.c.study_id.in_(ids))
         .order_by(deliveries.c.id)
     )
     return _grouped(connection.execute(joined).all(), view)
+
+
+def _proof(row: sa.Row[Any]) -> str:
+    if row.proof_state == ProofState.UNPROVEN:
+        return "not proven"
+    if row.found_at is not None:
+        return "found"
+    return "committed" if row.committed_at is not None else "not proven yet"
 
 
 def _decisions(connection: sa.Connection, study_id: int) -> tuple[DecisionView, ...]:

@@ -47,6 +47,17 @@ def texts(report: Dataset) -> list[str]:
     return found
 
 
+def drawn_areas(report: Dataset) -> list[float]:
+    """Every area of a findings report that was drawn: of the numbers named Area (SCT 42798000), those with coordinates (TID 300)."""
+    found = []
+    for item in report.get("ContentSequence", ()):
+        kinds = [str(part.ValueType) for part in item.get("ContentSequence", ())]
+        if item.ValueType == "NUM" and "SCOORD" in kinds and item.ConceptNameCodeSequence[0].CodeValue == "42798000":
+            found.append(float(item.MeasuredValueSequence[0].NumericValue))
+        found += drawn_areas(item)
+    return sorted(found)
+
+
 def places(seg: Dataset) -> list[Place]:
     """For each segment the pixel that lies deepest in it, alone in it where it has such a pixel; and one outside all segments."""
     masks = _masks(seg)

@@ -49,9 +49,8 @@ _SEGMENTS: Final = f"""() => {{ {_VIEWPORT}
   return services.segmentationService.getSegmentationRepresentations(id).flatMap(one => Object.values(one.segments))
     .map(one => [one.segmentIndex, services.segmentationService.getSegmentations().flatMap(s => Object.values(s.segments))
       .find(s => s.segmentIndex === one.segmentIndex).label]); }}"""
-_MEASUREMENTS: Final = """() => window.services.measurementService.getMeasurements().map(one => ({
-  tool: one.toolName, label: one.label, finding: one.finding && one.finding.text, of: one.SOPInstanceUID,
-  points: one.points, shown: one.displayText, editable: one.isLocked !== true }))"""
+_AREAS: Final = """() => window.services.measurementService.getMeasurements().filter(one => !one.isLocked)
+  .map(one => parseFloat(one.displayText.primary[0])).sort((one, other) => one - other)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +88,9 @@ class Ohif:
         )
         return [str(label) for _, label in sorted(found)]
 
-    def measurements(self, count: int) -> list[dict[str, Any]]:
-        """The measurements that are taken over, once there are that many."""
-        return list(
-            self._until(
-                f"{count} measurements are taken over", lambda: len(one := self.browser.evaluate(_MEASUREMENTS)) >= count and one
-            )
-        )
+    def areas(self) -> list[float]:
+        """Areas of the measurements that are taken over and may be edited, smallest first, as the viewer works them out itself."""
+        return [float("nan" if one is None else one) for one in self.browser.evaluate(_AREAS)]
 
     def reads(self, *words: str) -> str:
         """Wait until all these words are on the page; its text."""
@@ -127,6 +122,13 @@ class Ohif:
             self._until(f"{what}: {expected.round().tolist()} at {points.tolist()}", look)
         except AssertionError as never:
             raise AssertionError(f"the screen shows {seen[0].round().tolist()}; {never}") from never
+
+    def takes_over(self, areas: list[float]) -> None:
+        """Wait until these areas, smallest first, are measurements of the viewer's own."""
+        self._until(
+            f"areas {areas} are taken over",
+            lambda: len(seen := self.areas()) == len(areas) and np.allclose(seen, areas, rtol=0.01),
+        )
 
     def _click(self, what: str, place: Any, count: int = 1) -> None:
         x, y = self._until(what, place)

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from models.manifest import library_folder, read_manifest
 from tests.acceptance.viewer.conftest import Site
-from tests.acceptance.viewer.delivered import colour, objects, places, shown_as, texts
+from tests.acceptance.viewer.delivered import colour, drawn_areas, objects, places, shown_as, texts
 from tests.acceptance.viewer.ohif import Ohif
 from tests.acceptance.viewer.studies import Study, abdominal_ct, chest_film, cine_mr, dermoscopy, head_mr
 
@@ -29,6 +29,9 @@ KINDS: dict[str, tuple[Callable[[Path], Study], str, list[str]]] = {
     "dermoscopy image": (dermoscopy, "skin-7", []),
 }
 
+DRAWN = {"chest radiograph": 1, "cine series": 1}
+"""Reports with drawn measurements of each kind of study."""
+
 
 @pytest.fixture(scope="module")
 def studies(site: Site, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Study]:
@@ -42,18 +45,27 @@ def studies(site: Site, tmp_path_factory: pytest.TempPathFactory) -> dict[str, S
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_study_is_shown_as_it_was_written(kind: str, site: Site, studies: dict[str, Study]) -> None:
-    study, (_, model, names) = studies[kind], KINDS[kind]
+    _, model, names = KINDS[kind]
+    found = see_study(site, studies[kind], model)
+    assert [str(segment.SegmentLabel) for one in found if one.Modality == "SEG" for segment in one.SegmentSequence] == names
+    assert sum(bool(drawn_areas(one)) for one in found if one.Modality == "SR") == DRAWN.get(kind, 0)
+
+
+def see_study(site: Site, study: Study, model: str) -> list[Dataset]:
+    """Look at everything that the archive has of a study, once the model has read it; what it has."""
     if model not in site.read(study):
         pytest.skip(f"{model} gave no answer: no way to its weights?")
     found = objects(site.orthanc, study.uid)
     site.ohif.open(study.uid, len({str(one.SeriesInstanceUID) for one in found}))
     for seg in (one for one in found if one.Modality == "SEG"):
-        assert [str(one.SegmentLabel) for one in seg.SegmentSequence] == names
         see_segments(site.ohif, seg)
         check_colours(seg, model)
+    for findings in (one for one in found if one.Modality == "SR" and drawn_areas(one)):
+        see_measurements(site.ohif, findings)
     see_report(site.ohif, next(one for one in found if one.get("SeriesDescription", "").startswith("AI report")))
     see_picture(site.ohif, next(one for one in found if one.Modality == "OT"))
     assert site.ohif.browser.faults() == []
+    return found
 
 
 def see_segments(ohif: Ohif, seg: Dataset) -> None:
@@ -82,6 +94,16 @@ def check_colours(seg: Dataset, model: str) -> None:
         shown = shown_as(one.RecommendedDisplayCIELabValue)
         assert min(manifest, key=lambda name: float(np.abs(manifest[name] - shown).sum())) == one.SegmentLabel
         assert np.abs(manifest[str(one.SegmentLabel)] - shown).max() < 30
+
+
+def see_measurements(ohif: Ohif, findings: Dataset) -> None:
+    """Every drawn area is taken over as a measurement that can be edited, and what OHIF measures in it is what was written."""
+    areas = drawn_areas(findings)
+    ohif.load(str(findings.SeriesDescription))
+    ohif.confirm()
+    ohif.takes_over(areas)
+    ohif.open_panel("trackedMeasurements-btn")
+    ohif.reads(f"Measurements ({len(areas)})", *(f"{area:.0f}" for area in areas))
 
 
 def see_report(ohif: Ohif, report: Dataset) -> None:

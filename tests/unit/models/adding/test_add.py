@@ -16,8 +16,9 @@ from models.commands.shelf import app
 from models.manifest import read_library, read_manifest
 from models.runtime import load_model
 from models.weights import ensure_weights
+from node.check.reading import check_models
 from node.store.errors import ConfigurationError, HashMismatch, OverreadError
-from node.store.settings import load_settings
+from node.store.settings import Settings, load_settings
 from tests.unit.models.adding.folders import hostile_pickle, network_folder, picture, write_manifest
 
 runner = CliRunner()
@@ -29,6 +30,11 @@ def run(*arguments: object) -> str:
         raise result.exception
     assert result.exit_code == 0, result.output
     return result.output
+
+
+def approval(data: Path) -> list[tuple[str, str, str]]:
+    """What `overread check` says of models that bring code: how bad it is, what, and what to do."""
+    return [(str(one.level), one.says, one.to_do) for one in check_models(Settings(data=data)) if one.part == "approval"]
 
 
 def probability(folder: Path, data: Path) -> float:
@@ -89,10 +95,14 @@ def test_torchscript_runs_only_once_it_is_approved_and_never_another_file(tmp_pa
     said = run("add", torchscript_folder(tmp_path / "ts", marker), "--data", data)
     assert "overread models approve ts" in said
     folder = data / "models" / "ts"
+    ((state, detail, to_do),) = approval(data)
+    assert (state, to_do) == ("fault", "look at its files, then: overread models approve ts")
+    assert "is not approved" in detail
     with pytest.raises(ConfigurationError, match=r"brings code of its own and is not approved: .*approve ts"):
         probability(folder, data)
     assert not marker.exists()
     assert "may run these files here" in run("approve", "ts", "--data", data)
+    assert [state for state, _, _ in approval(data)] == ["ok"]
     assert probability(folder, data) == pytest.approx(1 / (1 + np.exp(-1)))
     assert marker.exists(), "the network of this test makes a file when it runs"
     marker.unlink()

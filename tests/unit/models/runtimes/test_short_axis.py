@@ -1,5 +1,7 @@
+import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 from torch.nn.functional import grid_sample
 
 from models.runtimes.short_axis import (
@@ -7,8 +9,11 @@ from models.runtimes.short_axis import (
     REFERENCE_MM,
     SIDE,
     VentricleFinder,
+    even_far,
+    even_near,
     make_networks,
     near_grid,
+    places,
     spread_out,
     to_reference,
 )
@@ -51,3 +56,55 @@ def test_networks_are_asked_in_four_turns_and_nothing_is_found_by_none() -> None
         torch.nn.init.constant_(network.head.bias, -20.0)
         torch.nn.init.zeros_(network.head.weight)
     assert VentricleFinder(dark).outline(reference, None) == [None]
+
+
+def test_a_dark_heart_is_shown_as_a_bright_one() -> None:
+    torch.manual_seed(1)
+    square = torch.rand(1, 1, SIDE, SIDE)
+    assert torch.allclose(even_near(square), even_near(square * 0.2 + 0.1), atol=1e-5)
+    slices = torch.rand(1, 1, 64, 64) * 0.3
+    slices[..., :1, :] = 1  # bright fat, a few pixels of it
+    assert float(even_far(slices).median()) == pytest.approx(0.5, abs=0.05)
+
+
+def test_places_from_far_are_the_sure_ones_and_faint_ones_apart_from_these() -> None:
+    far = np.zeros((64, 64), dtype=np.float32)
+    far[20:30, 20:30] = 0.9
+    far[18:20, 20:30] = 0.2  # the rim of the same place
+    far[40:50, 40:44] = 0.2
+    found = places(far)
+    assert [round(total) for total, _ in found] == [90, 8]
+    assert found[0][1] == pytest.approx((49.5, 49.5))
+    assert places(np.zeros((64, 64), dtype=np.float32)) == []
+
+
+class Pattern(nn.Module):
+    """Stands for a network: from far two places, the greater at the left; from near surer the more is bright."""
+
+    def forward(self, shown: Tensor) -> Tensor:
+        logits = torch.full((len(shown), 2, *shown.shape[-2:]), -9.0)
+        if shown.shape[-1] == SIDE:
+            bright = shown[:, 0] > 0.5
+            logits[:, 0][bright] = 6.0 if int(bright.sum()) > 800 else 0.3
+        else:
+            logits[:, 0, 70:82, 16:28] = 4.0
+            logits[:, 0, 70:80, 120:130] = 1.0
+        return logits
+
+
+def located(*bright: tuple[slice, slice]) -> tuple[float, float] | None:
+    phases = torch.zeros(3, 1, 300, 300)
+    for rows, columns in bright:
+        phases[..., rows, columns] = 1.0
+    return VentricleFinder(nn.ModuleList([Pattern()])).locate(phases)
+
+
+LEFT, RIGHT, MIDDLE = ((slice(145, 155), slice(40, 50)), (slice(130, 170), slice(230, 270)), (slice(135, 165), slice(135, 165)))
+
+
+def test_of_two_places_the_one_that_is_surer_from_near_is_taken() -> None:
+    assert located(LEFT, RIGHT) == pytest.approx((149.5, 249.5), abs=2)
+
+
+def test_the_middle_is_looked_at_where_nothing_was_found_about_there() -> None:
+    assert located(LEFT, RIGHT, MIDDLE) == pytest.approx((149.5, 149.5))

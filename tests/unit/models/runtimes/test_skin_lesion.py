@@ -11,6 +11,7 @@ from PIL import Image as Picture
 from models.image import Header, Image, SpacingKind
 from models.manifest import library_folder, read_manifest
 from models.runtime import Model, load_model
+from models.training.deletion import blurred, deletion_area, rivals
 from models.training.pictures import colour_image
 from models.training.tables import read_colour, read_rows, split_rows
 from node.store.errors import ConfigurationError, Refused
@@ -83,3 +84,32 @@ def test_lesions_are_rated_and_hardly_any_is_refused(model: Model, shared: Path)
         right.append(best.key == row["label"])
     assert refused <= 2
     assert np.mean(right) > 0.6
+
+
+@pytest.mark.slow
+@pytest.mark.shared
+def test_hiding_what_the_map_marks_lowers_the_answer_more_than_random_places_or_edges(model: Model, shared: Path) -> None:
+    folder = shared / "data" / "skin"
+    rows = split_rows(read_rows(folder, "label"), "train")[5::100]
+    areas: dict[str, list[float]] = {"map": [], "random": [], "edges": []}
+    for number, row in enumerate(rows):
+        colours = read_colour(folder / row["image"])
+        try:
+            (shown,) = model.predict(colour_image(colours)).heat_maps
+        except Refused:
+            continue
+
+        def rate(gone: np.ndarray, colours: np.ndarray = colours, key: str = shown.key) -> float:
+            hidden = np.stack([blurred(colours[..., one].astype(np.float32), gone) for one in range(3)], -1)
+            try:
+                ratings = model.predict(colour_image(hidden.round().astype(np.uint8))).ratings
+            except Refused:
+                return 0.0  # nothing of the lesion is left
+            return next(one.probability for one in ratings if one.key == key)
+
+        rankings = {"map": shown.array[0], **rivals(colours.mean(-1).astype(np.float32), 10, seed=number)}
+        for ranking, order in rankings.items():
+            areas[ranking].append(deletion_area(rate, order))
+    assert len(areas["map"]) >= 15
+    means = {ranking: np.mean(values) for ranking, values in areas.items()}
+    assert means["map"] < min(means["random"], means["edges"]), means

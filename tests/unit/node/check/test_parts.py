@@ -18,10 +18,12 @@ from node.check.peers import check_archives, check_destinations, check_own_port,
 from node.check.services import check_catalog, check_page, check_queue
 from node.check.verdict import Checked, Level
 from node.doubles.archive import Archive
-from node.store.destinations import Destination
+from node.store.destinations import Destination, FhirDestination, Hl7Destination
+from node.store.endpoint import Endpoint
 from node.store.peers import Archive as ArchivePeer
 from node.store.peers import Peer
 from node.store.settings import Limits, Settings
+from tests.unit.node.delivery.test_fhir import serving
 
 LOOPBACK = "127.0.0.1"
 
@@ -200,3 +202,22 @@ def test_who_takes_reports_need_not_answer() -> None:
     one = only(check_requestors(settings, away))
     assert (one.level, one.subject) == (Level.NOTE, "CT_1@10.0.0.7:104")
     assert only(check_requestors(settings, lambda *_: 0)).level is Level.OK
+
+
+def test_an_interface_that_takes_a_connection_is_fine_and_one_that_is_not_there_is_told() -> None:
+    with taken() as port:
+        ris = Hl7Destination(name="ris", mllp=Endpoint(host=LOOPBACK, port=port))
+        found = only(check_destinations(Settings(destinations=(ris,))))
+        assert (found.level, found.subject) == (Level.OK, f"ris (mllp://{LOOPBACK}:{port})")
+    with socket.socket() as deaf:
+        deaf.bind((LOOPBACK, 0))
+        away = Hl7Destination(name="ris", mllp=Endpoint(host=LOOPBACK, port=deaf.getsockname()[1]))
+        assert "cannot be reached" in only(check_destinations(Settings(destinations=(away,)))).says
+
+
+def test_a_fhir_server_is_asked_for_its_version() -> None:
+    with serving() as server:
+        ehr = FhirDestination(name="ehr", fhir=server.url)
+        assert only(check_destinations(Settings(destinations=(ehr,)))).level is Level.OK
+        wrong = FhirDestination(name="ehr", fhir=f"{server.url}/elsewhere")
+        assert only(check_destinations(Settings(destinations=(wrong,)))).level is Level.FAULT

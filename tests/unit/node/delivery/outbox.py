@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from node.store.clock import Clock, SystemClock
-from node.store.records import OutboxItem, ResultObject
+from node.store.records import Broken, OutboxItem, ResultObject
 from node.store.states import DeliveryEvent, DeliveryState, step
 
 
@@ -22,11 +22,32 @@ class Row:
     statuses: list[int] = field(default_factory=list)
 
 
+class MemoryBreakers:
+    """Keeps what is down in memory, and when it came and went."""
+
+    def __init__(self) -> None:
+        self.down: dict[str, Broken] = {}
+        self.story: list[str] = []
+
+    def open(self, destination: str, broken: Broken) -> None:
+        if destination not in self.down:
+            self.story.append(f"{destination} down")
+        self.down[destination] = broken
+
+    def close(self, destination: str) -> None:
+        del self.down[destination]
+        self.story.append(f"{destination} back")
+
+    def all(self) -> dict[str, Broken]:
+        return dict(self.down)
+
+
 class MemoryOutbox:
     def __init__(self, clock: Clock | None = None) -> None:
         self.clock = clock or SystemClock()
         self.rows: dict[int, Row] = {}
         self.beats = 0
+        self.breakers = MemoryBreakers()
         self._lock = threading.Lock()
 
     @property

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from node.delivery.breaker import OPENS_AFTER, Breaker
 from node.delivery.errand import Errand
 from node.delivery.waits import Waits
 from node.store.clock import FakeClock
@@ -62,7 +63,9 @@ def made(outbox: MemoryOutbox, folder: Path, *names: str) -> list[int]:
 
 
 def errand(outbox: MemoryOutbox, script: Script, clock: FakeClock, lease_s: float = 60.0) -> Errand:
-    return Errand("pacs", outbox, script, waits=Waits(5, 60, 100), clock=clock, deliverer="me", lease_s=lease_s)
+    waits = Waits(5, 60, 100)
+    breaker = Breaker("pacs", outbox.breakers, waits, clock)
+    return Errand("pacs", outbox, script, waits=waits, breaker=breaker, clock=clock, deliverer="me", lease_s=lease_s)
 
 
 def test_each_object_has_its_own_fate(tmp_path: Path, clock: FakeClock) -> None:
@@ -195,3 +198,31 @@ def test_after_a_crash_the_lease_brings_it_back(tmp_path: Path, clock: FakeClock
     assert one.deliver(threading.Event()) == 1
     assert outbox.state(number) is DeliveryState.SENT
     assert not outbox.stored(lost, 0)
+
+
+def test_what_is_down_is_tried_with_a_little_after_waits_and_then_gets_all(tmp_path: Path, clock: FakeClock) -> None:
+    outbox = MemoryOutbox(clock)
+    down = Script({}, error=Retryable("PACS@host:104 does not answer"))
+    way = errand(outbox, down, clock)
+    for number in range(OPENS_AFTER):
+        made(outbox, tmp_path, f"early{number}")
+        assert way.deliver(threading.Event()) > 0
+        clock.advance(7)
+    assert outbox.breakers.story == ["pacs down"]
+    made(outbox, tmp_path, "late1", "late2")
+    assert way.deliver(threading.Event()) == 1, "one is enough to find out"
+    assert way.deliver(threading.Event()) == 0, "the rest waits, untried"
+    assert "does not answer" in outbox.breakers.down["pacs"].reason
+    clock.advance(100)
+    anew = errand(outbox, Script(dict.fromkeys(["early0", "early1", "early2", "late1", "late2"], 0)), clock)
+    assert anew.deliver(threading.Event()) == 1, "another process knows it too"
+    assert outbox.breakers.story == ["pacs down", "pacs back"]
+    assert anew.deliver(threading.Event()) == 4
+
+
+def test_an_object_that_is_refused_is_no_destination_that_is_down(tmp_path: Path, clock: FakeClock) -> None:
+    outbox = MemoryOutbox(clock)
+    for number in range(OPENS_AFTER + 1):
+        made(outbox, tmp_path, f"a{number}")
+        errand(outbox, Script({f"a{number}": 0xA700}), clock).deliver(threading.Event())
+    assert outbox.breakers.story == []

@@ -53,6 +53,8 @@ def test_keys_are_the_documented_ones() -> None:
         "attempt",
         "reason",
         "next_at",
+        "proof",
+        "proof_reason",
     ]
     assert list(full["decisions"][0]) == [
         "revision",

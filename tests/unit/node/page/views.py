@@ -10,6 +10,7 @@ from node.store.events import NodeEvent
 from node.store.records import Decision, DecisionView, DeliveryView, JobView, KeptView, Outcome, ResultObject, StudyView
 from node.store.signals import SignalKind, SignalView
 from node.store.states import CommitmentState, DeliveryState, JobState, StudyState
+from tests.unit.node.delivery.outbox import MemoryBreakers
 
 AT = datetime(2026, 3, 4, 10, 11, 12, tzinfo=UTC)
 
@@ -92,6 +93,7 @@ class MemoryCatalog:
         self.held = studies
         self.broken = broken
         self.events: tuple[NodeEvent, ...] = ()
+        self.breakers = MemoryBreakers()
 
     @property
     def views(self) -> MemoryCatalog:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
-from node.store.destinations import FolderDestination
+import pytest
+from pydantic import ValidationError
+
+from node.store.destinations import FhirDestination, FolderDestination, Hl7Destination
 from node.store.profiles import language_of, taken
 
 
@@ -19,3 +22,15 @@ def test_each_destination_takes_its_language_and_english_where_that_was_not_made
     assert taken({"seg", "report.de"}, made) == {"seg", "report.de"}
     assert taken({"report"}, made) == {"report"}
     assert taken({"seg", "report.fr"}, made) == {"seg", "report"}
+
+
+def test_who_is_told_by_messages_gets_one_kind_in_its_language() -> None:
+    assert Hl7Destination.model_validate({"name": "ris", "mllp": "h:2575", "language": "es"}).wanted == ("hl7.es",)
+    assert FhirDestination(name="ehr", fhir="https://fhir/r4/").wanted == ("fhir",)
+    for header in ("A|B", "A^B", "A\rB", "A\\B"):
+        with pytest.raises(ValidationError):
+            Hl7Destination.model_validate({"name": "ris", "mllp": "h:2575", "receiving_facility": header})
+    with pytest.raises(ValidationError):
+        Hl7Destination.model_validate({"name": "ris", "mllp": "h:2575", "kinds": ["seg"]})
+    with pytest.raises(ValidationError):
+        FhirDestination(name="ehr", fhir="ftp://fhir")

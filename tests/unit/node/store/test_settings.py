@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.store.destinations import Destination, FolderDestination, WebDestination
+from node.store.destinations import Destination, FhirDestination, FolderDestination, Hl7Destination, WebDestination
+from node.store.endpoint import Endpoint
 from node.store.errors import ConfigurationError
 from node.store.peers import check_ae_title
 from node.store.settings import Limits, Route, Settings, dump_settings, load_settings, parse_destination, parse_peer
@@ -156,6 +157,8 @@ def test_a_destination_without_a_name_has_its_ae_titles() -> None:
     assert parse_destination("main=PACS@h:104").name == "main"
     assert parse_destination("web=https://archive/dicom-web") == WebDestination(name="web", url="https://archive/dicom-web")
     assert parse_destination("share=/mnt/results") == FolderDestination(name="share", folder=Path("/mnt/results"))
+    assert parse_destination("ris=mllp://h:2575") == Hl7Destination(name="ris", mllp=Endpoint(host="h", port=2575))
+    assert parse_destination("ehr=fhir+https://fhir/r4/") == FhirDestination(name="ehr", fhir="https://fhir/r4")
     with pytest.raises(ConfigurationError, match="is not NAME=AET@HOST:PORT"):
         parse_destination("PACS")
 

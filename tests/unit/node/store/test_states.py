@@ -16,14 +16,16 @@ from node.store.states import (
     IllegalTransition,
     JobEvent,
     JobState,
+    ProofEvent,
+    ProofState,
     State,
     StudyEvent,
     StudyState,
     step,
 )
 
-STATES: list[State] = [*StudyState, *JobState, *DeliveryState, *CommitmentState, *FetchState]
-EVENTS: list[Event] = [*StudyEvent, *JobEvent, *DeliveryEvent, *CommitmentEvent, *FetchEvent]
+STATES: list[State] = [*StudyState, *JobState, *DeliveryState, *ProofState, *CommitmentState, *FetchState]
+EVENTS: list[Event] = [*StudyEvent, *JobEvent, *DeliveryEvent, *ProofEvent, *CommitmentEvent, *FetchEvent]
 
 # Written out a second time on purpose: a change of the table must be meant twice.
 ALLOWED = {
@@ -46,7 +48,12 @@ ALLOWED = {
     "DeliveryState": {
         "due": {"claim": "sending"},
         "sending": {"lease expired": "due", "stored": "sent", "retry": "due", "fail": "failed"},
+        "sent": {"send again": "due"},
         "failed": {"send again": "due"},
+    },
+    "ProofState": {
+        "due": {"claim": "asking"},
+        "asking": {"lease expired": "due", "retry": "due", "prove": "proven", "fail": "unproven"},
     },
     "CommitmentState": {
         "open": {"claim": "deciding"},

@@ -186,7 +186,8 @@ def test_who_made_it_and_when() -> None:
 
     assert (seg.Manufacturer, seg.ManufacturerModelName, seg.SoftwareVersions) == ("Overread", "sample-model", "1.2.3")
     assert seg.DeviceSerialNumber == manifest().fingerprint[:16]
-    assert seg.ContributingEquipmentSequence[0].ContributionDescription == "Processing Algorithm: Sample model"
+    made_by = f"Processing Algorithm: Sample model, device UID {identity().device_uid}"
+    assert seg.ContributingEquipmentSequence[0].ContributionDescription == made_by
     assert (seg.ContentDate, seg.ContentTime) == ("20260304", "070607"), "the study is two hours east of Greenwich"
     assert seg.SeriesDescription == "Overread sample-model: Bone"
 

@@ -143,3 +143,48 @@ def test_the_moment_of_the_job_does_not_change_with_its_attempts(story: Story) -
     first = story.claim(job)
     story.clock.advance(LEASE_S + 1)
     assert story.claim(job, "w2").created_at == first.created_at
+
+
+def test_a_claim_names_the_results_that_it_replaces(story: Story) -> None:
+    first = story.claim(story.reading(chosen("ct-tissue", "pacs")))
+    assert first.superseded is None
+    story.catalog.desk.publish(first, results("seg", "report"))
+    story.arrive(3)
+    story.revise(chosen("ct-tissue", "pacs"), chosen("brain-mr", "pacs"))
+    claims = {claim.model: claim for claim in map(story.claim, story.catalog.worklist.due_jobs(10))}
+
+    old = claims["ct-tissue"].superseded
+    assert old is not None
+    assert (old.revision, old.run, old.fingerprint) == (1, 1, "f" * 64)
+    assert [(one.kind, one.sop_instance_uid, one.series_uid) for one in old.objects] == [
+        ("seg", "2.25.1.1", "2.25.1"),
+        ("report", "2.25.1.2", "2.25.1"),
+    ]
+    assert claims["brain-mr"].superseded is None, "another model's results stand"
+
+
+def test_only_the_newest_published_results_are_replaced(story: Story) -> None:
+    for number in (1, 2, 3):
+        story.arrive(number)
+        story.revise(chosen("ct-tissue", "pacs"))
+        (job,) = story.catalog.worklist.due_jobs(10)
+        claim = story.claim(job)
+        if number == 2:
+            story.catalog.desk.refuse(claim, "cut off", "cut-off")
+        else:
+            story.catalog.desk.publish(claim, results("seg", of=str(number)))
+    assert claim.superseded is not None
+    assert claim.superseded.revision == 1
+    assert [one.sop_instance_uid for one in claim.superseded.objects] == ["2.25.1.1"]
+
+
+def test_messages_and_other_languages_go_only_to_who_is_set_up_for_them(story: Story) -> None:
+    job = story.reading(chosen("ct-tissue", "pacs", "not set up yet"))
+    assert story.catalog.desk.publish(story.claim(job), results("seg", "report", "report.de", "hl7", "fhir.de"))
+    assert [(one.destination, one.kind) for one in story.study().deliveries] == [
+        ("pacs", "seg"),
+        ("pacs", "report"),
+        ("not set up yet", "seg"),
+        ("not set up yet", "report"),
+        ("not set up yet", "report.de"),
+    ]

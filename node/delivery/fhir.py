@@ -1,0 +1,114 @@
+"""Delivery to a FHIR R4 server: a transaction an answer, which creates nothing that is there already (section 3.1.0.11)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+
+from node.delivery.answers import Answered
+from node.delivery.stow import client_of
+from node.store.destinations import FhirDestination
+from node.store.errors import ConfigurationError
+
+CONTENT_TYPE: Final = "application/fhir+json"
+
+_MEANINGS: Final = {
+    400: "the server does not understand the transaction: see its log",
+    401: "the server wants other credentials: see token_file, or user and password_file",
+    403: "the server does not allow us to create: give these credentials the right to",
+    404: "there is no FHIR service at that address: see fhir",
+    405: "the service at that address takes no transactions: see fhir",
+    409: "the server was changing the same at that moment",
+    412: "the server has several resources of one of our identifiers: clear that up there",
+    413: "the message is larger than the server, or a proxy before it, takes: raise the limit there",
+    415: "the server does not take JSON",
+    422: "the server's rules do not allow one of the resources: see its log",
+    429: "the server wants fewer messages",
+}
+_TEMPORARY: Final = frozenset({401, 403, 404, 408, 409, 425, 429})
+"""Refusals that another try may find put right; as are all of 5xx."""
+
+
+class FhirSender:
+    """Sends files, each a transaction, to one server.
+
+    Parameters
+    ----------
+    transport
+        Of httpx, for tests that stand between.
+    """
+
+    def __init__(self, destination: FhirDestination, transport: httpx.BaseTransport | None = None) -> None:
+        self._destination = destination
+        self._transport = transport
+
+    def send(self, paths: Sequence[Path]) -> Iterator[Answered]:
+        """Send transactions over one connection; one answer for each.
+
+        Raises
+        ------
+        ConfigurationError
+            Where the credentials or certificates of the settings cannot be read.
+        """
+        with client_of(self._destination, CONTENT_TYPE, self._transport) as client:
+            for path in paths:
+                yield self._post(client, path)
+
+    def _post(self, client: httpx.Client, path: Path) -> Answered:
+        content = path.read_bytes()
+        headers = {"Content-Type": f"{CONTENT_TYPE}; charset=utf-8"}
+        try:
+            response = client.post(self._destination.fhir, content=content, headers=headers)
+        except httpx.HTTPError as fault:
+            return Answered(path, None, f"the server did not answer ({type(fault).__name__})", retryable=True)
+        return understood(path, response.status_code, response.content, len(json.loads(content)["entry"]))
+
+
+def understood(path: Path, code: int, body: bytes, entries: int) -> Answered:
+    """What a response says of a transaction of so many entries.
+
+    A server that answers 200 without a created or found resource for each has not said that they are there: that is tried again.
+    """
+    if code in {200, 201}:
+        said = _statuses(body)
+        if len(said) == entries and all(status[:3] in {"200", "201"} for status in said):
+            return Answered(path, 0, f"HTTP {code}")
+        return Answered(path, None, f"HTTP {code}, but the server does not say that it has all of it", retryable=True)
+    meaning = _MEANINGS.get(code, "the server failed" if code >= 500 else "the server refused it")
+    return Answered(path, None, f"HTTP {code}: {meaning}", retryable=code >= 500 or code in _TEMPORARY)
+
+
+def ask(destination: FhirDestination, timeout_s: float) -> str:
+    """Ask for the capability statement; what is wrong, or nothing where the server answers with one of R4."""
+    try:
+        with client_of(destination, CONTENT_TYPE) as client:
+            response = client.get(f"{destination.fhir}/metadata", timeout=timeout_s)
+    except ConfigurationError as fault:
+        return str(fault)
+    except httpx.HTTPError as fault:
+        return f"does not answer ({type(fault).__name__})"
+    if response.status_code != 200:
+        return f"HTTP {response.status_code}: {_MEANINGS.get(response.status_code, 'no capability statement')}"
+    version = str(_json(response.content).get("fhirVersion") or "")
+    return "" if version.startswith("4.") else f"speaks FHIR {version or 'of no version'}, not R4"
+
+
+def _json(body: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _statuses(body: bytes) -> list[str]:
+    bundle = _json(body)
+    entries = bundle.get("entry")
+    if bundle.get("type") != "transaction-response" or not isinstance(entries, list):
+        return []
+    responses = [entry.get("response") for entry in entries if isinstance(entry, dict)]
+    return [str(response.get("status") or "") for response in responses if isinstance(response, dict)]

@@ -1,0 +1,165 @@
+"""Proves that destinations keep what they were sent: a success that a C-STORE was answered with is only a word.
+
+A destination with ``commit`` is asked to commit its objects (PS3.4 annex J), one with ``find`` is searched for each by its UID;
+with both, for what it has committed. For days and over restarts: all that counts is in the catalog.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+
+import structlog
+from pydicom.uid import generate_uid
+
+from node.commitment.ask import ask_to_commit
+from node.delivery.waits import Waits, jitter
+from node.query.find import missing_of
+from node.store.clock import Clock, SystemClock
+from node.store.commitment import COMMITTED, Asked, Outcome
+from node.store.destinations import Destination
+from node.store.errors import OverreadError, Permanent
+from node.store.faults import tell
+from node.store.log import get_logger
+from node.store.ports import Commitments, Proofs
+from node.store.proof import DESTINATION, ProofTask
+from node.store.settings import Settings
+
+log = get_logger(__name__)
+
+BATCH: Final = 100
+"""Objects asked about at once."""
+REPORT_WAIT_S: Final = 10.0
+"""Seconds that we wait for a report over the association of our request."""
+ASK_AGAIN_S: Final = 900.0
+"""Seconds without a report after which a destination is asked anew."""
+_UNREPORTED: Final = "asked to commit it, the destination has not reported yet"
+
+
+class Prover:
+    """Asks the destinations that shall prove what they keep, one thread a destination, until told to stop.
+
+    Parameters
+    ----------
+    settings
+        Destinations and limits.
+    proofs, commitments
+        Ports of the catalog.
+    poll_s
+        Seconds between two looks at proofs of which none is due.
+    """
+
+    def __init__(
+        self, settings: Settings, proofs: Proofs, commitments: Commitments, *, clock: Clock | None = None, poll_s: float = 1.0
+    ) -> None:
+        self._settings = settings
+        self._proofs = proofs
+        self._commitments = commitments
+        self._clock = clock or SystemClock()
+        self._poll_s = poll_s
+        self._waits = Waits.of(settings.limits)
+        self._for_days = settings.limits.delivery_give_up_s
+
+    def run(self, stop: threading.Event) -> None:
+        """Prove until `stop` is set; what is on the wire then is left to its lease."""
+        proving = [one for one in self._settings.destinations if isinstance(one, Destination) and one.proves]
+        threads = [
+            threading.Thread(target=self._serve, args=(one, stop), name=f"prover-{one.name}", daemon=True) for one in proving
+        ]
+        for thread in threads:
+            thread.start()
+        stop.wait()
+        for thread in threads:
+            thread.join(REPORT_WAIT_S)
+
+    def prove(self, destination: Destination) -> int:
+        """Ask about what is due now; return how many objects that was."""
+        tasks = self._proofs.claim(destination.name, self._settings.limits.lease_s, BATCH)
+        sought = [task for task in tasks if task.committed or not destination.commit]
+        open_ = [task for task in tasks if not task.committed and destination.commit]
+        if sought:
+            self._seek(destination, sought)
+        for uid in sorted({task.asked_uid for task in open_}):
+            self._commit(destination, uid, [task for task in open_ if task.asked_uid == uid])
+        return len(tasks)
+
+    def _serve(self, destination: Destination, stop: threading.Event) -> None:
+        with structlog.contextvars.bound_contextvars(destination=destination.name):
+            while not stop.is_set():
+                try:
+                    asked = self.prove(destination)
+                except Exception as fault:  # noqa: BLE001 - whatever one of them does to us, leases bring the proofs back
+                    log.error("proof interrupted", reason=tell(fault))
+                    asked = 0
+                if not asked:
+                    stop.wait(self._poll_s)
+
+    def _commit(self, destination: Destination, uid: str, tasks: Sequence[ProofTask]) -> None:
+        """Look at what came of a request, or make one."""
+        asked = self._commitments.asked(uid) if uid else None
+        if asked is not None and asked.outcome is not None:
+            self._settle(destination, tasks, asked.outcome)
+        elif asked is not None and not self._is_old(asked):
+            self._later(tasks, _UNREPORTED, self._for_days)
+        else:
+            self._ask(destination, tasks)
+
+    def _is_old(self, asked: Asked) -> bool:
+        return self._clock.now() >= asked.asked_at + timedelta(seconds=ASK_AGAIN_S)
+
+    def _ask(self, destination: Destination, tasks: Sequence[ProofTask]) -> None:
+        transaction_uid = str(generate_uid(prefix=None))
+        self._commitments.asking(transaction_uid, DESTINATION + destination.name)
+        self._proofs.ask(tasks, transaction_uid)
+        references = [task.reference for task in tasks]
+        try:
+            outcome = ask_to_commit(destination, self._settings.ae_title, transaction_uid, references, REPORT_WAIT_S)
+        except OverreadError as fault:
+            self._proofs.ask(tasks, "")  # that it was heard is not known: the next look asks anew
+            self._later(tasks, str(fault), 0.0 if isinstance(fault, Permanent) else self._for_days)
+            return
+        if outcome is None:
+            asked = self._commitments.asked(transaction_uid)  # its report may have come by the other way meanwhile
+            outcome = asked.outcome if asked else None
+        if outcome is None:
+            self._later(tasks, _UNREPORTED, self._for_days)
+            return
+        self._commitments.answered(transaction_uid, outcome)
+        self._settle(destination, tasks, outcome)
+
+    def _settle(self, destination: Destination, tasks: Sequence[ProofTask], outcome: Outcome) -> None:
+        """Take the destination's word; what it does not commit yet is asked for again a while."""
+        for task in tasks:
+            failure = outcome.get(task.reference.sop_instance_uid)
+            if failure == COMMITTED:
+                self._proofs.committed(task, ends=not destination.find)
+                continue
+            said = "the report does not name it" if failure is None else f"failure reason {failure:04X}"
+            self._proofs.ask([task], "")
+            self._later([task], f"the destination did not commit it: {said}", self._settings.limits.commitment_wait_s)
+
+    def _seek(self, destination: Destination, tasks: Sequence[ProofTask]) -> None:
+        wanted = [(task.study_uid, task.series_uid, task.reference.sop_instance_uid) for task in tasks]
+        try:
+            missing = missing_of(destination, self._settings.ae_title, wanted)
+        except OverreadError as fault:
+            self._later(tasks, str(fault), 0.0 if isinstance(fault, Permanent) else self._for_days)
+            return
+        for task in tasks:
+            if task.reference.sop_instance_uid in missing:
+                self._later([task], "the destination does not find it", self._settings.limits.commitment_wait_s)
+            else:
+                self._proofs.found(task)
+
+    def _later(self, tasks: Sequence[ProofTask], reason: str, longest_s: float) -> None:
+        """Try again with growing waits, until `longest_s` seconds have passed since it was sent."""
+        factor, now = jitter(), self._clock.now()
+        for task in tasks:
+            wait_s = self._waits.plain(task.attempt) * factor
+            if (now - task.created_at).total_seconds() + wait_s <= longest_s:
+                self._proofs.retry(task, reason, now + timedelta(seconds=wait_s))
+            else:
+                log.warning("not proven", study_uid=task.study_uid, reason=reason)
+                self._proofs.fail(task, reason)
