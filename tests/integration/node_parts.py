@@ -24,7 +24,7 @@ from node.store.settings import Settings, dump_settings
 from tests.story import Story
 
 
-def until(condition: Callable[[], object], within_s: float = 30.0, what: str = "it") -> None:
+def until(condition: Callable[[], object], within_s: float = 90.0, what: str = "it") -> None:
     """Wait for something to become true."""
     deadline = time.monotonic() + within_s
     while not condition():
@@ -72,7 +72,7 @@ class Parts:
         judge = Judge(worklist, self.catalog.signals, self.settings, SystemClock())
         return Dispatcher(worklist, intake, plan, self._queue, judge=judge, clock=SystemClock())
 
-    def turn_until(self, condition: Callable[[], object], within_s: float = 30.0) -> None:
+    def turn_until(self, condition: Callable[[], object], within_s: float = 120.0) -> None:
         """Turn the dispatcher until something is true."""
         loop = self.dispatcher()
 

@@ -192,6 +192,12 @@ def test_rejections_are_counted_in_the_metrics(page: Client) -> None:
     assert "MR_1" not in text
 
 
+def test_a_disk_without_room_is_said_on_the_page(page: Client) -> None:
+    text = page(reserve_mb=10**9, token=TOKEN).get("/").text
+    assert "MB free: associations are rejected, images refused" in text
+    assert "images refused" not in page(token=TOKEN).get("/").text
+
+
 def test_what_was_said_and_asked_is_in_the_metrics(page: Client) -> None:
     text = page().get("/metrics").text
     for line in (
