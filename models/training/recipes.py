@@ -42,7 +42,7 @@ RECIPES: Final = {
     "cxr-lungs": Recipe("unet", 100, train_lungs),
     "cxr-pneumonia": Recipe("squeezenet", 1, train_pneumonia),
     "cxr-tb": Recipe("squeezenet", 1, train_tuberculosis),
-    "skin-7": Recipe("squeezenet", 10, train_skin),
+    "skin-7": Recipe("squeezenet", 12, train_skin),
     "mammo-lesion": Recipe("logistic", 0, train_lesion),
 }
 

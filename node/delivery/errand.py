@@ -165,7 +165,7 @@ class Errand:
         else:
             if disposal is Disposal.RETRY:
                 reason = f"given up after {item.attempt} tries; the last one: {reason}"
-            kept = self._outbox.fail(item, reason)
+            kept = self._outbox.fail(item, reason, refused=disposal is Disposal.FAIL)
         tell = log.info if disposal is Disposal.STORED else log.warning
         tell(
             "result sent" if disposal is Disposal.STORED else "result not sent",

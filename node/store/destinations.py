@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Fiel
 
 from node.store.endpoint import Endpoint, endpoint_in_short
 from node.store.peers import Peer
-from node.store.profiles import AS_LABELMAP, PROFILES, Language, Profile, ResultKind, SegType, in_language, rejected
+from node.store.profiles import AS_LABELMAP, INSTEAD, PROFILES, Language, Profile, ResultKind, SegType, in_language, rejected
 
 
 class Results(BaseModel):
@@ -26,6 +26,17 @@ class Results(BaseModel):
     """How segmentations are written for it."""
     language: Language = "en"
     """Of the texts for people that it gets."""
+    instead: dict[ResultKind, ResultKind] | None = None
+    """What it gets in place of a kind that it refuses; None: what its profile says (`node.store.profiles.INSTEAD`)."""
+
+    @property
+    def replaced(self) -> dict[str, str]:
+        """Kinds as the catalog has them, and what is sent in place of one that is refused."""
+        said = INSTEAD.get(self.profile, {}) if self.instead is None else self.instead
+        return {self._made(kind): self._made(other) for kind, other in said.items() if self._made(kind) in self.wanted}
+
+    def _made(self, kind: ResultKind) -> str:
+        return in_language(AS_LABELMAP.get(kind, kind) if self.seg == "labelmap" else kind, self.language)
 
     @property
     def wanted(self) -> tuple[str, ...]:
@@ -33,8 +44,7 @@ class Results(BaseModel):
         it is to have these, texts in its language (`node.store.profiles.in_language`); rejection notes of these kinds alone.
         """
         kinds = [one for one in (PROFILES[self.profile] if self.kinds is None else self.kinds) if one != "rejection"]
-        sorts = [AS_LABELMAP.get(kind, kind) if self.seg == "labelmap" else kind for kind in kinds]
-        made = tuple(in_language(kind, self.language) for kind in sorts)
+        made = tuple(self._made(kind) for kind in kinds)
         asked = "rejection" in (PROFILES[self.profile] if self.kinds is None else self.kinds)
         return (*made, *(rejected(one) for one in made)) if asked else made
 
@@ -152,6 +162,11 @@ class FhirDestination(Told):
 
     def __str__(self) -> str:
         return self.fhir
+
+
+def replacements(destination: AnyDestination) -> dict[str, str]:
+    """What a destination is sent in place of a kind that it refuses; nothing where messages go."""
+    return destination.replaced if isinstance(destination, Results) else {}
 
 
 def sort_of(values: Any) -> str:

@@ -275,7 +275,9 @@ class Outbox(Protocol):
 
     def retry(self, item: OutboxItem, reason: str, at: datetime) -> bool: ...
 
-    def fail(self, item: OutboxItem, reason: str) -> bool: ...
+    def fail(self, item: OutboxItem, reason: str, *, refused: bool = False) -> bool:
+        """Give it up; where it was refused for good, what goes in its place is due."""
+        ...
 
     def waiting(self) -> dict[str, int]:
         """How many deliveries wait, by destination."""

@@ -37,6 +37,12 @@ PROFILES: Final[dict[Profile, tuple[ResultKind, ...]]] = {
 """OHIF shows nothing of a TID 1500 report whose groups carry no coordinates, nor key objects. ``any-pacs`` is for archives and
 viewers that know images and text only. ``air`` is what the IHE profile AI Results lets a result be."""
 
+INSTEAD: Final[dict[Profile, dict[ResultKind, ResultKind]]] = {
+    "dcm4chee": {"seg": "capture"},
+    "air": {"seg": "capture"},
+}
+"""By profile: what is sent in place of a kind that the destination refuses for good. It is made whether it is needed or not."""
+
 Language = Literal["en", "de", "es", "fr"]
 """RFC 5646 codes of the languages that texts for people are written in."""
 

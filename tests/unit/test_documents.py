@@ -17,6 +17,7 @@ from node.routing.facts import FACTS
 from node.routing.rules import Rule
 from node.store.destinations import Destination, FhirDestination, Hl7Destination, WebDestination
 from node.store.peers import Archive
+from node.store.profiles import INSTEAD, PROFILES
 from node.store.settings import Limits, Retention, Route, Settings, Tls
 from node.store.sources import Source
 from tests.unit.node.page.views import AN_EVENT, a_study
@@ -125,3 +126,17 @@ def test_the_message_catalogues_are_what_the_code_says() -> None:
         [sys.executable, str(ROOT / "scripts/messages.py"), "--check"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_profile_is_documented_as_it_is() -> None:
+    lines = {
+        line.split("|")[1].strip(): line
+        for line in (ROOT / "docs/profiles.md").read_text(encoding="utf-8").splitlines()
+        if line.startswith("| `")
+    }
+    assert set(lines) == {f"`{name}`" for name in PROFILES}
+    for name, kinds in PROFILES.items():
+        _, _, stated, instead, _ = lines[f"`{name}`"].split("|")
+        assert stated.strip() == ", ".join(f"`{kind}`" for kind in kinds)
+        said = [f"`{other}` for `{kind}`" for kind, other in INSTEAD.get(name, {}).items()]
+        assert instead.strip() == (", ".join(said) or "nothing")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
 
+from node.store.catalog.deliveries import add_deliveries
 from node.store.catalog.engine import Database
 from node.store.catalog.leases import any_waits, claimable, held, leased_until
 from node.store.catalog.progress import record
@@ -36,13 +37,24 @@ class SqlOutbox:
         Root of the spool, absolute.
     proven
         Names of destinations that shall prove that they keep what they are sent.
+    instead
+        By name of a destination: what it gets in place of a kind that it refuses.
     """
 
-    def __init__(self, database: Database, clock: Clock, *, spool: Path, proven: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        *,
+        spool: Path,
+        proven: Collection[str] = (),
+        instead: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> None:
         self._database = database
         self._clock = clock
         self._spool = spool
         self._proven = frozenset(proven)
+        self._instead = instead or {}
 
     def claim(self, destination: str, deliverer: str, lease_s: float, limit: int) -> Sequence[OutboxItem]:
         """Own deliveries to one destination that are due now, objects of one job together, oldest first.
@@ -84,9 +96,10 @@ class SqlOutbox:
         """Send it again at a later moment; False where somebody else owns it now."""
         return self._end(item, DeliveryEvent.RETRY, reason, due_at=at)
 
-    def fail(self, item: OutboxItem, reason: str) -> bool:
-        """Give it up; False where somebody else owns it now."""
-        return self._end(item, DeliveryEvent.FAIL, reason)
+    def fail(self, item: OutboxItem, reason: str, *, refused: bool = False) -> bool:
+        """Give it up; False where somebody else owns it now. Where it was refused for good, what goes in its place is due."""
+        other = self._instead.get(item.destination, {}).get(item.result.kind) if refused else None
+        return self._end(item, DeliveryEvent.FAIL, reason, other)
 
     def waiting(self) -> dict[str, int]:
         """How many deliveries wait, by destination."""
@@ -120,8 +133,8 @@ class SqlOutbox:
                 record(connection, now, "send again", f"{len(rows)} deliveries", study_uid)
         return len(rows)
 
-    def _end(self, item: OutboxItem, event: DeliveryEvent, reason: str, **values: Any) -> bool:
-        """Compare the fence, and take the delivery one step on."""
+    def _end(self, item: OutboxItem, event: DeliveryEvent, reason: str, other: str | None = None, **values: Any) -> bool:
+        """Compare the fence, and take the delivery one step on; objects of kind `other` are due in its place."""
         now = self._clock.now()
         with self._database.write() as connection:
             row = held(connection, deliveries, item.delivery_id, item.fence, _LEASED)
@@ -135,6 +148,8 @@ class SqlOutbox:
                 kind = "delivered" if state == DeliveryState.SENT else "not delivered"
                 record(connection, now, kind, detail, item.study_uid)
             connection.execute(sa.update(deliveries).where(deliveries.c.id == row.id).values(values))
+            if other is not None and _send_instead(connection, now, row, other):
+                record(connection, now, "sent instead", f"{other} to {row.destination}, for {item.result.kind}", item.study_uid)
             if state == DeliveryState.SENT and row.destination in self._proven:
                 begin_proof(connection, now, row)
         return True
@@ -159,6 +174,20 @@ class SqlOutbox:
             )
             for row in connection.execute(owned)
         ]
+
+
+def _send_instead(connection: sa.Connection, now: datetime, refused: sa.Row[Any], kind: str) -> int:
+    """Make objects of another kind of the same job due for the destination; how many it had none of yet."""
+    of_kind = sa.select(result_objects).where(result_objects.c.job_id == refused.job_id, result_objects.c.kind == kind)
+    return add_deliveries(
+        connection,
+        now,
+        study_id=refused.study_id,
+        job_id=refused.job_id,
+        objects=connection.execute(of_kind).all(),
+        destinations=(refused.destination,),
+        kinds={},
+    )
 
 
 def _whole_jobs(rows: Sequence[sa.Row[Any]], limit: int) -> list[sa.Row[Any]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -9,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.acceptance.viewer.browser import Browser
+
+AGAIN_S: Final = 20.0
 
 FILL: Final = 0.5
 """Opacity of a segment's inside as OHIF comes."""
@@ -73,6 +77,21 @@ class Ohif:
         """Double-click a series."""
         self._click(f"the series {description!r} is listed", lambda: self.browser.evaluate(_SERIES_AT, description), count=2)
 
+    def load_until(self, description: str, what: str, condition: Callable[[], object]) -> None:
+        """Double-click a series, and again where nothing came of it: a click into a page that still builds itself is lost."""
+        self.load(description)
+        clicked = [time.monotonic()]
+
+        def look() -> object:
+            if condition():
+                return True
+            if time.monotonic() - clicked[0] > AGAIN_S:
+                self.load(description)
+                clicked[0] = time.monotonic()
+            return False
+
+        self._until(what, look)
+
     def confirm(self) -> None:
         """Answer the question whether to take over what was loaded."""
         self._click("it asks whether to take it over", lambda: self.browser.evaluate(_BUTTON_AT, ["Yes", "Confirm"]))
@@ -122,6 +141,14 @@ class Ohif:
             self._until(f"{what}: {expected.round().tolist()} at {points.tolist()}", look)
         except AssertionError as never:
             raise AssertionError(f"the screen shows {seen[0].round().tolist()}; {never}") from never
+
+    def has(self, sop_instance_uid: str) -> object:
+        """Whether an image is one of those in the viewport."""
+        return self.browser.evaluate(_TURN_TO, f"/instances/{sop_instance_uid}/")
+
+    def asks(self) -> object:
+        """Where the button is that takes over what was loaded."""
+        return self.browser.evaluate(_BUTTON_AT, ["Yes", "Confirm"])
 
     def takes_over(self, areas: list[float]) -> None:
         """Wait until these areas, smallest first, are measurements of the viewer's own."""

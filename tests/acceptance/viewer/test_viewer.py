@@ -13,7 +13,7 @@ from scipy import ndimage
 from models.manifest import library_folder, read_manifest
 from tests.acceptance.viewer.conftest import Site
 from tests.acceptance.viewer.delivered import colour, drawn_areas, objects, places, shown_as, texts
-from tests.acceptance.viewer.ohif import Ohif
+from tests.acceptance.viewer.ohif import Ohif, plain
 from tests.acceptance.viewer.studies import Study, abdominal_ct, chest_film, cine_mr, dermoscopy, head_mr
 
 pytestmark = [pytest.mark.peer, pytest.mark.slow, pytest.mark.promise, pytest.mark.timeout(900)]
@@ -71,11 +71,11 @@ def see_study(site: Site, study: Study, model: str) -> list[Dataset]:
 def see_segments(ohif: Ohif, seg: Dataset) -> None:
     """Names in the panel; at given pixels the segment's colour over the image, beside them the image as it was."""
     wanted = places(seg)
-    plain = {}
+    bare = {}
     for place in wanted:
         ohif.turn_to(place.sop_instance_uid, place.frame)
-        plain[place] = ohif.colours(np.array([[place.row, place.column]]))[0]
-    ohif.load(str(seg.SeriesDescription))
+        bare[place] = ohif.colours(np.array([[place.row, place.column]]))[0]
+    ohif.load_until(str(seg.SeriesDescription), "it asks about the segmentation", ohif.asks)
     ohif.confirm()
     labels = [str(one.SegmentLabel) for one in seg.SegmentSequence]
     assert ohif.segments(len(labels)) == labels
@@ -83,7 +83,7 @@ def see_segments(ohif: Ohif, seg: Dataset) -> None:
     ohif.reads("Segmentations", *labels)
     for place in wanted:
         ohif.turn_to(place.sop_instance_uid, place.frame)
-        expected = colour(plain[place], place, seg)
+        expected = colour(bare[place], place, seg)
         ohif.shows(np.array([[place.row, place.column]]), expected[np.newaxis], TOLERANCE, f"segments {place.segments}")
 
 
@@ -99,7 +99,7 @@ def check_colours(seg: Dataset, model: str) -> None:
 def see_measurements(ohif: Ohif, findings: Dataset) -> None:
     """Every drawn area is taken over as a measurement that can be edited, and what OHIF measures in it is what was written."""
     areas = drawn_areas(findings)
-    ohif.load(str(findings.SeriesDescription))
+    ohif.load_until(str(findings.SeriesDescription), "it asks about the findings", ohif.asks)
     ohif.confirm()
     ohif.takes_over(areas)
     ohif.open_panel("trackedMeasurements-btn")
@@ -108,8 +108,8 @@ def see_measurements(ohif: Ohif, findings: Dataset) -> None:
 
 def see_report(ohif: Ohif, report: Dataset) -> None:
     """Every text of the report can be read on the page."""
-    ohif.load(str(report.SeriesDescription))
     written = texts(report)
+    ohif.load_until(str(report.SeriesDescription), "the report is shown", lambda: plain(written[0]) in plain(ohif.browser.text()))
     assert any("AI RESULT" in text for text in written)
     ohif.reads(*written)
 
@@ -123,6 +123,7 @@ def see_picture(ohif: Ohif, picture: Dataset) -> None:
     strength = np.where(even, stored.max(axis=-1) - stored.min(axis=-1), -1)
     bright = np.where(even, stored.min(axis=-1), -1)
     points = np.array([np.unravel_index(one.argmax(), one.shape) for one in (strength, bright)])
-    ohif.load(str(picture.SeriesDescription))
-    ohif.turn_to(str(picture.SOPInstanceUID))
+    uid = str(picture.SOPInstanceUID)
+    ohif.load_until(str(picture.SeriesDescription), "the picture is there", lambda: ohif.has(uid))
+    ohif.turn_to(uid)
     ohif.shows(points, stored[tuple(points.T)], 2 * TOLERANCE, "the picture with the answer burned in")

@@ -103,7 +103,7 @@ class MemoryOutbox:
         self.rows[item.delivery_id].due_at = at
         return self._settle(item, DeliveryEvent.RETRY, reason)
 
-    def fail(self, item: OutboxItem, reason: str) -> bool:
+    def fail(self, item: OutboxItem, reason: str, *, refused: bool = False) -> bool:
         return self._settle(item, DeliveryEvent.FAIL, reason)
 
     def waiting(self) -> dict[str, int]:
