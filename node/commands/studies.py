@@ -50,7 +50,10 @@ def show_one(
     data: DataOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
-    send_again: Annotated[bool, typer.Option("--send-again", help="Make its failed deliveries due again.")] = False,
+    send_again: Annotated[bool, typer.Option("--send-again", help="Make its failed and held deliveries due again.")] = False,
+    release: Annotated[
+        bool, typer.Option("--release", help="Send what is held, though the destination knows the study as another patient's.")
+    ] = False,
 ) -> None:
     """Show one study: jobs, deliveries, decisions with their reasons, events."""
     from node.store.errors import Permanent
@@ -62,7 +65,7 @@ def show_one(
             view = catalog.views.study(ending[0]) if len(ending) == 1 else None
         if view is None:
             raise Permanent(f"no study {study_uid} here: `overread studies` lists them")
-        again = catalog.outbox.send_again(view.study_uid) if send_again else None
+        again = catalog.outbox.send_again(view.study_uid, release=release) if send_again or release else None
         view = catalog.views.study(view.study_uid) or view
     if as_json:
         from node.page.plain import study_in_full
@@ -73,7 +76,7 @@ def show_one(
 
     show_study(view)
     if again is not None:
-        typer.echo(f"{again} failed deliveries are due again")
+        typer.echo(f"{again} {'held' if release else 'failed'} deliveries are due again")
 
 
 def _unread(catalog: Catalog, found: Sequence[StudyView]) -> dict[str, str]:

@@ -26,6 +26,7 @@ COLOURS = {
     "sent": "green",
     "chosen": "green",
     "failed": "red",
+    "held": "red",
 }
 
 

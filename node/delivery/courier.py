@@ -6,6 +6,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 import structlog
@@ -14,7 +15,14 @@ from node.delivery.breaker import Breaker
 from node.delivery.errand import Errand, Sender
 from node.delivery.waits import Waits
 from node.store.clock import Clock, SystemClock
-from node.store.destinations import AnyDestination, FhirDestination, FolderDestination, Hl7Destination, WebDestination
+from node.store.destinations import (
+    AnyDestination,
+    Destination,
+    FhirDestination,
+    FolderDestination,
+    Hl7Destination,
+    WebDestination,
+)
 from node.store.faults import tell
 from node.store.log import get_logger
 from node.store.ports import Breakers, Outbox
@@ -109,11 +117,20 @@ class Courier:
             self._outbox,
             lambda: self._sender(destination, self._settings),
             waits=waits,
+            mismatch=self._mismatch(destination),
             breaker=Breaker(destination.name, self._breakers, waits, self._clock),
             clock=self._clock,
             deliverer=self._name,
             lease_s=self._settings.limits.lease_s,
         )
+
+    def _mismatch(self, destination: AnyDestination) -> Callable[[str, Path], str] | None:
+        if not isinstance(destination, Destination) or not destination.reconcile:
+            return None
+        from node.delivery.reconcile import mismatch
+
+        calling_ae = self._settings.ae_title
+        return lambda study_uid, path: mismatch(destination, calling_ae, study_uid, path)
 
     def _serve(self, destination: AnyDestination, stop: threading.Event) -> None:
         errand = self.errand(destination)

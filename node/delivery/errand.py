@@ -67,6 +67,8 @@ class Errand:
         When a delivery is tried again.
     breaker
         Holds everything back while the destination is down.
+    mismatch
+        Says, of a study and a file of it, why it is to be held; empty where it may go.
     deliverer
         Who we are in the outbox's leases.
     lease_s
@@ -81,6 +83,7 @@ class Errand:
         *,
         waits: Waits,
         breaker: Breaker,
+        mismatch: Callable[[str, Path], str] | None = None,
         clock: Clock,
         deliverer: str,
         lease_s: float,
@@ -90,6 +93,7 @@ class Errand:
         self._sender = sender
         self._waits = waits
         self._breaker = breaker
+        self._mismatch = mismatch
         self._clock = clock
         self._deliverer = deliverer
         self._lease_s = lease_s
@@ -129,9 +133,11 @@ class Errand:
             item = left.pop(path)
             pulse.drop(item)
             self._settle(item, Disposal.FAIL, "the result file is missing in the spool: restore it, then send again")
+        self._heard = False if left else None
+        if self._mismatch is not None:
+            self._hold(left, pulse, self._mismatch)
         if not left:
             return
-        self._heard = False
         answers = self._sender().send(list(left))
         try:
             for answer in answers:
@@ -144,6 +150,21 @@ class Errand:
         finally:
             if isinstance(answers, Generator):
                 answers.close()  # releases the association where we stop halfway
+
+    def _hold(self, left: dict[Path, OutboxItem], pulse: Pulse, mismatch: Callable[[str, Path], str]) -> None:
+        """Keep back, and take from `left`, what the destination knows as somebody else's."""
+        asked: dict[str, str] = {}
+        for path, item in list(left.items()):
+            if item.released:
+                continue
+            if item.study_uid not in asked:
+                asked[item.study_uid] = mismatch(item.study_uid, path)
+                self._heard = True
+            if said := asked[item.study_uid]:
+                del left[path]
+                pulse.drop(item)
+                self._outbox.hold(item, said)
+                log.warning("result held", destination=self._destination, study_uid=item.study_uid, kind=item.result.kind)
 
     def _tell_breaker(self, reason: str, *, stopped: bool) -> None:
         if self._heard:

@@ -84,8 +84,9 @@ def deliveries_in_words(view: StudyView) -> str:
         mine = [delivery for delivery in view.deliveries if delivery.destination == name]
         sent = sum(delivery.state is DeliveryState.SENT for delivery in mine)
         failed = sum(delivery.state is DeliveryState.FAILED for delivery in mine)
+        held = sum(delivery.state is DeliveryState.HELD for delivery in mine)
         proven = Counter(delivery.proof for delivery in mine if delivery.proof)
-        said = [f"{sent} of {len(mine)} sent", *([f"{failed} failed"] if failed else [])]
+        said = [f"{sent} of {len(mine)} sent", *([f"{failed} failed"] if failed else []), *([f"{held} held"] if held else [])]
         said += [f"{proven[proof]} {proof}" for proof in PROOFS if proven[proof]]
         parts.append(f"{name} {', '.join(said)}")
     return "; ".join(parts) or "none"

@@ -58,6 +58,8 @@ class Destination(Peer, Results):
     """Whether it is asked to commit what it was sent (storage commitment, PS3.4 annex J)."""
     find: bool = False
     """Whether what it was sent is looked for there by C-FIND."""
+    reconcile: bool = False
+    """Whether it is asked by C-FIND, before anything is sent, whose the study is; results are held if not ours."""
 
     @property
     def proves(self) -> bool:

@@ -279,12 +279,19 @@ class Outbox(Protocol):
         """Give it up; where it was refused for good, what goes in its place is due."""
         ...
 
+    def hold(self, item: OutboxItem, reason: str) -> bool:
+        """Keep it back until a person has looked."""
+        ...
+
     def waiting(self) -> dict[str, int]:
         """How many deliveries wait, by destination."""
         ...
 
-    def send_again(self, study_uid: str) -> int:
-        """Make deliveries of a study due again that failed, or that the destination does not keep; returns how many."""
+    def send_again(self, study_uid: str, *, release: bool = False) -> int:
+        """Make deliveries of a study due again that failed, were held or that the destination does not keep; returns how many.
+
+        With `release` only those that were held, and whatever the destination calls the patient.
+        """
         ...
 
 

@@ -347,6 +347,8 @@ class OutboxItem:
         Absolute.
     fence
         Fencing token of the delivery's lease.
+    released
+        Whether a person said that it is to be sent whatever the destination calls the patient.
     """
 
     delivery_id: int
@@ -356,6 +358,7 @@ class OutboxItem:
     result: ResultObject
     path: str
     attempt: int
+    released: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ class DeliveryState(StrEnum):
     SENDING = "sending"
     SENT = "sent"
     FAILED = "failed"  # refused for good, or given up
+    HELD = "held"  # the destination knows the study as somebody else's: a person must look
 
 
 class ProofState(StrEnum):
@@ -91,6 +92,7 @@ class DeliveryEvent(StrEnum):
     STORED = "stored"
     RETRY = "retry"
     FAIL = "fail"
+    HOLD = "hold"
     SEND_AGAIN = "send again"
 
 
@@ -151,7 +153,9 @@ _ROWS: tuple[tuple[State, Event, State], ...] = (
     (DeliveryState.SENDING, DeliveryEvent.STORED, DeliveryState.SENT),
     (DeliveryState.SENDING, DeliveryEvent.RETRY, DeliveryState.DUE),
     (DeliveryState.SENDING, DeliveryEvent.FAIL, DeliveryState.FAILED),
+    (DeliveryState.SENDING, DeliveryEvent.HOLD, DeliveryState.HELD),
     (DeliveryState.FAILED, DeliveryEvent.SEND_AGAIN, DeliveryState.DUE),
+    (DeliveryState.HELD, DeliveryEvent.SEND_AGAIN, DeliveryState.DUE),
     (DeliveryState.SENT, DeliveryEvent.SEND_AGAIN, DeliveryState.DUE),
     (ProofState.DUE, ProofEvent.CLAIM, ProofState.ASKING),
     (ProofState.ASKING, ProofEvent.LEASE_EXPIRED, ProofState.DUE),

@@ -45,7 +45,7 @@ class Sent:
 
 
 @contextmanager
-def sending(folder: Path, destination: Destination, port: int = 0) -> Iterator[Sent]:
+def sending(folder: Path, destination: Destination, port: int = 0, **attributes: str) -> Iterator[Sent]:
     settings = {"destinations": [destination], "port": port, "limits": limits(commitment_wait_s=60)}
     with dimse_node(folder, registrar=False, **settings) as node:
         clock = FakeClock(datetime.now(UTC))
@@ -53,7 +53,7 @@ def sending(folder: Path, destination: Destination, port: int = 0) -> Iterator[S
         story = Story(catalog, clock, node.settings)
         job = story.reading(chosen("m", destination.name))
         made = of_kinds("seg", "report", of="1")
-        paths = files(folder / "made", 1, 2, study=STUDY, SeriesInstanceUID="2.25.1")
+        paths = files(folder / "made", 1, 2, study=STUDY, SeriesInstanceUID="2.25.1", **attributes)
         for path, result in zip(paths, made.objects, strict=True):
             place = node.settings.spool / result.path
             place.parent.mkdir(parents=True, exist_ok=True)

@@ -22,6 +22,8 @@ from node.store.states import DeliveryEvent, DeliveryState, ProofState, step
 
 _DUE: Final = (DeliveryState.DUE,)
 _LEASED: Final = (DeliveryState.SENDING,)
+_TOLD: Final = {DeliveryState.SENT: "delivered", DeliveryState.HELD: "delivery held"}
+"""Kinds of the events that a person reads."""
 
 
 class SqlOutbox:
@@ -101,6 +103,10 @@ class SqlOutbox:
         other = self._instead.get(item.destination, {}).get(item.result.kind) if refused else None
         return self._end(item, DeliveryEvent.FAIL, reason, other)
 
+    def hold(self, item: OutboxItem, reason: str) -> bool:
+        """Keep it back until a person has looked; False where somebody else owns it now."""
+        return self._end(item, DeliveryEvent.HOLD, reason)
+
     def waiting(self) -> dict[str, int]:
         """How many deliveries wait, by destination."""
         counted = (
@@ -111,15 +117,19 @@ class SqlOutbox:
         with self._database.read() as connection:
             return {row[0]: row[1] for row in connection.execute(counted)}
 
-    def send_again(self, study_uid: str) -> int:
-        """Make deliveries of a study due again that failed, or that the destination does not keep; returns how many."""
+    def send_again(self, study_uid: str, *, release: bool = False) -> int:
+        """Make deliveries of a study due again that failed, were held or that the destination does not keep; returns how many.
+
+        With `release` only those that were held, and whatever the destination calls the patient.
+        """
         now = self._clock.now()
         unproven = sa.select(proofs.c.delivery_id).where(proofs.c.state == ProofState.UNPROVEN)
         lost = sa.and_(deliveries.c.state == DeliveryState.SENT, deliveries.c.id.in_(unproven))
+        over, held_back = deliveries.c.state == DeliveryState.FAILED, deliveries.c.state == DeliveryState.HELD
         failed = (
             sa.select(deliveries)
             .join(studies, deliveries.c.study_id == studies.c.id)
-            .where(studies.c.uid == study_uid, sa.or_(deliveries.c.state == DeliveryState.FAILED, lost))
+            .where(studies.c.uid == study_uid, held_back if release else sa.or_(over, held_back, lost))
             .with_for_update(of=deliveries)
         )
         with self._database.write() as connection:
@@ -128,9 +138,10 @@ class SqlOutbox:
                 # The time that a delivery may take before it is given up counts anew from here.
                 state = step(row.state, DeliveryEvent.SEND_AGAIN)
                 again = {"state": state, "due_at": now, "created_at": now, "ended_at": None, "attempt": 0}
+                again |= {"released": True} if release else {}
                 connection.execute(sa.update(deliveries).where(deliveries.c.id == row.id).values(again))
             if rows:
-                record(connection, now, "send again", f"{len(rows)} deliveries", study_uid)
+                record(connection, now, "released" if release else "send again", f"{len(rows)} deliveries", study_uid)
         return len(rows)
 
     def _end(self, item: OutboxItem, event: DeliveryEvent, reason: str, other: str | None = None, **values: Any) -> bool:
@@ -145,7 +156,7 @@ class SqlOutbox:
             if state != DeliveryState.DUE:
                 values["ended_at"] = now
                 detail = f"{item.result.kind} to {item.destination}" + (f": {reason}" if reason else "")
-                kind = "delivered" if state == DeliveryState.SENT else "not delivered"
+                kind = _TOLD.get(state, "not delivered")
                 record(connection, now, kind, detail, item.study_uid)
             connection.execute(sa.update(deliveries).where(deliveries.c.id == row.id).values(values))
             if other is not None and _send_instead(connection, now, row, other):
@@ -171,6 +182,7 @@ class SqlOutbox:
                 result=result_object(row),
                 path=str(self._spool / row.object_path),
                 attempt=row.attempt,
+                released=row.released,
             )
             for row in connection.execute(owned)
         ]

@@ -24,6 +24,9 @@ from node.store.commitment import COMMITTED, NODE
 from node.store.records import Removed
 from node.store.states import ENDED_JOBS, DeliveryState, JobState, ProofState, StudyState
 
+_NOT_THERE: Final = (DeliveryState.FAILED, DeliveryState.HELD)
+"""A person may want it sent again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ages:
@@ -89,12 +92,12 @@ def _lately(ages: Ages) -> sa.ColumnElement[bool]:
 def _failed_lately(ages: Ages) -> sa.ColumnElement[bool]:
     return sa.or_(
         _job(sa.and_(jobs.c.state == JobState.FAILED, jobs.c.ended_at > ages.failed_before)),
-        _delivery(sa.and_(deliveries.c.state == DeliveryState.FAILED, deliveries.c.ended_at > ages.failed_before)),
+        _delivery(sa.and_(deliveries.c.state.in_(_NOT_THERE), deliveries.c.ended_at > ages.failed_before)),
     )
 
 
 def _failed_delivery(_: Ages) -> sa.ColumnElement[bool]:
-    return _delivery(deliveries.c.state == DeliveryState.FAILED)
+    return _delivery(deliveries.c.state.in_(_NOT_THERE))
 
 
 def _unproven(_: Ages) -> sa.ColumnElement[bool]:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from node.store.signals import SignalKind
 from node.store.states import CommitmentState, DeliveryState, FetchState, JobState, ProofState, StudyState
 
-SCHEMA: Final = "0007"
+SCHEMA: Final = "0008"
 """Newest revision in `node.store.migrations`."""
 
 
@@ -255,6 +255,7 @@ deliveries = sa.Table(
     sa.Column("deliverer", sa.String(128)),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("status", sa.Integer),  # DIMSE status of the last answer (PS3.7 annex C)
+    sa.Column("released", sa.Boolean, nullable=False, server_default=sa.false()),  # a person said that it is to be sent as it is
     sa.Column("created_at", Moment, nullable=False),
     sa.Column("due_at", Moment, nullable=False),
     sa.Column("lease_until", Moment),

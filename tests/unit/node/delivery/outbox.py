@@ -106,6 +106,9 @@ class MemoryOutbox:
     def fail(self, item: OutboxItem, reason: str, *, refused: bool = False) -> bool:
         return self._settle(item, DeliveryEvent.FAIL, reason)
 
+    def hold(self, item: OutboxItem, reason: str) -> bool:
+        return self._settle(item, DeliveryEvent.HOLD, reason)
+
     def waiting(self) -> dict[str, int]:
         found: dict[str, int] = {}
         for row in self.rows.values():
@@ -113,7 +116,7 @@ class MemoryOutbox:
                 found[row.item.destination] = found.get(row.item.destination, 0) + 1
         return found
 
-    def send_again(self, study_uid: str) -> int:
+    def send_again(self, study_uid: str, *, release: bool = False) -> int:
         failed = [row for row in self.rows.values() if row.item.study_uid == study_uid and row.state is DeliveryState.FAILED]
         for row in failed:
             row.state = step(row.state, DeliveryEvent.SEND_AGAIN)

@@ -47,9 +47,10 @@ ALLOWED = {
     },
     "DeliveryState": {
         "due": {"claim": "sending"},
-        "sending": {"lease expired": "due", "stored": "sent", "retry": "due", "fail": "failed"},
+        "sending": {"lease expired": "due", "stored": "sent", "retry": "due", "fail": "failed", "hold": "held"},
         "sent": {"send again": "due"},
         "failed": {"send again": "due"},
+        "held": {"send again": "due"},
     },
     "ProofState": {
         "due": {"claim": "asking"},
