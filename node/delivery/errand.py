@@ -100,6 +100,8 @@ class Errand:
         self._jitter = 1.0
         self._heard: bool | None = None
         """Whether the destination said something of an object; None where nothing was sent."""
+        self._unheard = ""
+        """Why an object got no answer, by a sender that tells of each rather than raises."""
 
     def deliver(self, stop: threading.Event) -> int:
         """Send what is due now; return how many objects were tried. Where `stop` is set halfway, the rest stays due."""
@@ -112,6 +114,7 @@ class Errand:
             return 0
         self._jitter = jitter()
         self._heard = None
+        self._unheard = ""
         reason = "the association ended without an answer for it"
         with Pulse(self._outbox, items, self._lease_s) as pulse:
             try:
@@ -119,7 +122,7 @@ class Errand:
             except OverreadError as error:
                 # A peer that rejects us may be put right tomorrow: only an answer to the object itself ends its delivery.
                 reason = str(error)
-            self._tell_breaker(reason, stopped=stop.is_set())
+            self._tell_breaker(self._unheard or reason, stopped=stop.is_set())
             for item in left.values():
                 if stop.is_set():
                     self._put_back(item)
@@ -132,7 +135,7 @@ class Errand:
         for path in [path for path in left if not path.is_file()]:
             item = left.pop(path)
             pulse.drop(item)
-            self._settle(item, Disposal.FAIL, "the result file is missing in the spool: restore it, then send again")
+            self._settle(item, Disposal.FAIL, "the result file is missing in the spool: restore it, then send again", ours=True)
         self._heard = False if left else None
         if self._mismatch is not None:
             self._hold(left, pulse, self._mismatch)
@@ -143,6 +146,7 @@ class Errand:
             for answer in answers:
                 item = left.pop(answer.path)
                 self._heard = self._heard or answer.status is not None or not answer.retryable
+                self._unheard = "" if self._heard else answer.reason
                 pulse.drop(item)
                 self._settle(item, *_meaning(answer), answer.status)
                 if stop.is_set():
@@ -176,8 +180,13 @@ class Errand:
         """Leave a delivery due at once: that it was not sent is not the destination's fault."""
         self._outbox.retry(item, "Overread was stopped before it was sent", self._clock.now())
 
-    def _settle(self, item: OutboxItem, disposal: Disposal, reason: str, status: int | None = None) -> None:
-        """Record what became of one delivery; where the lease was lost somebody else does."""
+    def _settle(
+        self, item: OutboxItem, disposal: Disposal, reason: str, status: int | None = None, *, ours: bool = False
+    ) -> None:
+        """Record what became of one delivery; where the lease was lost somebody else does.
+
+        A failure that is `ours` is no refusal of the destination's: nothing goes in its place.
+        """
         wait_s = self._waits.after(item.attempt, self._jitter) if disposal is Disposal.RETRY else None
         if disposal is Disposal.STORED:
             kept = self._outbox.stored(item, status or 0)
@@ -186,7 +195,7 @@ class Errand:
         else:
             if disposal is Disposal.RETRY:
                 reason = f"given up after {item.attempt} tries; the last one: {reason}"
-            kept = self._outbox.fail(item, reason, refused=disposal is Disposal.FAIL)
+            kept = self._outbox.fail(item, reason, refused=disposal is Disposal.FAIL and not ours)
         tell = log.info if disposal is Disposal.STORED else log.warning
         tell(
             "result sent" if disposal is Disposal.STORED else "result not sent",

@@ -19,9 +19,11 @@ from pydicom import Dataset, dcmread
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
+from node.delivery.breaker import OPENS_AFTER
 from node.delivery.courier import Courier
 from node.delivery.stow import StowSender, ask
 from node.doubles.archive import Archive
+from node.store.clock import FakeClock
 from node.store.destinations import Destination, FolderDestination, WebDestination
 from node.store.settings import Limits, Settings
 from node.store.states import DeliveryState
@@ -193,6 +195,19 @@ def test_storescp_that_was_down_gets_everything_once_it_is_back(tmp_path: Path) 
     received = sorted(str(dcmread(path).SOPInstanceUID) for path in inbox.iterdir())
     assert received == sorted(uids)
     assert [store.sop_instance_uid for store in archive.stores()] == uids
+
+
+def test_one_that_is_down_is_said_to_be_for_the_reason_that_its_sender_gives(tmp_path: Path) -> None:
+    outbox = MemoryOutbox(FakeClock())
+    results(tmp_path, outbox, "down")
+    with socket.socket() as hole:
+        hole.bind(("127.0.0.1", 0))  # nobody listens: connections are refused, and nobody else gets the port
+        settings = settings_for(("down", "PACS", hole.getsockname()[1]))
+        way = Courier(settings, outbox, clock=outbox.clock).errand(settings.destinations[0])
+        for _ in range(OPENS_AFTER):
+            assert way.deliver(threading.Event()) == 2
+            outbox.clock.advance(1)
+    assert "cannot be reached (Connection refused)" in outbox.breakers.down["down"].reason
 
 
 def test_statuses_of_a_real_association(tmp_path: Path) -> None:

@@ -48,6 +48,7 @@ class MemoryOutbox:
         self.rows: dict[int, Row] = {}
         self.beats = 0
         self.breakers = MemoryBreakers()
+        self.refused: list[int] = []
         self._lock = threading.Lock()
 
     @property
@@ -104,6 +105,8 @@ class MemoryOutbox:
         return self._settle(item, DeliveryEvent.RETRY, reason)
 
     def fail(self, item: OutboxItem, reason: str, *, refused: bool = False) -> bool:
+        if refused:
+            self.refused.append(item.delivery_id)
         return self._settle(item, DeliveryEvent.FAIL, reason)
 
     def hold(self, item: OutboxItem, reason: str) -> bool:

@@ -166,6 +166,14 @@ def test_missing_file_fails_alone(tmp_path: Path, clock: FakeClock) -> None:
     assert outbox.state(gone) is DeliveryState.FAILED
     assert outbox.state(there) is DeliveryState.SENT
     assert script.sent == ["b"]
+    assert outbox.refused == [], "the destination refused nothing: what goes in place of a refused kind stays here"
+
+
+def test_a_refusal_is_told_from_what_is_ours(tmp_path: Path, clock: FakeClock) -> None:
+    outbox = MemoryOutbox(clock)
+    (refused,) = made(outbox, tmp_path, "a")
+    errand(outbox, Script({"a": 0xA900}), clock).deliver(threading.Event())
+    assert outbox.refused == [refused]
 
 
 def test_stop_puts_the_rest_back_and_closes_the_association(tmp_path: Path, clock: FakeClock) -> None:
