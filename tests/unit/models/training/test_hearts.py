@@ -76,5 +76,5 @@ def test_a_run_leaves_weights_curve_and_record(heart_folder: Path, tmp_path: Pat
     assert {path.name for path in out.iterdir()} >= {"cine-lv.safetensors", "learning-curve.png", "training.json"}
     assert json.loads((out / "training.json").read_text())["sha256"] == record["sha256"]
     assert record["networks"] == 3
-    assert record["cross_validation"]["cavity"]["n"] == 4
-    assert record["cross_validation"]["within"]["n"] == 2
+    assert record["cross_validation"]["cavity"]["n"] == 8
+    assert record["cross_validation"]["within"]["n"] == 4
