@@ -29,7 +29,7 @@ def test_counts_name_every_state(story: Story) -> None:
     counts = story.catalog.views.counts()
     assert counts["studies"] == {"receiving": 0, "reading": 1, "finished": 0}
     assert counts["jobs"]["due"] == 1
-    assert counts["deliveries"] == {"due": 0, "sending": 0, "sent": 0, "failed": 0}
+    assert counts["deliveries"] == {"due": 0, "sending": 0, "sent": 0, "failed": 0, "held": 0}
 
 
 def test_moments_have_a_time_zone(story: Story) -> None:
