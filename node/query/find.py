@@ -139,7 +139,9 @@ def missing_of(archive: Archive | Destination, calling_ae: str, instances: Seque
                 "SeriesInstanceUID": series_uid,
                 "SOPInstanceUID": uid,
             }
-            if not any(_uid(one, "SOPInstanceUID") == uid for one in find(dialogue, keys)):
+            # all answers, the last one too: one left unread would be taken for that of the next question
+            answers = [_uid(one, "SOPInstanceUID") for one in find(dialogue, keys)]
+            if uid not in answers:
                 missing.add(uid)
     return missing
 
