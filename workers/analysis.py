@@ -14,7 +14,6 @@ from models.manifest import Manifest, read_library
 from models.prediction import Prediction
 from models.runtime import Model, RatesOnly, load_model
 from models.weights import ensure_weights
-from node.store.destinations import replacements
 from node.store.errors import Permanent
 from node.store.records import Claim, Facts, ResultObject, ResultSet, Superseded
 from node.store.settings import Settings
@@ -49,7 +48,7 @@ class Analyst:
         self, settings: Settings, library: Mapping[str, Manifest] | None = None, kinds: Collection[str] | None = None
     ) -> None:
         self._settings = settings
-        wanted = {kind for one in settings.destinations for kind in (*one.wanted, *replacements(one).values())}
+        wanted = {kind for one in settings.destinations for kind in (*one.wanted, *one.replaced.values())}
         self._extras = wanted if kinds is None else kinds
         self._library = read_library(*settings.all_model_folders) if library is None else library
         self._loaded: dict[str, Model] = {}

@@ -9,10 +9,10 @@ from typing import Any, Final
 
 import httpx
 
+from node.delivery import web
 from node.delivery.answers import Answered
-from node.delivery.stow import client_of
+from node.delivery.web import TEMPORARY, client_of, parsed, refused, send_each
 from node.store.destinations import FhirDestination
-from node.store.errors import ConfigurationError
 
 CONTENT_TYPE: Final = "application/fhir+json"
 
@@ -29,8 +29,7 @@ _MEANINGS: Final = {
     422: "the server's rules do not allow one of the resources: see its log",
     429: "the server wants fewer messages",
 }
-_TEMPORARY: Final = frozenset({401, 403, 404, 408, 409, 425, 429})
-"""Refusals that another try may find put right; as are all of 5xx."""
+_TEMPORARY: Final = TEMPORARY | {409}
 
 
 class FhirSender:
@@ -54,17 +53,12 @@ class FhirSender:
         ConfigurationError
             Where the credentials or certificates of the settings cannot be read.
         """
-        with client_of(self._destination, CONTENT_TYPE, self._transport) as client:
-            for path in paths:
-                yield self._post(client, path)
+        yield from send_each(client_of(self._destination, CONTENT_TYPE, self._transport), paths, "server", self._post)
 
     def _post(self, client: httpx.Client, path: Path) -> Answered:
         content = path.read_bytes()
         headers = {"Content-Type": f"{CONTENT_TYPE}; charset=utf-8"}
-        try:
-            response = client.post(self._destination.fhir, content=content, headers=headers)
-        except httpx.HTTPError as fault:
-            return Answered(path, None, f"the server did not answer ({type(fault).__name__})", retryable=True)
+        response = client.post(self._destination.fhir, content=content, headers=headers)
         return understood(path, response.status_code, response.content, len(json.loads(content)["entry"]))
 
 
@@ -78,19 +72,14 @@ def understood(path: Path, code: int, body: bytes, entries: int) -> Answered:
         if len(said) == entries and all(status[:3] in {"200", "201"} for status in said):
             return Answered(path, 0, f"HTTP {code}")
         return Answered(path, None, f"HTTP {code}, but the server does not say that it has all of it", retryable=True)
-    meaning = _MEANINGS.get(code, "the server failed" if code >= 500 else "the server refused it")
-    return Answered(path, None, f"HTTP {code}: {meaning}", retryable=code >= 500 or code in _TEMPORARY)
+    return refused(path, code, "server", _MEANINGS, _TEMPORARY)
 
 
 def ask(destination: FhirDestination, timeout_s: float) -> str:
     """Ask for the capability statement; what is wrong, or nothing where the server answers with one of R4."""
-    try:
-        with client_of(destination, CONTENT_TYPE) as client:
-            response = client.get(f"{destination.fhir}/metadata", timeout=timeout_s)
-    except ConfigurationError as fault:
-        return str(fault)
-    except httpx.HTTPError as fault:
-        return f"does not answer ({type(fault).__name__})"
+    response = web.ask(destination, CONTENT_TYPE, f"{destination.fhir}/metadata", timeout_s)
+    if isinstance(response, str):
+        return response
     if response.status_code != 200:
         return f"HTTP {response.status_code}: {_MEANINGS.get(response.status_code, 'no capability statement')}"
     version = str(_json(response.content).get("fhirVersion") or "")
@@ -98,10 +87,7 @@ def ask(destination: FhirDestination, timeout_s: float) -> str:
 
 
 def _json(body: bytes) -> dict[str, Any]:
-    try:
-        found = json.loads(body)
-    except ValueError:
-        return {}
+    found = parsed(body)
     return found if isinstance(found, dict) else {}
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import ssl
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,12 +9,12 @@ from typing import Any, Final
 
 import httpx
 
+from node.delivery import web
 from node.delivery.answers import Answered
-from node.store.destinations import FhirDestination, WebDestination
-from node.store.errors import ConfigurationError
+from node.delivery.web import client_of, parsed, refused, send_each
+from node.store.destinations import WebDestination
 
-TIMEOUT_S: Final = 60.0
-"""Longest wait for each step of the archive."""
+ACCEPT: Final = "application/dicom+json"
 _BLOCK: Final = 1 << 20
 
 _FAILED: Final = "00081198"
@@ -35,8 +33,6 @@ _MEANINGS: Final = {
     413: "the object is larger than the archive, or a proxy before it, takes: raise the limit there",
     415: "the archive does not take this kind of object or transfer syntax",
 }
-_TEMPORARY: Final = frozenset({401, 403, 404, 408, 425, 429})
-"""Refusals that another try may find put right; as are all of 5xx."""
 
 
 class StowSender:
@@ -60,13 +56,7 @@ class StowSender:
         ConfigurationError
             Where the credentials or certificates of the settings cannot be read.
         """
-        with self.client() as client:
-            for path in paths:
-                yield self._store(client, path)
-
-    def client(self) -> httpx.Client:
-        """A client with the destination's credentials and certificates."""
-        return client_of(self._destination, "application/dicom+json", self._transport)
+        yield from send_each(client_of(self._destination, ACCEPT, self._transport), paths, "archive", self._store)
 
     def _store(self, client: httpx.Client, path: Path) -> Answered:
         boundary = uuid.uuid4().hex
@@ -76,49 +66,16 @@ class StowSender:
             "Content-Type": f'multipart/related; type="application/dicom"; boundary={boundary}',
             "Content-Length": str(len(head) + path.stat().st_size + len(tail)),
         }
-        try:
-            response = client.post(f"{self._destination.url}/studies", content=_body(head, path, tail), headers=headers)
-        except httpx.HTTPError as fault:
-            return Answered(path, None, f"the archive did not answer ({type(fault).__name__})", retryable=True)
+        response = client.post(f"{self._destination.url}/studies", content=_body(head, path, tail), headers=headers)
         return understood(path, response.status_code, response.content)
-
-
-def client_of(
-    destination: WebDestination | FhirDestination, accept: str, transport: httpx.BaseTransport | None = None
-) -> httpx.Client:
-    """A client with a destination's credentials and certificates.
-
-    Raises
-    ------
-    ConfigurationError
-        Where they cannot be read.
-    """
-    one = destination
-    try:
-        verify = ssl.create_default_context(cafile=str(one.ca)) if one.ca else ssl.create_default_context()
-        headers = {"Accept": accept}
-        auth = None
-        if one.token_file:
-            headers["Authorization"] = f"Bearer {one.token_file.read_text(encoding='utf-8').strip()}"
-        elif one.user:
-            password = one.password_file.read_text(encoding="utf-8").strip() if one.password_file else ""
-            auth = httpx.BasicAuth(one.user, password)
-    except (OSError, ssl.SSLError) as fault:
-        raise ConfigurationError(
-            f"destination {one.name}: token_file, password_file or ca cannot be read ({fault.strerror})"
-        ) from fault
-    return httpx.Client(verify=verify, headers=headers, auth=auth, timeout=TIMEOUT_S, trust_env=False, transport=transport)
 
 
 def ask(destination: WebDestination, timeout_s: float) -> str:
     """Query for one study; what is wrong, or nothing where the archive answers."""
-    try:
-        with StowSender(destination).client() as client:
-            code = client.get(f"{destination.url}/studies", params={"limit": 1}, timeout=timeout_s).status_code
-    except ConfigurationError as fault:
-        return str(fault)
-    except httpx.HTTPError as fault:
-        return f"does not answer ({type(fault).__name__})"
+    response = web.ask(destination, ACCEPT, f"{destination.url}/studies", timeout_s, limit=1)
+    if isinstance(response, str):
+        return response
+    code = response.status_code
     return "" if code in {200, 204} else f"HTTP {code}: {_MEANINGS.get(code, 'no answer to a query')}"
 
 
@@ -144,15 +101,11 @@ def understood(path: Path, code: int, body: bytes) -> Answered:
         return Answered(path, _first_reason(payload, _REFERENCED, _WARNING_REASON) or 0, f"HTTP {code}")
     if code in {200, 202}:
         return Answered(path, None, f"HTTP {code}, but the archive does not say that it stored the object", retryable=True)
-    meaning = _MEANINGS.get(code, "the archive failed" if code >= 500 else "the archive refused it")
-    return Answered(path, None, f"HTTP {code}: {meaning}", retryable=code >= 500 or code in _TEMPORARY)
+    return refused(path, code, "archive", _MEANINGS)
 
 
 def _payload(body: bytes) -> Mapping[str, Any]:
-    try:
-        found = json.loads(body)
-    except ValueError:
-        return {}
+    found = parsed(body)
     if isinstance(found, list) and found:
         found = found[0]
     return found if isinstance(found, dict) else {}

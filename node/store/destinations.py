@@ -5,33 +5,69 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, ValidationInfo
 
 from node.store.endpoint import Endpoint, endpoint_in_short
 from node.store.peers import Peer
 from node.store.profiles import AS_LABELMAP, INSTEAD, PROFILES, Language, Profile, ResultKind, SegType, in_language, rejected
 
 
-class Results(BaseModel):
-    """What is sent to a destination."""
+def _web_address(value: str, field: ValidationInfo) -> str:
+    if not value.startswith(("https://", "http://")):
+        raise ValueError(f"{field.field_name} must begin with https:// or http://")
+    return value.rstrip("/")
+
+
+WebAddress = Annotated[str, AfterValidator(_web_address)]
+
+
+class Addressee(BaseModel):
+    """Who is told of results, by objects or by messages."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
+    language: Language = "en"
+    """Of the texts for people that it gets."""
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """The kinds that it gets, as the catalog has them."""
+        raise NotImplementedError
+
+    @property
+    def replaced(self) -> dict[str, str]:
+        """By kind, as the catalog has them: what is sent in place of one that is refused."""
+        return {}
+
+
+class OverHttp(BaseModel):
+    """How a service is called over HTTP."""
+
+    token_file: Path | None = None
+    """File with the bearer token; read anew whenever something is sent, so that it may be renewed."""
+    user: str | None = None
+    """For basic authentication, with `password_file`."""
+    password_file: Path | None = None
+    ca: Path | None = None
+    """Certificates (PEM) of the CAs that its own may be signed by; None: those that this system trusts."""
+
+
+class Results(Addressee):
+    """A destination of result objects."""
+
     profile: Profile = "standard"
     """What sort of destination it is, which decides the kinds of object that it gets (`node.store.profiles`)."""
     kinds: tuple[ResultKind, ...] | None = None
     """Which kinds of object it gets; None: those of its profile."""
     seg: SegType = "binary"
     """How segmentations are written for it."""
-    language: Language = "en"
-    """Of the texts for people that it gets."""
     instead: dict[ResultKind, ResultKind] | None = None
     """What it gets in place of a kind that it refuses; None: what its profile says (`node.store.profiles.INSTEAD`)."""
 
     @property
     def replaced(self) -> dict[str, str]:
-        """Kinds as the catalog has them, and what is sent in place of one that is refused."""
+        """What its profile, or `instead`, says of kinds that it gets."""
         said = INSTEAD.get(self.profile, {}) if self.instead is None else self.instead
         return {self._made(kind): self._made(other) for kind, other in said.items() if self._made(kind) in self.wanted}
 
@@ -43,10 +79,9 @@ class Results(BaseModel):
         """The kinds of object that it gets, as the catalog has them: label maps and what refers to them in place of `seg`'s where
         it is to have these, texts in its language (`node.store.profiles.in_language`); rejection notes of these kinds alone.
         """
-        kinds = [one for one in (PROFILES[self.profile] if self.kinds is None else self.kinds) if one != "rejection"]
-        made = tuple(self._made(kind) for kind in kinds)
-        asked = "rejection" in (PROFILES[self.profile] if self.kinds is None else self.kinds)
-        return (*made, *(rejected(one) for one in made)) if asked else made
+        chosen = PROFILES[self.profile] if self.kinds is None else self.kinds
+        made = tuple(self._made(kind) for kind in chosen if kind != "rejection")
+        return (*made, *(rejected(one) for one in made)) if "rejection" in chosen else made
 
 
 class Destination(Peer, Results):
@@ -67,25 +102,11 @@ class Destination(Peer, Results):
         return self.commit or self.find
 
 
-class WebDestination(Results):
+class WebDestination(Results, OverHttp):
     """An archive that takes objects by STOW-RS (PS3.18 section 10.5)."""
 
-    url: str
+    url: WebAddress
     """Of the DICOMweb service; ``/studies`` is added to it."""
-    token_file: Path | None = None
-    """File with the bearer token; read anew whenever something is sent, so that it may be renewed."""
-    user: str | None = None
-    """For basic authentication, with `password_file`."""
-    password_file: Path | None = None
-    ca: Path | None = None
-    """Certificates (PEM) of the CAs that the archive's may be signed by; None: those that this system trusts."""
-
-    @field_validator("url")
-    @classmethod
-    def is_web(cls, url: str) -> str:
-        if not url.startswith(("https://", "http://")):
-            raise ValueError("url must begin with https:// or http://")
-        return url.rstrip("/")
 
     def __str__(self) -> str:
         return self.url
@@ -100,21 +121,11 @@ class FolderDestination(Results):
         return str(self.folder)
 
 
-class Told(BaseModel):
-    """A destination that is told of results by messages, and is sent no objects."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
-    language: Language = "en"
-    """Of the texts for people that it gets."""
-
-
 HeaderField = Annotated[str, Field(max_length=180, pattern=r"^[^|^~\\&\x00-\x1f]*$")]
 """Field of a message header without delimiters of HL7."""
 
 
-class Hl7Destination(Told):
+class Hl7Destination(Addressee):
     """A system that takes HL7 v2 messages (ORU^R01) over MLLP."""
 
     mllp: Annotated[Endpoint, BeforeValidator(endpoint_in_short)]
@@ -137,25 +148,11 @@ class Hl7Destination(Told):
         return f"mllp://{self.mllp}"
 
 
-class FhirDestination(Told):
+class FhirDestination(Addressee, OverHttp):
     """A FHIR R4 server that takes transactions."""
 
-    fhir: str
+    fhir: WebAddress
     """Base of the service."""
-    token_file: Path | None = None
-    """File with the bearer token; read anew whenever something is sent, so that it may be renewed."""
-    user: str | None = None
-    """For basic authentication, with `password_file`."""
-    password_file: Path | None = None
-    ca: Path | None = None
-    """Certificates (PEM) of the CAs that the server's may be signed by; None: those that this system trusts."""
-
-    @field_validator("fhir")
-    @classmethod
-    def is_web(cls, url: str) -> str:
-        if not url.startswith(("https://", "http://")):
-            raise ValueError("fhir must begin with https:// or http://")
-        return url.rstrip("/")
 
     @property
     def wanted(self) -> tuple[str, ...]:
@@ -166,9 +163,7 @@ class FhirDestination(Told):
         return self.fhir
 
 
-def replacements(destination: AnyDestination) -> dict[str, str]:
-    """What a destination is sent in place of a kind that it refuses; nothing where messages go."""
-    return destination.replaced if isinstance(destination, Results) else {}
+AnyHttpDestination = WebDestination | FhirDestination
 
 
 def sort_of(values: Any) -> str:

@@ -21,7 +21,8 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from node.delivery.breaker import OPENS_AFTER
 from node.delivery.courier import Courier
-from node.delivery.stow import StowSender, ask
+from node.delivery.stow import ACCEPT, ask
+from node.delivery.web import client_of
 from node.doubles.archive import Archive
 from node.store.clock import FakeClock
 from node.store.destinations import Destination, FolderDestination, WebDestination
@@ -170,7 +171,7 @@ def test_a_web_archive_and_a_folder_have_what_was_sent(tmp_path: Path) -> None:
         settings = Settings(destinations=(web, FolderDestination(name="share", folder=share)), limits=QUICK)
         with delivering(settings, outbox):
             assert until(lambda: all(row.state is DeliveryState.SENT for row in outbox.rows.values()))
-        with StowSender(web).client() as client:
+        with client_of(web, ACCEPT) as client:
             there = [one["00080018"]["Value"][0] for one in client.get(f"{web.url}/instances").json()]
     assert sorted(there) == sorted(uids)
     assert sorted(path.stem for path in share.rglob("*.dcm")) == sorted(uids)
