@@ -1,6 +1,6 @@
 """Asking an archive to commit instances, as SCU (PS3.4 section J.3.2); its report may come at once or much later.
 
-Who asks keeps the Transaction UID beforehand (`node.store.ports.Commitments.asking`): a report that comes over an association of
+The Transaction UID is kept beforehand (`node.store.ports.Commitments.asking`): a report that comes over an association of
 the archive's reaches the listener, which keeps it under that UID.
 """
 
@@ -8,17 +8,60 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
 
 from node import command_set
 from node.commitment import messages
 from node.data_set import read_data_set
 from node.dialogue import Dialogue, Message, plain
-from node.store.commitment import Outcome, Reference
+from node.store.commitment import Asked, Outcome, Reference
 from node.store.destinations import Destination
 from node.store.errors import NotUnderstood, Permanent, Retryable
 from node.store.peers import Archive
+from node.store.ports import Commitments
+from node.store.proof import DESTINATION
 
 _RETRYABLE = frozenset({0x0110, 0x0124, 0x0210, 0x0213})
+
+
+REPORT_WAIT_S: Final = 10.0
+"""Seconds that we wait for a report over the association of our request."""
+ASK_AGAIN_S: Final = 900.0
+"""Seconds without a report after which whoever was asked is asked anew."""
+
+
+def ask_and_keep(
+    commitments: Commitments,
+    archive: Archive | Destination,
+    calling_ae: str,
+    transaction_uid: str,
+    references: Sequence[Reference],
+) -> Outcome | None:
+    """Ask under a Transaction UID that the catalog knows first, and keep what is reported, whichever way it comes meanwhile.
+
+    Returns
+    -------
+    The outcome; None where the report is still to come.
+
+    Raises
+    ------
+    OverreadError
+        As `ask_to_commit`: that the request was heard is not known then.
+    """
+    whom = DESTINATION + archive.name if isinstance(archive, Destination) else archive.name  # as `Settings.asked` reads it
+    commitments.asking(transaction_uid, whom)
+    outcome = ask_to_commit(archive, calling_ae, transaction_uid, references, REPORT_WAIT_S)
+    if outcome is not None:
+        commitments.answered(transaction_uid, outcome)
+        return outcome
+    asked = commitments.asked(transaction_uid)  # its report may have come by the other way meanwhile
+    return asked.outcome if asked else None
+
+
+def overdue(asked: Asked, now: datetime) -> bool:
+    """Whether a report has been waited for so long that it is asked for anew."""
+    return now >= asked.asked_at + timedelta(seconds=ASK_AGAIN_S)
 
 
 def ask_to_commit(

@@ -14,7 +14,7 @@ from typing import Final
 
 from pydicom.uid import generate_uid
 
-from node.commitment.ask import ask_to_commit
+from node.commitment.ask import ASK_AGAIN_S, REPORT_WAIT_S, ask_and_keep, overdue
 from node.commitment.report import bring_report
 from node.delivery.waits import Waits, jitter
 from node.store.clock import Clock, SystemClock
@@ -34,10 +34,6 @@ THREADS: Final = 4
 LEDGER_LAG_S: Final = 30.0
 """Seconds for which an instance that is not on record may still be on its way there."""
 _LOOK_AGAIN_S: Final = 2.0
-_REPORT_WAIT_S: Final = 10.0
-"""Seconds that we wait for an archive's report over our own association."""
-_ASK_AGAIN_S: Final = 900.0
-"""Seconds without a report after which an archive is asked anew."""
 _PASSING: Final = frozenset({Failure.PROCESSING_FAILURE, Failure.NO_SUCH_INSTANCE, Failure.RESOURCE_LIMITATION})
 """Failures of an archive that may pass: what it has not yet may be on its way."""
 
@@ -71,7 +67,7 @@ class Registrar:
             thread.start()
         stop.wait()
         for thread in threads:
-            thread.join(_REPORT_WAIT_S)
+            thread.join(REPORT_WAIT_S)
 
     def work(self) -> bool:
         """Do one thing that is due; False where there is none."""
@@ -126,17 +122,16 @@ class Registrar:
         if archive is None:
             self._later(task, f"no archive {task.policy.removeprefix(ARCHIVE)} is configured")
             return
-        if asked is not None and self._clock.now() < asked.asked_at + timedelta(seconds=_ASK_AGAIN_S):
-            self._again(task, f"{archive.name} has not reported yet", min(_ASK_AGAIN_S / 10, self._waits.plain(task.attempt)))
+        if asked is not None and not overdue(asked, self._clock.now()):
+            self._again(task, f"{archive.name} has not reported yet", min(ASK_AGAIN_S / 10, self._waits.plain(task.attempt)))
             return
         self._ask(task, archive)
 
     def _ask(self, task: CommitmentTask, archive: Archive) -> None:
         transaction_uid = str(generate_uid(prefix=None))
-        self._commitments.asking(transaction_uid, archive.name)
         self._commitments.ask(task, transaction_uid)
         try:
-            outcome = ask_to_commit(archive, self._settings.ae_title, transaction_uid, task.references, _REPORT_WAIT_S)
+            outcome = ask_and_keep(self._commitments, archive, self._settings.ae_title, transaction_uid, task.references)
         except OverreadError as fault:
             self._commitments.ask(task, "")  # that it was heard is not known: the next look asks anew
             self._later(task, str(fault))
@@ -144,7 +139,6 @@ class Registrar:
         if outcome is None:
             self._again(task, f"{archive.name} has not reported yet", self._waits.plain(task.attempt))
             return
-        self._commitments.answered(transaction_uid, outcome)
         self._settle(task, dict(outcome))
 
     def _settle(self, task: CommitmentTask, said: dict[str, int]) -> None:

@@ -14,28 +14,26 @@ from typing import Final
 import structlog
 from pydicom.uid import generate_uid
 
-from node.commitment.ask import ask_to_commit
+from node.commitment.ask import REPORT_WAIT_S, ask_and_keep, overdue
 from node.delivery.waits import Waits, jitter
 from node.query.find import missing_of
 from node.store.clock import Clock, SystemClock
-from node.store.commitment import COMMITTED, Asked, Outcome
+from node.store.commitment import COMMITTED, Outcome
 from node.store.destinations import Destination
 from node.store.errors import OverreadError, Permanent
 from node.store.faults import tell
 from node.store.log import get_logger
 from node.store.ports import Commitments, Proofs
-from node.store.proof import DESTINATION, ProofTask
+from node.store.proof import ProofTask
 from node.store.settings import Settings
 
 log = get_logger(__name__)
 
 BATCH: Final = 100
 """Objects asked about at once."""
-REPORT_WAIT_S: Final = 10.0
-"""Seconds that we wait for a report over the association of our request."""
-ASK_AGAIN_S: Final = 900.0
-"""Seconds without a report after which a destination is asked anew."""
-_UNREPORTED: Final = "asked to commit it, the destination has not reported yet"
+_UNREPORTED: Final = (
+    "asked to commit it, the destination has not reported yet: see that it knows this node's AE title, host and port"
+)
 
 
 class Prover:
@@ -101,32 +99,24 @@ class Prover:
         asked = self._commitments.asked(uid) if uid else None
         if asked is not None and asked.outcome is not None:
             self._settle(destination, tasks, asked.outcome)
-        elif asked is not None and not self._is_old(asked):
+        elif asked is not None and not overdue(asked, self._clock.now()):
             self._later(tasks, _UNREPORTED, self._for_days)
         else:
             self._ask(destination, tasks)
 
-    def _is_old(self, asked: Asked) -> bool:
-        return self._clock.now() >= asked.asked_at + timedelta(seconds=ASK_AGAIN_S)
-
     def _ask(self, destination: Destination, tasks: Sequence[ProofTask]) -> None:
         transaction_uid = str(generate_uid(prefix=None))
-        self._commitments.asking(transaction_uid, DESTINATION + destination.name)
         self._proofs.ask(tasks, transaction_uid)
         references = [task.reference for task in tasks]
         try:
-            outcome = ask_to_commit(destination, self._settings.ae_title, transaction_uid, references, REPORT_WAIT_S)
+            outcome = ask_and_keep(self._commitments, destination, self._settings.ae_title, transaction_uid, references)
         except OverreadError as fault:
             self._proofs.ask(tasks, "")  # that it was heard is not known: the next look asks anew
             self._later(tasks, str(fault), 0.0 if isinstance(fault, Permanent) else self._for_days)
             return
         if outcome is None:
-            asked = self._commitments.asked(transaction_uid)  # its report may have come by the other way meanwhile
-            outcome = asked.outcome if asked else None
-        if outcome is None:
             self._later(tasks, _UNREPORTED, self._for_days)
             return
-        self._commitments.answered(transaction_uid, outcome)
         self._settle(destination, tasks, outcome)
 
     def _settle(self, destination: Destination, tasks: Sequence[ProofTask], outcome: Outcome) -> None:
@@ -138,7 +128,11 @@ class Prover:
                 continue
             said = "the report does not name it" if failure is None else f"failure reason {failure:04X}"
             self._proofs.ask([task], "")
-            self._later([task], f"the destination did not commit it: {said}", self._settings.limits.commitment_wait_s)
+            self._later(
+                [task],
+                f"the destination did not commit it ({said}): see why there, then send it again",
+                self._settings.limits.commitment_wait_s,
+            )
 
     def _seek(self, destination: Destination, tasks: Sequence[ProofTask]) -> None:
         wanted = [(task.study_uid, task.series_uid, task.reference.sop_instance_uid) for task in tasks]
@@ -149,7 +143,11 @@ class Prover:
             return
         for task in tasks:
             if task.reference.sop_instance_uid in missing:
-                self._later([task], "the destination does not find it", self._settings.limits.commitment_wait_s)
+                self._later(
+                    [task],
+                    "the destination does not find it: see why there, then send it again",
+                    self._settings.limits.commitment_wait_s,
+                )
             else:
                 self._proofs.found(task)
 
