@@ -13,7 +13,7 @@ from node import command_set, upper_layer
 from node.command_set import Command
 from node.store.errors import NotUnderstood, OverreadError, Permanent, Retryable
 from node.store.peers import Peer
-from node.tls import client_context, meaning
+from node.tls import NoTls, meaning, secured
 from node.uids import IMPLICIT_LITTLE_ENDIAN, VERIFICATION
 from node.upper_layer import Context
 
@@ -72,7 +72,10 @@ class Association:
             ) from unreachable
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if peer.tls:
-            self._socket = _secure(self._socket, peer)
+            try:
+                self._socket = secured(self._socket, peer)
+            except NoTls as failed:
+                raise AssociationLost(str(failed)) from failed
         try:
             self._negotiate(calling_ae)
         except OverreadError:
@@ -278,21 +281,6 @@ class Association:
         if said is None and not self._open and not isinstance(gone, TimeoutError):
             said = "it closed right after the handshake: it may demand a client certificate, or another than ours"
         return f"{self.peer} refused the connection: {said}" if said else ""
-
-
-def _secure(connected: socket.socket, peer: Peer) -> ssl.SSLSocket:
-    """The connection over TLS, once the peer's certificate is trusted (PS3.15 section B.12)."""
-    name = peer.tls_name or peer.host
-    try:
-        return client_context(peer).wrap_socket(connected, server_hostname=name)
-    except OverreadError:
-        connected.close()
-        raise
-    except (OSError, ValueError) as failed:  # ValueError: the name is none that a certificate can be for
-        connected.close()
-        said = meaning(failed, name) if isinstance(failed, OSError) else None
-        reason = said or getattr(failed, "strerror", None) or str(failed)
-        raise AssociationLost(f"no TLS with {peer}: {reason}") from failed
 
 
 def echo(peer: Peer, calling_ae: str, timeout_s: float = 5.0) -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from node.store.endpoint import Endpoint
-from node.store.errors import ConfigurationError
+from node.store.errors import ConfigurationError, OverreadError, Retryable
 from node.store.settings import Tls
 
 CIPHERS: Final = (
@@ -52,6 +52,10 @@ _MEANINGS: Final = {
 """By OpenSSL's reason; these are what a person can do something about."""
 
 
+class NoTls(Retryable):
+    """No TLS came about with a peer that we call."""
+
+
 def meaning(fault: OSError, name: str = "") -> str | None:
     """What a fault of TLS means for a person; None for one that is none of TLS, or says nothing, as those of probes.
 
@@ -87,6 +91,29 @@ def speaks_within(either: socket.socket, seconds: float) -> bool:
     poll = select.poll()
     poll.register(either, select.POLLIN)
     return bool(poll.poll(1000 * seconds))
+
+
+def secured(plain: socket.socket, peer: Endpoint) -> ssl.SSLSocket:
+    """The connection over TLS, once the peer's certificate is trusted (PS3.15 section B.12); it is closed where it is not.
+
+    Raises
+    ------
+    NoTls
+        With what it means for a person.
+    ConfigurationError
+        As `client_context`.
+    """
+    name = peer.tls_name or peer.host
+    try:
+        return client_context(peer).wrap_socket(plain, server_hostname=name)
+    except OverreadError:
+        plain.close()
+        raise
+    except (OSError, ValueError) as failed:  # ValueError: the name is none that a certificate can be for
+        plain.close()
+        said = meaning(failed, name) if isinstance(failed, OSError) else None
+        reason = said or getattr(failed, "strerror", None) or str(failed)
+        raise NoTls(f"no TLS with {peer}: {reason}") from failed
 
 
 def client_context(peer: Endpoint) -> ssl.SSLContext:

@@ -11,8 +11,8 @@ from typing import Final
 from node.delivery.answers import Answered
 from node.store.destinations import Hl7Destination
 from node.store.endpoint import Endpoint
-from node.store.errors import NotUnderstood, OverreadError, Retryable
-from node.tls import client_context, meaning
+from node.store.errors import NotUnderstood, Retryable
+from node.tls import meaning, secured
 
 TIMEOUT_S: Final = 60.0
 """Longest wait for the connection, and for the whole acknowledgement."""
@@ -95,7 +95,7 @@ def connected(endpoint: Endpoint, timeout_s: float) -> socket.socket:
 
     Raises
     ------
-    Unanswered
+    Retryable
         Where there is none.
     ConfigurationError
         Where the certificates of the settings cannot be used.
@@ -105,18 +105,7 @@ def connected(endpoint: Endpoint, timeout_s: float) -> socket.socket:
     except OSError as unreachable:
         reason = unreachable.strerror or str(unreachable)
         raise Unanswered(f"{endpoint} cannot be reached ({reason}): is it running, are host and port right?") from unreachable
-    if not endpoint.tls:
-        return plain
-    name = endpoint.tls_name or endpoint.host
-    try:
-        return client_context(endpoint).wrap_socket(plain, server_hostname=name)
-    except OverreadError:
-        plain.close()
-        raise
-    except (OSError, ValueError) as failed:  # ValueError: the name is none that a certificate can be for
-        plain.close()
-        said = meaning(failed, name) if isinstance(failed, OSError) else str(failed)
-        raise Unanswered(f"no TLS with {endpoint}: {said or failed}") from failed
+    return secured(plain, endpoint) if endpoint.tls else plain
 
 
 def _answer(connection: socket.socket, until: float) -> bytes:
