@@ -33,6 +33,9 @@ MAXIMUM: Final = Code("56851009", "SCT", "Maximum")
 STANDARD_DEVIATION: Final = Code("386136009", "SCT", "Standard Deviation")
 PROBABILITY: Final = Code("122157", "DCM", "Probability")
 
+FINDING_SITE: Final = Code("363698007", "SCT", "Finding Site")
+LATERALITY: Final = Code("272741003", "SCT", "Laterality")
+
 PRESENT: Final = Code("52101004", "SCT", "Present")
 ABSENT: Final = Code("272519000", "SCT", "Absent")
 INDETERMINATE: Final = Code("82334004", "SCT", "Indeterminate")

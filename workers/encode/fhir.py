@@ -31,7 +31,6 @@ _SYSTEMS: Final = {
     "UMLS": "http://www.nlm.nih.gov/research/umls",
 }
 """By DICOM's designator. Codes of other schemes are told by their names alone."""
-_LATERALITY: Final = Code("272741003", "SCT", "Laterality")
 _TERMINOLOGY: Final = "http://terminology.hl7.org/CodeSystem/"
 
 Resource = dict[str, Any]
@@ -116,7 +115,7 @@ def _observation(one: Observation, case: Case) -> Resource:
     if one.site is not None:
         made["bodySite"] = _concept(one.site)
     if one.laterality is not None:
-        made["component"] = [{"code": _concept(_LATERALITY), "valueCodeableConcept": _concept(one.laterality)}]
+        made["component"] = [{"code": _concept(concepts.LATERALITY), "valueCodeableConcept": _concept(one.laterality)}]
     return made
 
 

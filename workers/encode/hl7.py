@@ -25,8 +25,6 @@ VERSION: Final = "2.5.1"
 STATUS: Final = "P"
 """Preliminary: what no physician has verified (tables 0085 and 0123)."""
 _STUDY: Final = Code("113014", "DCM", "DICOM Study")
-_SITE: Final = Code("363698007", "SCT", "Finding Site")
-_LATERALITY: Final = Code("272741003", "SCT", "Laterality")
 _SYSTEMS: Final = {"SCT": "SCT", "LN": "LN", "DCM": "DCM", "UCUM": "UCUM", "UMLS": "UML"}
 """By DICOM's designator: the code of table 0396. Others are told as local ones, as that table has it: ``99`` before them."""
 _ESCAPES: Final = str.maketrans({"\\": "\\E\\", "|": "\\F\\", "^": "\\S\\", "&": "\\T\\", "~": "\\R\\"})
@@ -157,9 +155,9 @@ def _results(observed: Sequence[Observation], said: Reading, case: Case) -> Iter
 def _of_observation(one: Observation, *, first: bool) -> Iterator[tuple[str, Code, str, dict[str, Code | None]]]:
     """Value type, code, value, and unit and derivation; before the first of a structure where that is."""
     if first and one.site is not None:
-        yield "CE", _SITE, _coded(one.site), {}
+        yield "CE", concepts.FINDING_SITE, _coded(one.site), {}
     if first and one.laterality is not None:
-        yield "CE", _LATERALITY, _coded(one.laterality), {}
+        yield "CE", concepts.LATERALITY, _coded(one.laterality), {}
     if isinstance(one.value, Code):
         yield "CE", one.code, _coded(one.value), {}
     else:

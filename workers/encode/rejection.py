@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from highdicom.ko import KeyObjectSelection
-from highdicom.sr import DeviceObserverIdentifyingAttributes, ObserverContext
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
-from pydicom.uid import KeyObjectSelectionDocumentStorage
 
 from node.store.profiles import rejected
-from node.store.provenance import MANUFACTURER
 from node.store.records import SupersededObject
 from workers.encode.case import Case
 from workers.encode.document import evidence_item
-from workers.encode.equipment import put_equipment, put_series
 from workers.encode.identity import Kind
+from workers.encode.keys import key_objects
 
 _IMAGES = frozenset({Kind.SEG, Kind.LABELMAP, Kind.CAPTURE, Kind.HEAT_MAP})
 
@@ -39,29 +35,15 @@ def rejection_notes(case: Case, extras: Collection[str]) -> Iterator[tuple[str, 
 
 def _note(kind: str, objects: list[SupersededObject], case: Case) -> Dataset:
     manifest, identity = case.manifest, case.identity
-    device = DeviceObserverIdentifyingAttributes(
-        uid=identity.device_uid,
-        name=manifest.title,
-        manufacturer_name=MANUFACTURER,
-        model_name=manifest.name,
-        serial_number=identity.device_serial,
-    )
-    content = KeyObjectSelection(
-        document_title=codes.DCM.RejectedForQualityReasons,
-        referenced_objects=[_named(one, is_image=kind.partition(".")[0] in _IMAGES) for one in objects],
-        observer_device_context=ObserverContext(observer_type=codes.DCM.Device, observer_identifying_attributes=device),
-        description=f"Replaced by revision {identity.revision} of the study, run {identity.run}, of {manifest.title}.",
-    )
-    made = Dataset()
-    made.update(case.subject.attributes)
-    made.SOPClassUID = KeyObjectSelectionDocumentStorage
-    put_series(made, identity, Kind.REJECTION, f"Replaced AI results (Overread {manifest.name})", variant=kind)
-    put_equipment(made, manifest, identity)
-    made.ReferencedPerformedProcedureStepSequence = []
     evidence = [(one.series_uid, one.sop_class_uid, one.sop_instance_uid) for one in objects]
-    made.CurrentRequestedProcedureEvidenceSequence = [evidence_item(identity.study_uid, evidence)]
-    made.update(content[0])
-    return made
+    return key_objects(
+        codes.DCM.RejectedForQualityReasons,
+        [_named(one, is_image=kind.partition(".")[0] in _IMAGES) for one in objects],
+        f"Replaced by revision {identity.revision} of the study, run {identity.run}, of {manifest.title}.",
+        case,
+        series=(Kind.REJECTION, f"Replaced AI results (Overread {manifest.name})", kind),
+        evidence=evidence_item(identity.study_uid, evidence),
+    )
 
 
 def _named(one: SupersededObject, *, is_image: bool) -> Dataset:
