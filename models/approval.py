@@ -51,6 +51,11 @@ def approve(data: Path, manifest: Manifest) -> None:
     os.replace(new, path)  # noqa: PTH105 - the file is the old or the new one, never half of it
 
 
+def is_shipped(manifest: Manifest) -> bool:
+    """Whether a model comes with Overread."""
+    return manifest.folder.resolve().is_relative_to(library_folder().resolve())
+
+
 def check_approved(manifest: Manifest, approvals: Mapping[str, str]) -> None:
     """Refuse code that nobody answers for: neither shipped with Overread nor approved as it is now.
 
@@ -59,7 +64,7 @@ def check_approved(manifest: Manifest, approvals: Mapping[str, str]) -> None:
     ConfigurationError
         With what to press.
     """
-    if manifest.folder.resolve().is_relative_to(library_folder().resolve()):
+    if is_shipped(manifest):
         return
     approved = approvals.get(manifest.name)
     if approved == manifest.fingerprint:

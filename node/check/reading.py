@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from models.manifest import CODE, Manifest, library_folder, read_library
+from models.approval import check_approved, is_shipped, read_approvals
+from models.manifest import CODE, Manifest, read_library
 from node.check.verdict import Checked, fault, note, ok
 from node.store.errors import HashMismatch, OverreadError
 from node.store.settings import Settings
@@ -32,22 +33,17 @@ def check_models(settings: Settings) -> Iterator[Checked]:
         return
     for manifest in library.values():
         yield _weights(manifest, settings)
-        if not manifest.folder.resolve().is_relative_to(library_folder().resolve()):
-            yield from _approval(manifest, settings)
+        if manifest.runtime in CODE and not is_shipped(manifest):
+            yield _approval(manifest, settings)
 
 
-def _approval(manifest: Manifest, settings: Settings) -> Iterator[Checked]:
-    """Of a model that was added: whether it brings code, and whether the administrator approved that very code."""
-    from models.approval import check_approved, read_approvals
-
-    if manifest.runtime not in CODE:
-        return
+def _approval(manifest: Manifest, settings: Settings) -> Checked:
+    """Of an added model that brings code: whether the administrator approved that very code."""
     try:
         check_approved(manifest, read_approvals(settings.data))
     except OverreadError as wrong:
-        yield fault("approval", manifest.name, str(wrong), f"look at its files, then: overread models approve {manifest.name}")
-    else:
-        yield ok("approval", manifest.name, "brings code of its own, approved as it is")
+        return fault("approval", manifest.name, str(wrong), f"look at its files, then: overread models approve {manifest.name}")
+    return ok("approval", manifest.name, "brings code of its own, approved as it is")
 
 
 def _weights(manifest: Manifest, settings: Settings) -> Checked:
