@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,36 +19,25 @@ from node.store.clock import FakeClock
 from node.store.destinations import Destination
 from node.store.settings import Settings, dump_settings
 from node.store.states import DeliveryState
-from tests.integration.dimse_node import files, limits
+from tests.integration.dimse_node import limits
 from tests.integration.orthanc_peer import Orthanc, free_port, running_orthanc, until
-from tests.story import CT, STUDY, Story, chosen, results
+from tests.integration.sending import publish
+from tests.story import Story
 
 OBJECTS = 60
 
 
-def made(story: Story, settings: Settings, folder: Path) -> dict[str, bytes]:
-    """A job's results, published for the destination pacs; the bytes of each by SOP Instance UID."""
-    job = story.reading(chosen("m", "pacs"))
-    named = results(*(f"seg{number}" for number in range(1, OBJECTS + 1)), of="1")
-    objects, written = [], {}
-    for path, one in zip(files(folder, *range(1, OBJECTS + 1), study=STUDY), named.objects, strict=True):
-        header = dcmread(path, stop_before_pixels=True)
-        place = settings.spool / one.path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        path.rename(place)
-        written[str(header.SOPInstanceUID)] = dcmread(place).PixelData
-        objects.append(
-            replace(
-                one, kind="seg", sop_class_uid=CT, sop_instance_uid=header.SOPInstanceUID, series_uid=header.SeriesInstanceUID
-            )
-        )
-    story.catalog.desk.publish(story.claim(job), replace(named, objects=tuple(objects)))
-    return written
-
-
-def there(peer: Orthanc) -> list[str]:
+def there(peer: Orthanc) -> dict[str, str]:
+    """Orthanc's own names of what it has, by SOP Instance UID."""
     found = peer.post("/tools/find", {"Level": "Instance", "Query": {}, "Expand": True})
-    return [one["MainDicomTags"]["SOPInstanceUID"] for one in found]
+    uids = [one["MainDicomTags"]["SOPInstanceUID"] for one in found]
+    assert len(uids) == len(set(uids))
+    return {uid: one["ID"] for uid, one in zip(uids, found, strict=True)}
+
+
+def pixels(peer: Orthanc, name: str) -> bytes:
+    with urllib.request.urlopen(f"http://127.0.0.1:{peer.http}/instances/{name}/file", timeout=30) as answer:
+        return bytes(dcmread(io.BytesIO(answer.read())).PixelData)
 
 
 @contextmanager
@@ -69,12 +59,11 @@ def test_every_object_arrives_once_whenever_the_deliverer_dies(tmp_path: Path) -
         pacs = Destination(name="pacs", ae_title="ORTHANC", host="127.0.0.1", port=orthanc.port)
         # a short lease: what a dead deliverer held is taken up soon
         settings = Settings(data=tmp_path / "data", destinations=(pacs,), limits=limits(lease_s=2))
-        clock = FakeClock(
-            datetime.now(UTC) - timedelta(minutes=1)
-        )  # what is due by it is due for the deliverer, which has the real one
+        # behind the real one, which the deliverer has: what is due by it is due for that
+        clock = FakeClock(datetime.now(UTC) - timedelta(minutes=1))
         catalog = open_catalog(settings, clock)
         story = Story(catalog, clock, settings)
-        written = made(story, settings, tmp_path / "made")
+        written = publish(story, tmp_path / "made", ("seg",) * OBJECTS, "pacs")
         dump_settings(settings, tmp_path / "settings.json")
         kills = 0
         for mark in (1, OBJECTS // 3, 2 * OBJECTS // 3):
@@ -86,4 +75,5 @@ def test_every_object_arrives_once_whenever_the_deliverer_dies(tmp_path: Path) -
         with delivering(tmp_path):
             until(lambda: all(one.state is DeliveryState.SENT for one in story.study().deliveries), 120)
         assert sorted(there(orthanc)) == sorted(written)
+        assert {uid: pixels(orthanc, name) for uid, name in there(orthanc).items()} == written
         catalog.close()

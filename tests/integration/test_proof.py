@@ -4,95 +4,29 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from node.delivery.courier import Courier
-from node.delivery.prover import Prover
-from node.store.catalog.catalog import open_catalog
-from node.store.clock import FakeClock
+from node.doubles.archive import Archive
 from node.store.destinations import Destination
 from node.store.states import DeliveryState
-from tests.integration.dimse_node import DimseNode, dimse_node, files, limits
-from tests.integration.orthanc_peer import Orthanc, running_orthanc, until
+from tests.integration.orthanc_peer import Orthanc, until
+from tests.integration.sending import orthanc_beside, sending
 from tests.integration.test_commitment import VNA
-from tests.story import CT, STUDY, Story, chosen
-from tests.story import results as of_kinds
-
-
-@dataclass
-class Sent:
-    """Two objects that a destination has answered with success, and who proves that it keeps them."""
-
-    node: DimseNode
-    story: Story
-    destination: Destination
-
-    def deliver(self) -> None:
-        courier = Courier(self.node.settings, self.story.catalog, clock=self.story.clock)
-        assert courier.errand(self.destination).deliver(threading.Event()) > 0
-
-    def prove(self) -> list[str]:
-        """One look at what is due; what is proven of each object then."""
-        prover = Prover(self.node.settings, self.story.catalog.proofs, self.story.catalog.commitments, clock=self.story.clock)
-        self.story.clock.advance(1)
-        prover.prove(self.destination)
-        return [one.proof for one in self.story.study().deliveries]
-
-
-@contextmanager
-def sending(folder: Path, destination: Destination, port: int = 0, **attributes: str) -> Iterator[Sent]:
-    settings = {"destinations": [destination], "port": port, "limits": limits(commitment_wait_s=60)}
-    with dimse_node(folder, registrar=False, **settings) as node:
-        clock = FakeClock(datetime.now(UTC))
-        catalog = open_catalog(node.settings, clock)
-        story = Story(catalog, clock, node.settings)
-        job = story.reading(chosen("m", destination.name))
-        made = of_kinds("seg", "report", of="1")
-        paths = files(folder / "made", 1, 2, study=STUDY, SeriesInstanceUID="2.25.1", **attributes)
-        for path, result in zip(paths, made.objects, strict=True):
-            place = node.settings.spool / result.path
-            place.parent.mkdir(parents=True, exist_ok=True)
-            path.rename(place)
-        story.catalog.desk.publish(story.claim(job), as_written(made, node.settings.spool))
-        try:
-            yield Sent(node, story, destination)
-        finally:
-            catalog.close()
-
-
-def as_written(made, spool: Path):  # type: ignore[no-untyped-def]
-    """The results with the UIDs that their files hold."""
-    from dataclasses import replace
-
-    from pydicom import dcmread
-
-    objects = []
-    for one in made.objects:
-        written = dcmread(spool / one.path, stop_before_pixels=True)
-        assert written.StudyInstanceUID == STUDY
-        objects.append(
-            replace(one, sop_class_uid=CT, sop_instance_uid=written.SOPInstanceUID, series_uid=written.SeriesInstanceUID)
-        )
-    return replace(made, objects=tuple(objects))
+from tests.story import STUDY
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("node.delivery.prover.REPORT_WAIT_S", 0.5)
+    monkeypatch.setattr("node.commitment.ask.REPORT_WAIT_S", 0.5)
 
 
 @pytest.fixture
 def orthanc(tmp_path: Path) -> Iterator[tuple[Orthanc, int]]:
     """One that reports to the port of a listener to come."""
-    with dimse_node(tmp_path / "placeholder", registrar=False) as probe:
-        port = probe.listener.port
-    with running_orthanc(tmp_path, port) as peer:
-        yield peer, port
+    with orthanc_beside(tmp_path) as peer:
+        yield peer
 
 
 def keeping(peer: Orthanc) -> Destination:
@@ -139,8 +73,6 @@ def test_an_archive_that_said_success_and_forgot_is_found_out_and_gets_it_again(
 
 def test_a_report_on_the_association_of_the_request_proves_at_once(tmp_path: Path) -> None:
     """Scripted archive (pynetdicom): Orthanc knows the other way only."""
-    from node.doubles.archive import Archive
-
     with Archive(tmp_path / "store", ae_title="VNA") as store:
         destination = Destination(name="pacs", ae_title="VNA", host="127.0.0.1", port=store.port, commit=True)
         with sending(tmp_path, destination) as sent:
@@ -151,9 +83,7 @@ def test_a_report_on_the_association_of_the_request_proves_at_once(tmp_path: Pat
                 asked = destination.model_copy(update={"port": archive.port})
                 reporting = threading.Thread(target=lambda: (until(lambda: archive.pending), archive.report()))
                 reporting.start()
-                Prover(
-                    sent.node.settings, sent.story.catalog.proofs, sent.story.catalog.commitments, clock=sent.story.clock
-                ).prove(asked)
+                sent.ask(asked)
                 reporting.join(60)
                 proven = sent.prove()
             finally:
@@ -162,16 +92,13 @@ def test_a_report_on_the_association_of_the_request_proves_at_once(tmp_path: Pat
 
 
 def test_one_that_cannot_commit_is_named_and_one_that_is_away_is_asked_for_days(tmp_path: Path) -> None:
-    from node.doubles.archive import Archive
-
     with Archive(tmp_path / "store", ae_title="VNA") as store:
         destination = Destination(name="pacs", ae_title="VNA", host="127.0.0.1", port=store.port, commit=True)
         with sending(tmp_path, destination) as sent:
             sent.deliver()
             away = destination.model_copy(update={"port": 9})
-            prover = Prover(sent.node.settings, sent.story.catalog.proofs, sent.story.catalog.commitments, clock=sent.story.clock)
             for _ in range(20):
-                prover.prove(away)
+                sent.ask(away)
                 sent.story.clock.advance(3600)
             assert [one.proof for one in sent.story.study().deliveries] == ["not proven yet"] * 2
             assert sent.prove() == ["not proven"] * 2, "this archive offers no storage commitment: asking again is no use"

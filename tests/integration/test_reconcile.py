@@ -9,9 +9,9 @@ import pytest
 
 from node.store.destinations import Destination
 from node.store.states import DeliveryState
-from tests.integration.dimse_node import dimse_node, files
-from tests.integration.orthanc_peer import Orthanc, running_orthanc
-from tests.integration.test_proof import Sent, sending
+from tests.integration.dimse_node import files
+from tests.integration.orthanc_peer import Orthanc
+from tests.integration.sending import Sent, orthanc_beside, sending
 from tests.story import STUDY
 
 pytestmark = pytest.mark.peer
@@ -19,9 +19,7 @@ pytestmark = pytest.mark.peer
 
 @pytest.fixture
 def orthanc(tmp_path: Path) -> Iterator[Orthanc]:
-    with dimse_node(tmp_path / "placeholder", registrar=False) as probe:
-        port = probe.listener.port
-    with running_orthanc(tmp_path, port) as peer:
+    with orthanc_beside(tmp_path) as (peer, _):
         yield peer
 
 

@@ -19,8 +19,7 @@ from typing import Any
 import pytest
 from pydicom import dcmread
 
-from node.doubles.archive import Archive
-from tests.integration.node_under_test import OVERREAD, Node
+from tests.integration.node_under_test import OVERREAD, Node, running_node
 
 pytestmark = [pytest.mark.slow, pytest.mark.promise, pytest.mark.timeout(280)]
 
@@ -40,16 +39,8 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     (folder / "node").mkdir()
     (folder / "first_version").rename(folder / "node" / "data")
     (folder / "node" / "data").chmod(0o700)
-    archive = Archive(folder / "archive", ae_title="ARCHIVE")
-    archive.start()
-    one = Node(folder / "node", archive)
-    try:
-        one.start()
+    with running_node(folder) as one:
         yield one
-    finally:
-        if one.process is not None and one.process.poll() is None:
-            one.stop()
-        archive.stop()
 
 
 def sent(node: Node, study: dict[str, Any]) -> list[Path]:
