@@ -20,12 +20,15 @@ class Answered:
         For a person; without patient data.
     retryable
         Without a status: whether another try may store it.
+    note
+        Of what was stored, for a person: in which transfer syntax, where that is not the one it was made in.
     """
 
     path: Path
     status: int | None
     reason: str = ""
     retryable: bool = False
+    note: str = ""
 
 
 class Disposal(StrEnum):

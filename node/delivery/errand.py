@@ -43,6 +43,11 @@ class Answer(Protocol):
         """Without a status: whether another try may store it, the peer being reached or put right."""
         ...
 
+    @property
+    def note(self) -> str:
+        """Of what was stored: how, where a person should know."""
+        ...
+
 
 class Sender(Protocol):
     """What sends files over one association, or a few: `node.store_scu.StoreScu`."""
@@ -148,7 +153,7 @@ class Errand:
                 self._heard = self._heard or answer.status is not None or not answer.retryable
                 self._unheard = "" if self._heard else answer.reason
                 pulse.drop(item)
-                self._settle(item, *_meaning(answer), answer.status)
+                self._settle(item, *_meaning(answer), answer.status, note=answer.note)
                 if stop.is_set():
                     return
         finally:
@@ -181,15 +186,22 @@ class Errand:
         self._outbox.retry(item, "Overread was stopped before it was sent", self._clock.now())
 
     def _settle(
-        self, item: OutboxItem, disposal: Disposal, reason: str, status: int | None = None, *, ours: bool = False
+        self,
+        item: OutboxItem,
+        disposal: Disposal,
+        reason: str,
+        status: int | None = None,
+        *,
+        ours: bool = False,
+        note: str = "",
     ) -> None:
         """Record what became of one delivery; where the lease was lost somebody else does.
 
-        A failure that is `ours` is no refusal of the destination's: nothing goes in its place.
+        A failure that is `ours` is no refusal of the destination's: nothing goes in its place. The `note` says how it was stored.
         """
         wait_s = self._waits.after(item.attempt, self._jitter) if disposal is Disposal.RETRY else None
         if disposal is Disposal.STORED:
-            kept = self._outbox.stored(item, status or 0)
+            kept = self._outbox.stored(item, status or 0, note)
         elif wait_s is not None:
             kept = self._outbox.retry(item, reason, self._clock.now() + timedelta(seconds=wait_s))
         else:
@@ -204,7 +216,7 @@ class Errand:
             sop_instance_uid=item.result.sop_instance_uid,
             kind=item.result.kind,
             attempt=item.attempt,
-            reason=reason,
+            reason=f"{reason}, {note}" if note and disposal is Disposal.STORED else reason,
             again_in_s=round(wait_s, 1) if wait_s is not None else None,
             lease_lost=not kept,
         )

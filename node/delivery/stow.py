@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import httpx
 
 from node.delivery import web
 from node.delivery.answers import Answered
 from node.delivery.web import client_of, parsed, refused, send_each
+from node.recoding import as_wanted
 from node.store.destinations import WebDestination
+from node.store.errors import NotUnderstood
 
 ACCEPT: Final = "application/dicom+json"
 _BLOCK: Final = 1 << 20
@@ -59,15 +62,23 @@ class StowSender:
         yield from send_each(client_of(self._destination, ACCEPT, self._transport), paths, "archive", self._store)
 
     def _store(self, client: httpx.Client, path: Path) -> Answered:
+        try:
+            with as_wanted(path, self._destination.transfer_syntaxes) as (file, size_bytes, note):
+                response = self._post(client, file, size_bytes)
+        except NotUnderstood as broken:
+            return Answered(path, None, str(broken))
+        answer = understood(path, response.status_code, response.content)
+        return replace(answer, note=note)
+
+    def _post(self, client: httpx.Client, file: BinaryIO, size_bytes: int) -> httpx.Response:
         boundary = uuid.uuid4().hex
         head = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode("ascii")
         tail = f"\r\n--{boundary}--\r\n".encode("ascii")
         headers = {
             "Content-Type": f'multipart/related; type="application/dicom"; boundary={boundary}',
-            "Content-Length": str(len(head) + path.stat().st_size + len(tail)),
+            "Content-Length": str(len(head) + size_bytes + len(tail)),
         }
-        response = client.post(f"{self._destination.url}/studies", content=_body(head, path, tail), headers=headers)
-        return understood(path, response.status_code, response.content)
+        return client.post(f"{self._destination.url}/studies", content=_body(head, file, tail), headers=headers)
 
 
 def ask(destination: WebDestination, timeout_s: float) -> str:
@@ -79,11 +90,10 @@ def ask(destination: WebDestination, timeout_s: float) -> str:
     return "" if code in {200, 204} else f"HTTP {code}: {_MEANINGS.get(code, 'no answer to a query')}"
 
 
-def _body(head: bytes, path: Path, tail: bytes) -> Iterator[bytes]:
+def _body(head: bytes, file: BinaryIO, tail: bytes) -> Iterator[bytes]:
     yield head
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            yield block
+    while block := file.read(_BLOCK):
+        yield block
     yield tail
 
 

@@ -24,6 +24,7 @@ class Answered:
     status: int | None
     reason: str = ""
     retryable: bool = True
+    note: str = ""
 
 
 class Script:
