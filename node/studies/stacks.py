@@ -72,9 +72,7 @@ def _split_frames(uid: str, frames: Sequence[Frame]) -> list[Stack]:
 
 def _stack(uid: str, piece: PartOf, names: tuple[str, ...]) -> Stack:
     notes = () if not piece.copies else (f"identical copies of images were left out: {piece.copies}",)
-    stack = Stack(
-        uid, piece.frames, ", ".join((*names, *piece.names)), notes=notes, localizer=piece.frames[0].says_localizer
-    )
+    stack = Stack(uid, piece.frames, ", ".join((*names, *piece.names)), notes=notes, localizer=piece.frames[0].says_localizer)
     if piece.fault:
         return replace(stack, fault=piece.fault, code="doubled-slice")
     try:
