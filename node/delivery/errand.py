@@ -44,6 +44,14 @@ class Answer(Protocol):
         ...
 
 
+class Known(Protocol):
+    """What a destination knows of a study: `node.delivery.reconcile.KnownStudy`."""
+
+    def differs(self, path: Path) -> str:
+        """Why a file of the study is to be held; empty where it may go."""
+        ...
+
+
 class Sender(Protocol):
     """What sends files over one association, or a few: `node.store_scu.StoreScu`."""
 
@@ -67,8 +75,8 @@ class Errand:
         When a delivery is tried again.
     breaker
         Holds everything back while the destination is down.
-    mismatch
-        Says, of a study and a file of it, why it is to be held; empty where it may go.
+    ask
+        Asks the destination, before anything is sent, what it knows of a study; None: it is not asked.
     deliverer
         Who we are in the outbox's leases.
     lease_s
@@ -83,7 +91,7 @@ class Errand:
         *,
         waits: Waits,
         breaker: Breaker,
-        mismatch: Callable[[str, Path], str] | None = None,
+        ask: Callable[[str], Known] | None = None,
         clock: Clock,
         deliverer: str,
         lease_s: float,
@@ -93,7 +101,7 @@ class Errand:
         self._sender = sender
         self._waits = waits
         self._breaker = breaker
-        self._mismatch = mismatch
+        self._ask = ask
         self._clock = clock
         self._deliverer = deliverer
         self._lease_s = lease_s
@@ -137,8 +145,8 @@ class Errand:
             pulse.drop(item)
             self._settle(item, Disposal.FAIL, "the result file is missing in the spool: restore it, then send again", ours=True)
         self._heard = False if left else None
-        if self._mismatch is not None:
-            self._hold(left, pulse, self._mismatch)
+        if self._ask is not None:
+            self._hold(left, pulse, self._ask)
         if not left:
             return
         answers = self._sender().send(list(left))
@@ -155,16 +163,16 @@ class Errand:
             if isinstance(answers, Generator):
                 answers.close()  # releases the association where we stop halfway
 
-    def _hold(self, left: dict[Path, OutboxItem], pulse: Pulse, mismatch: Callable[[str, Path], str]) -> None:
+    def _hold(self, left: dict[Path, OutboxItem], pulse: Pulse, ask: Callable[[str], Known]) -> None:
         """Keep back, and take from `left`, what the destination knows as somebody else's."""
-        asked: dict[str, str] = {}
+        asked: dict[str, Known] = {}
         for path, item in list(left.items()):
             if item.released:
                 continue
             if item.study_uid not in asked:
-                asked[item.study_uid] = mismatch(item.study_uid, path)
+                asked[item.study_uid] = ask(item.study_uid)
                 self._heard = True
-            if said := asked[item.study_uid]:
+            if said := asked[item.study_uid].differs(path):
                 del left[path]
                 pulse.drop(item)
                 self._outbox.hold(item, said)
