@@ -57,6 +57,8 @@ class Verdict:
         For a person; without patient data.
     retryable
         Whether the same object may be stored by another try, with nothing changed here.
+    heard
+        Whether the peer answered, if only that it accepts no presentation context for it.
     """
 
     path: Path
@@ -65,6 +67,11 @@ class Verdict:
     stored: bool
     reason: str
     retryable: bool = False
+    heard: bool = False
+
+    @property
+    def again_after_s(self) -> None:
+        """A peer has no word for when it wants to be tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +212,8 @@ def _store(association: Association, letter: Letter) -> Verdict:
     head = letter.head
     context_id = association.context_for(head.sop_class_uid, head.transfer_syntax_uid)
     if context_id is None:
-        return _failed(letter, association.refusal_of(head.sop_class_uid, head.transfer_syntax_uid), retryable=False)
+        refusal = association.refusal_of(head.sop_class_uid, head.transfer_syntax_uid)
+        return replace(_failed(letter, refusal, retryable=False), heard=True)
     try:
         with letter.path.open("rb") as file:
             size_bytes = os.fstat(file.fileno()).st_size - head.offset
@@ -219,7 +227,7 @@ def _store(association: Association, letter: Letter) -> Verdict:
     stored = status == SUCCESS or status & 0xF000 == 0xB000
     retryable = not stored and (status in _RETRYABLE or status & 0xFF00 == 0xA700)
     reason = describe(status) if status == SUCCESS else f"{describe(status)} (status {status:04X})"
-    return Verdict(letter.path, head.sop_instance_uid, status, stored, reason, retryable)
+    return Verdict(letter.path, head.sop_instance_uid, status, stored, reason, retryable, heard=True)
 
 
 def _failed(letter: Letter, reason: str, *, retryable: bool) -> Verdict:

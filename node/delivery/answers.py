@@ -20,12 +20,18 @@ class Answered:
         For a person; without patient data.
     retryable
         Without a status: whether another try may store it.
+    again_after_s
+        Seconds before which the destination wants no other try; None: it does not say.
+    heard
+        Without a status: whether the destination answered, if only to this object, so that others may be sent all the same.
     """
 
     path: Path
     status: int | None
     reason: str = ""
     retryable: bool = False
+    again_after_s: float | None = None
+    heard: bool = False
 
 
 class Disposal(StrEnum):
