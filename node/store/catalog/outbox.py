@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from node.store.catalog.deliveries import add_deliveries
 from node.store.catalog.engine import Database
-from node.store.catalog.leases import any_waits, claimable, held, leased_until
+from node.store.catalog.leases import claimable, held, leased_until
 from node.store.catalog.progress import record
 from node.store.catalog.proofs import begin_proof
 from node.store.catalog.results import object_columns, result_object
@@ -66,9 +66,6 @@ class SqlOutbox:
         """
         now = self._clock.now()
         free = sa.and_(deliveries.c.destination == destination, claimable(deliveries, now, due=_DUE, leased=_LEASED))
-        waiting = sa.select(deliveries).where(free)
-        if not any_waits(self._database, waiting):
-            return ()
         first_jobs = (
             sa.select(deliveries.c.job_id)
             .where(free)
@@ -76,9 +73,12 @@ class SqlOutbox:
             .order_by(sa.func.max(deliveries.c.attempt), deliveries.c.job_id)
             .limit(limit)
         )
-        with self._database.write() as connection:
+        with self._database.read() as connection:  # however many wait, the writer's turn is taken for a few
             jobs = connection.execute(first_jobs).scalars().all()
-            of_jobs = waiting.where(deliveries.c.job_id.in_(jobs)).order_by(deliveries.c.id).with_for_update()
+        if not jobs:
+            return ()
+        of_jobs = sa.select(deliveries).where(free, deliveries.c.job_id.in_(jobs)).order_by(deliveries.c.id).with_for_update()
+        with self._database.write() as connection:
             chosen = _whole_jobs(jobs, connection.execute(of_jobs).all(), limit)
             for row in chosen:
                 state = row.state if row.state == DeliveryState.DUE else step(row.state, DeliveryEvent.LEASE_EXPIRED)
