@@ -49,7 +49,7 @@ def sender_to(destination: AnyDestination, settings: Settings) -> Sender:
     if isinstance(destination, FolderDestination):
         from node.delivery.folder import FolderSender
 
-        return FolderSender(destination.folder)
+        return FolderSender(destination.folder, destination.transfer_syntaxes)
     if isinstance(destination, Hl7Destination):
         from node.delivery.mllp import MllpSender
 
@@ -60,7 +60,7 @@ def sender_to(destination: AnyDestination, settings: Settings) -> Sender:
         return FhirSender(destination)
     from node.store_scu import StoreScu
 
-    return StoreScu(destination, destination.calling_ae or settings.ae_title)
+    return StoreScu(destination, destination.calling_ae or settings.ae_title, syntaxes=destination.transfer_syntaxes)
 
 
 class Courier:

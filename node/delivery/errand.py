@@ -56,6 +56,11 @@ class Answer(Protocol):
         """Seconds before which the destination wants no other try; None: it does not say."""
         ...
 
+    @property
+    def note(self) -> str:
+        """Of what was stored: how, where a person should know."""
+        ...
+
 
 class Known(Protocol):
     """What a destination knows of a study: `node.delivery.reconcile.KnownStudy`."""
@@ -169,7 +174,7 @@ class Errand:
                 item = left.pop(answer.path)
                 self._listen(answer)
                 pulse.drop(item)
-                self._settle(item, *_meaning(answer), answer.status, again_after_s=answer.again_after_s)
+                self._settle(item, *_meaning(answer), answer.status, note=answer.note, again_after_s=answer.again_after_s)
                 if stop.is_set():
                     return
         finally:
@@ -225,16 +230,17 @@ class Errand:
         *,
         ours: bool = False,
         again_after_s: float | None = None,
+        note: str = "",
     ) -> None:
         """Record what became of one delivery; where the lease was lost somebody else does.
 
-        A failure that is `ours` is no refusal of the destination's: nothing goes in its place.
+        A failure that is `ours` is no refusal of the destination's: nothing goes in its place. The `note` says how it was stored.
         """
         wait_s = self._waits.after(item.attempt, self._jitter) if disposal is Disposal.RETRY else None
         if wait_s is not None and again_after_s is not None:
             wait_s = max(wait_s, min(again_after_s, _LONGEST_ASKED_WAIT_S))
         if disposal is Disposal.STORED:
-            kept = self._outbox.stored(item, status or 0)
+            kept = self._outbox.stored(item, status or 0, note)
         elif wait_s is not None:
             kept = self._outbox.retry(item, reason, self._clock.now() + timedelta(seconds=wait_s))
         else:
@@ -249,7 +255,7 @@ class Errand:
             sop_instance_uid=item.result.sop_instance_uid,
             kind=item.result.kind,
             attempt=item.attempt,
-            reason=reason,
+            reason=f"{reason}, {note}" if note and disposal is Disposal.STORED else reason,
             again_in_s=round(wait_s, 1) if wait_s is not None else None,
             lease_lost=not kept,
         )

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import httpx
 
 from node.delivery import web
 from node.delivery.answers import DUPLICATE, Answered, Disposal, judge
 from node.delivery.web import Reply, client_of, exchange, parsed, refused, send_each
+from node.recoding import as_wanted
 from node.store.destinations import WebDestination
 from node.store.errors import NotUnderstood
 from node.store.part10 import read_head
@@ -62,20 +64,24 @@ class StowSender:
         yield from send_each(client_of(self._destination, ACCEPT, self._transport), paths, "archive", self._store)
 
     def _store(self, client: httpx.Client, path: Path) -> Answered:
+        try:
+            with as_wanted(path, self._destination.transfer_syntaxes) as (file, size_bytes, note):
+                uid = read_head(file).sop_instance_uid
+                file.seek(0)
+                reply = self._post(client, file, size_bytes)
+        except NotUnderstood as broken:
+            return Answered(path, None, str(broken))
+        return replace(understood(path, uid, reply), note=note)
+
+    def _post(self, client: httpx.Client, file: BinaryIO, size_bytes: int) -> Reply:
         boundary = uuid.uuid4().hex
         head = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode("ascii")
         tail = f"\r\n--{boundary}--\r\n".encode("ascii")
         headers = {
             "Content-Type": f'multipart/related; type="application/dicom"; boundary={boundary}',
-            "Content-Length": str(len(head) + path.stat().st_size + len(tail)),
+            "Content-Length": str(len(head) + size_bytes + len(tail)),
         }
-        try:
-            with path.open("rb") as file:
-                uid = read_head(file).sop_instance_uid
-        except NotUnderstood as broken:
-            return Answered(path, None, f"the result file is broken here: {broken}")
-        reply = exchange(client, "POST", f"{self._destination.url}/studies", content=_body(head, path, tail), headers=headers)
-        return understood(path, uid, reply)
+        return exchange(client, "POST", f"{self._destination.url}/studies", content=_body(head, file, tail), headers=headers)
 
 
 def ask(destination: WebDestination, timeout_s: float) -> str:
@@ -86,11 +92,10 @@ def ask(destination: WebDestination, timeout_s: float) -> str:
     return "" if reply.code in {200, 204} else f"HTTP {reply.code}: {_MEANINGS.get(reply.code, 'no answer to a query')}"
 
 
-def _body(head: bytes, path: Path, tail: bytes) -> Iterator[bytes]:
+def _body(head: bytes, file: BinaryIO, tail: bytes) -> Iterator[bytes]:
     yield head
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            yield block
+    while block := file.read(_BLOCK):
+        yield block
     yield tail
 
 

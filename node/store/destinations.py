@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Dis
 from node.store.endpoint import Endpoint, endpoint_in_short
 from node.store.peers import Peer
 from node.store.profiles import AS_LABELMAP, INSTEAD, PROFILES, Language, Profile, ResultKind, SegType, in_language, rejected
+from node.store.syntaxes import AS_MADE, Syntaxes
 
 
 def _web_address(value: str, field: ValidationInfo) -> str:
@@ -64,6 +65,9 @@ class Results(Addressee):
     """How segmentations are written for it."""
     instead: dict[ResultKind, ResultKind] | None = None
     """What it gets in place of a kind that it refuses; None: what its profile says (`node.store.profiles.INSTEAD`)."""
+    transfer_syntaxes: Syntaxes = AS_MADE
+    """In which objects are sent, what is preferred first: the first that the peer accepts, or, where nothing is negotiated, the
+    first that the object has a form in."""
 
     @property
     def replaced(self) -> dict[str, str]:

@@ -269,8 +269,8 @@ class Outbox(Protocol):
 
     def heartbeat(self, items: Sequence[OutboxItem], lease_s: float) -> None: ...
 
-    def stored(self, item: OutboxItem, status: int) -> bool:
-        """The peer answered success or a warning for it."""
+    def stored(self, item: OutboxItem, status: int, note: str = "") -> bool:
+        """The peer answered success or a warning for it; the note says how it was sent, where a person should know."""
         ...
 
     def retry(self, item: OutboxItem, reason: str, at: datetime) -> bool: ...

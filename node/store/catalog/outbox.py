@@ -99,9 +99,9 @@ class SqlOutbox:
                 )
                 connection.execute(still_ours.values(lease_until=now + timedelta(seconds=lease_s)))
 
-    def stored(self, item: OutboxItem, status: int) -> bool:
-        """The peer answered success or a warning for it."""
-        return self._end(item, DeliveryEvent.STORED, "", status=status)
+    def stored(self, item: OutboxItem, status: int, note: str = "") -> bool:
+        """The peer answered success or a warning for it; the note says how it was sent, where a person should know."""
+        return self._end(item, DeliveryEvent.STORED, f"stored {note}" if note else "", status=status)
 
     def retry(self, item: OutboxItem, reason: str, at: datetime) -> bool:
         """Send it again at a later moment; False where somebody else owns it now."""

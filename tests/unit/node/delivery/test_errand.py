@@ -26,6 +26,7 @@ class Answered:
     retryable: bool = True
     heard: bool = False
     again_after_s: float | None = None
+    note: str = ""
 
 
 class Script:
