@@ -264,7 +264,7 @@ class Outbox(Protocol):
     """The deliverers' port."""
 
     def claim(self, destination: str, deliverer: str, lease_s: float, limit: int) -> Sequence[OutboxItem]:
-        """Own deliveries to one destination that are due now, objects of one job together, oldest first."""
+        """Own deliveries to one destination that are due now, objects of one job together; what was tried less comes first."""
         ...
 
     def heartbeat(self, items: Sequence[OutboxItem], lease_s: float) -> None: ...
@@ -320,6 +320,10 @@ class Proofs(Protocol):
 
     def ask(self, tasks: Sequence[ProofTask], transaction_uid: str) -> None:
         """Let the report on one request of ours prove these; none where it is empty."""
+        ...
+
+    def accepted(self, tasks: Sequence[ProofTask]) -> None:
+        """The destination took the question: what it has not yet it may have a while from now."""
         ...
 
     def committed(self, task: ProofTask, *, ends: bool) -> bool:
