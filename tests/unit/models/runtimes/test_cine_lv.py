@@ -123,9 +123,9 @@ def test_a_drawn_heart_is_outlined_over_its_cycle(model: Model) -> None:
 
 
 def test_one_spoilt_image_of_a_cycle_is_a_warning_in_the_result(model: Model) -> None:
-    array = _hearts(phases=16)
-    clean = model.predict(_image(array, _affine(LONG_AXIS), phases=16))
-    assert not any("does not fit" in note for note in clean.notes)
+    array = _hearts(phases=12)
     array[5] += np.random.default_rng(0).normal(0, 160, array[5].shape)
-    spoilt = model.predict(_image(array.astype(np.float32), _affine(LONG_AXIS), phases=16))
-    assert any(note.startswith("Slice 1: in phase 6 of 16 the outlined cavity does not fit") for note in spoilt.notes)
+    notes = model.predict(_image(array.astype(np.float32), _affine(LONG_AXIS), phases=12)).notes
+    doubts = [note for note in notes if "does not fit" in note]
+    assert len(doubts) == 1
+    assert doubts[0].startswith("Slice 1: in phase 6 of 12 the outlined cavity does not fit those of the phases before and after")
