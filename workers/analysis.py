@@ -50,6 +50,7 @@ class Analyst:
         self._settings = settings
         wanted = {kind for one in settings.destinations for kind in (*one.wanted, *one.replaced.values())}
         self._extras = wanted if kinds is None else kinds
+        self._urgent = {pattern for one in settings.destinations for pattern in one.urgent}
         self._library = read_library(*settings.all_model_folders) if library is None else library
         self._loaded: dict[str, Model] = {}
 
@@ -131,6 +132,7 @@ class Analyst:
             measured=measured,
             extras=self._extras,
             superseded=superseded,
+            urgent=self._urgent,
         )
         return objects, summary(prediction, measured, stack.sources, manifest)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
@@ -67,7 +67,7 @@ class Errand:
     outbox
         Says what is due, and keeps what became of it.
     sender
-        Makes a sender, for one association.
+        Makes a sender, for one association; told whether what it is to send is urgent.
     waits
         When a delivery is tried again.
     breaker
@@ -84,7 +84,7 @@ class Errand:
         self,
         destination: str,
         outbox: Outbox,
-        sender: Callable[[], Sender],
+        sender: Callable[[bool], Sender],
         *,
         waits: Waits,
         breaker: Breaker,
@@ -107,9 +107,14 @@ class Errand:
         """Whether the destination said something of an object; None where nothing was sent."""
         self._unheard = ""
         """Why an object got no answer, by a sender that tells of each rather than raises."""
+        self._gave_way = False
+        """Whether the rest is left due because something urgent is."""
 
     def deliver(self, stop: threading.Event) -> int:
-        """Send what is due now; return how many objects were tried. Where `stop` is set halfway, the rest stays due."""
+        """Send what is due now; return how many objects were claimed.
+
+        Where `stop` is set halfway, or something urgent becomes due while other jobs' results are sent, the rest stays due.
+        """
         if self._breaker.holds:
             return 0
         most = 1 if self._breaker.probes else BATCH
@@ -120,6 +125,7 @@ class Errand:
         self._jitter = jitter()
         self._heard = None
         self._unheard = ""
+        self._gave_way = False
         reason = "the association ended without an answer for it"
         with Pulse(self._outbox, items, self._lease_s) as pulse:
             try:
@@ -130,7 +136,9 @@ class Errand:
             self._tell_breaker(self._unheard or reason, stopped=stop.is_set())
             for item in left.values():
                 if stop.is_set():
-                    self._put_back(item)
+                    self._outbox.put_back(item, "Overread was stopped before it was sent")
+                elif self._gave_way:
+                    self._outbox.put_back(item, "something urgent goes first")
                 else:
                     self._settle(item, Disposal.RETRY, reason)
         return len(items)
@@ -146,7 +154,7 @@ class Errand:
             self._hold(left, pulse, self._mismatch)
         if not left:
             return
-        answers = self._sender().send(list(left))
+        answers = self._sender(next(iter(left.values())).urgent).send(list(left))
         try:
             for answer in answers:
                 item = left.pop(answer.path)
@@ -154,11 +162,19 @@ class Errand:
                 self._unheard = "" if self._heard else answer.reason
                 pulse.drop(item)
                 self._settle(item, *_meaning(answer), answer.status, note=answer.note)
-                if stop.is_set():
+                self._gave_way = self._gives_way(item, left)
+                if stop.is_set() or self._gave_way:
                     return
         finally:
             if isinstance(answers, Generator):
                 answers.close()  # releases the association where we stop halfway
+
+    def _gives_way(self, settled: OutboxItem, left: Mapping[Path, OutboxItem]) -> bool:
+        """Whether the jobs that are left wait for something urgent; the objects of one job are not parted."""
+        next_one = next(iter(left.values()), None)
+        if next_one is None or next_one.urgent or next_one.job_id == settled.job_id:
+            return False
+        return self._outbox.urgent_waits(self._destination)
 
     def _hold(self, left: dict[Path, OutboxItem], pulse: Pulse, mismatch: Callable[[str, Path], str]) -> None:
         """Keep back, and take from `left`, what the destination knows as somebody else's."""
@@ -180,10 +196,6 @@ class Errand:
             self._breaker.answered()
         elif self._heard is False and not stopped:  # stopped: that nothing was answered is our doing
             self._breaker.failed(reason)
-
-    def _put_back(self, item: OutboxItem) -> None:
-        """Leave a delivery due at once: that it was not sent is not the destination's fault."""
-        self._outbox.retry(item, "Overread was stopped before it was sent", self._clock.now())
 
     def _settle(
         self,

@@ -11,6 +11,7 @@ from node.store.endpoint import Endpoint, endpoint_in_short
 from node.store.peers import Peer
 from node.store.profiles import AS_LABELMAP, INSTEAD, PROFILES, Language, Profile, ResultKind, SegType, in_language, rejected
 from node.store.syntaxes import AS_MADE, Syntaxes
+from node.store.urgency import UrgentFinding
 
 
 def _web_address(value: str, field: ValidationInfo) -> str:
@@ -30,6 +31,8 @@ class Addressee(BaseModel):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
     language: Language = "en"
     """Of the texts for people that it gets."""
+    urgent: tuple[UrgentFinding, ...] = ()
+    """Findings whose results are sent to it before all others."""
 
     @property
     def wanted(self) -> tuple[str, ...]:

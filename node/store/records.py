@@ -329,7 +329,7 @@ class ResultSet:
     Parameters
     ----------
     summary
-        What a person reads in a table, as JSON values: ``{"findings": [{"name", "probability", "verdict"}],
+        What a person reads in a table, as JSON values: ``{"findings": [{"key", "name", "probability", "verdict", "raised"}],
         "measurements": [{"name", "quantity", "value", "unit"}], "notes": [...]}``; no patient data.
     """
 
@@ -349,6 +349,8 @@ class OutboxItem:
         Fencing token of the delivery's lease.
     released
         Whether a person said that it is to be sent whatever the destination calls the patient.
+    urgent
+        Whether it goes before all that is not.
     """
 
     delivery_id: int
@@ -359,6 +361,8 @@ class OutboxItem:
     path: str
     attempt: int
     released: bool = False
+    job_id: int = 0
+    urgent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -415,6 +419,7 @@ class DeliveryView:
     proof: str = ""
     """What the destination has proven since: ``committed``, ``found``, ``not proven`` or ``not proven yet``; empty: not asked."""
     proof_reason: str = ""
+    urgent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from models.prediction import Prediction
 from node.store.errors import Refused
 from node.store.profiles import ENGLISH, MESSAGES, in_language, language_of
 from node.store.records import Facts, Superseded
+from node.store.urgency import urgent as urgent_of
 from workers.encode.capture import captures
 from workers.encode.case import Case
 from workers.encode.fhir import transaction
@@ -35,7 +36,7 @@ from workers.encode.rejection import rejection_notes
 from workers.encode.report import not_found, reading, remarks, text_report
 from workers.encode.seg import Seg, segmentations
 from workers.encode.segments import Outlines, outlines
-from workers.encode.verdict import answers
+from workers.encode.verdict import answers, raised
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,7 @@ def encode(
     measured: Measured | None = None,
     extras: Collection[str] = (),
     superseded: Superseded | None = None,
+    urgent: Collection[str] = (),
 ) -> tuple[EncodedObject, ...]:
     """Make every result object of one answer; the same arguments give the same bytes, in any process, at any time.
 
@@ -103,6 +105,8 @@ def encode(
         texts in that language, beside the English one, under UIDs of its own.
     superseded
         Earlier results that these replace.
+    urgent
+        Patterns of findings that are urgent (`node.store.urgency`); the report says which of them were raised.
 
     Raises
     ------
@@ -112,7 +116,9 @@ def encode(
         Where prediction, image, sources and manifest do not belong together.
     """
     with leniently():
-        case = Case(sources, patient_and_study(sources, grouped=bool(manifest.input.group)), manifest, identity, superseded)
+        first = urgent_of(tuple(urgent), manifest.name, raised(manifest, prediction.ratings))
+        subject = patient_and_study(sources, grouped=bool(manifest.input.group))
+        case = Case(sources, subject, manifest, identity, superseded, tuple(manifest.finding(key).name for key in first))
         measured = measured or measure(prediction, image, manifest)
         found, taken = measured.found, measured.taken
         segs = segmentations(found, grid_of(image, sources, identity, frames), case) if found and found.found else ()
@@ -204,13 +210,15 @@ def summary(prediction: Prediction, measured: Measured, sources: Sequence[Datase
         subject = patient_and_study(sources, grouped=bool(manifest.input.group))
     found = measured.found
     notes = [not_found(found, speech(ENGLISH))] if found and found.absent else []
-    verdicts = answers(manifest, prediction.ratings)
+    verdicts, above = answers(manifest, prediction.ratings), raised(manifest, prediction.ratings)
     return {
         "findings": [
             {
+                "key": rating.key,
                 "name": manifest.finding(rating.key).name,
                 "probability": round(rating.probability, 4),
                 "verdict": str(verdicts[rating.key]),
+                "raised": rating.key in above,
                 **({} if rating.spread is None else {"spread": round(rating.spread, 4)}),
             }
             for rating in prediction.ratings

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from node.store.catalog.deliveries import add_deliveries
+from node.store.catalog.deliveries import Wish, add_deliveries
 from node.store.catalog.engine import Database
 from node.store.catalog.leases import any_waits, claimable, held, leased_until
 from node.store.catalog.progress import record
@@ -41,6 +41,8 @@ class SqlOutbox:
         Names of destinations that shall prove that they keep what they are sent.
     instead
         By name of a destination: what it gets in place of a kind that it refuses.
+    wishes
+        By name of a destination: what is sent to it first.
     """
 
     def __init__(
@@ -51,31 +53,40 @@ class SqlOutbox:
         spool: Path,
         proven: Collection[str] = (),
         instead: Mapping[str, Mapping[str, str]] | None = None,
+        wishes: Mapping[str, Wish] | None = None,
     ) -> None:
         self._database = database
         self._clock = clock
         self._spool = spool
         self._proven = frozenset(proven)
         self._instead = instead or {}
+        self._wishes = wishes or {}
 
     def claim(self, destination: str, deliverer: str, lease_s: float, limit: int) -> Sequence[OutboxItem]:
-        """Own deliveries to one destination that are due now, objects of one job together, oldest first.
+        """Own deliveries to one destination that are due now, objects of one job together: urgent ones alone, or the oldest.
 
         The objects of a job are never parted: `limit` is exceeded where the first job alone has more.
         """
         now = self._clock.now()
-        free = claimable(deliveries, now, due=_DUE, leased=_LEASED)
-        waiting = sa.select(deliveries).where(deliveries.c.destination == destination, free)
+        waiting = self._waiting(destination, now)
         if not any_waits(self._database, waiting):
             return ()
         with self._database.write() as connection:
-            ordered = waiting.order_by(deliveries.c.job_id, deliveries.c.id).with_for_update()
+            ordered = waiting.order_by(deliveries.c.urgent.desc(), deliveries.c.job_id, deliveries.c.id).with_for_update()
             chosen = _whole_jobs(connection.execute(ordered).all(), limit)
             for row in chosen:
                 state = row.state if row.state == DeliveryState.DUE else step(row.state, DeliveryEvent.LEASE_EXPIRED)
                 owned = {"state": step(state, DeliveryEvent.CLAIM), "deliverer": deliverer, **leased_until(row, now, lease_s)}
                 connection.execute(sa.update(deliveries).where(deliveries.c.id == row.id).values(owned))
             return self._items(connection, [row.id for row in chosen])
+
+    def urgent_waits(self, destination: str) -> bool:
+        """Whether something urgent is due for a destination."""
+        return any_waits(self._database, self._waiting(destination, self._clock.now()).where(deliveries.c.urgent))
+
+    def _waiting(self, destination: str, now: datetime) -> sa.Select[Any]:
+        free = claimable(deliveries, now, due=_DUE, leased=_LEASED)
+        return sa.select(deliveries).where(deliveries.c.destination == destination, free)
 
     def heartbeat(self, items: Sequence[OutboxItem], lease_s: float) -> None:
         """Prolong the leases that still hold."""
@@ -97,6 +108,10 @@ class SqlOutbox:
     def retry(self, item: OutboxItem, reason: str, at: datetime) -> bool:
         """Send it again at a later moment; False where somebody else owns it now."""
         return self._end(item, DeliveryEvent.RETRY, reason, due_at=at)
+
+    def put_back(self, item: OutboxItem, reason: str) -> bool:
+        """Leave it due as if it had never been claimed, for it was not tried; False where somebody else owns it now."""
+        return self._end(item, DeliveryEvent.RETRY, reason, due_at=self._clock.now(), attempt=item.attempt - 1)
 
     def fail(self, item: OutboxItem, reason: str, *, refused: bool = False) -> bool:
         """Give it up; False where somebody else owns it now. Where it was refused for good, what goes in its place is due."""
@@ -159,11 +174,24 @@ class SqlOutbox:
                 kind = _TOLD.get(state, "not delivered")
                 record(connection, now, kind, detail, item.study_uid)
             connection.execute(sa.update(deliveries).where(deliveries.c.id == row.id).values(values))
-            if other is not None and _send_instead(connection, now, row, other):
+            if other is not None and self._send_instead(connection, now, row, other):
                 record(connection, now, "sent instead", f"{other} to {row.destination}, for {item.result.kind}", item.study_uid)
             if state == DeliveryState.SENT and row.destination in self._proven:
                 begin_proof(connection, now, row)
         return True
+
+    def _send_instead(self, connection: sa.Connection, now: datetime, refused: sa.Row[Any], kind: str) -> int:
+        """Make objects of another kind of the same job due for the destination; how many it had none of yet."""
+        of_kind = sa.select(result_objects).where(result_objects.c.job_id == refused.job_id, result_objects.c.kind == kind)
+        return add_deliveries(
+            connection,
+            now,
+            study_id=refused.study_id,
+            job_id=refused.job_id,
+            objects=connection.execute(of_kind).all(),
+            destinations=(refused.destination,),
+            wishes={refused.destination: Wish(frozenset({kind}), self._wishes[refused.destination].urgent)},
+        )
 
     def _items(self, connection: sa.Connection, ids: list[int]) -> list[OutboxItem]:
         owned = (
@@ -171,7 +199,7 @@ class SqlOutbox:
             .join(studies, deliveries.c.study_id == studies.c.id)
             .join(result_objects, deliveries.c.object_id == result_objects.c.id)
             .where(deliveries.c.id.in_(ids))
-            .order_by(deliveries.c.job_id, deliveries.c.id)
+            .order_by(deliveries.c.urgent.desc(), deliveries.c.job_id, deliveries.c.id)
         )
         return [
             OutboxItem(
@@ -183,28 +211,16 @@ class SqlOutbox:
                 path=str(self._spool / row.object_path),
                 attempt=row.attempt,
                 released=row.released,
+                job_id=row.job_id,
+                urgent=row.urgent,
             )
             for row in connection.execute(owned)
         ]
 
 
-def _send_instead(connection: sa.Connection, now: datetime, refused: sa.Row[Any], kind: str) -> int:
-    """Make objects of another kind of the same job due for the destination; how many it had none of yet."""
-    of_kind = sa.select(result_objects).where(result_objects.c.job_id == refused.job_id, result_objects.c.kind == kind)
-    return add_deliveries(
-        connection,
-        now,
-        study_id=refused.study_id,
-        job_id=refused.job_id,
-        objects=connection.execute(of_kind).all(),
-        destinations=(refused.destination,),
-        kinds={},
-    )
-
-
 def _whole_jobs(rows: Sequence[sa.Row[Any]], limit: int) -> list[sa.Row[Any]]:
-    """The first rows, up to `limit`, without parting those of one job; the first job always."""
-    jobs = list(dict.fromkeys(row.job_id for row in rows))
+    """The first rows, up to `limit`, without parting those of one job; the first job always. None that is less urgent than it."""
+    jobs = list(dict.fromkeys(row.job_id for row in rows if row.urgent == rows[0].urgent))
     chosen: list[sa.Row[Any]] = []
     for job_id in jobs:
         together = [row for row in rows if row.job_id == job_id]

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from node.store.signals import SignalKind
 from node.store.states import CommitmentState, DeliveryState, FetchState, JobState, ProofState, StudyState
 
-SCHEMA: Final = "0008"
+SCHEMA: Final = "0009"
 """Newest revision in `node.store.migrations`."""
 
 
@@ -256,6 +256,7 @@ deliveries = sa.Table(
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("status", sa.Integer),  # DIMSE status of the last answer (PS3.7 annex C)
     sa.Column("released", sa.Boolean, nullable=False, server_default=sa.false()),  # a person said that it is to be sent as it is
+    sa.Column("urgent", sa.Boolean, nullable=False, server_default=sa.false()),  # sent before all that is not
     sa.Column("created_at", Moment, nullable=False),
     sa.Column("due_at", Moment, nullable=False),
     sa.Column("lease_until", Moment),
