@@ -91,7 +91,10 @@ class Association:
             raise rejected(f"{self.peer} rejected the association: {reason}")
         if kind != upper_layer.A_ASSOCIATE_AC:
             raise AssociationLost(f"{self.peer} answered our association request with a PDU of type {kind:02X}")
-        accepted = upper_layer.decode_accept(body)
+        try:
+            accepted = upper_layer.decode_accept(body)
+        except NotUnderstood as broken:
+            raise AssociationLost(f"{self.peer} accepted our association with what is not DICOM: {broken}") from broken
         self._results = accepted.contexts
         self._fragment = upper_layer.fragment_size(accepted.longest_pdu, _FRAGMENT)
         self._open = True

@@ -60,6 +60,8 @@ class Verdict:
         For a person; without patient data.
     retryable
         Whether the same object may be stored by another try, with nothing changed here.
+    heard
+        Whether the peer answered, if only that it accepts no presentation context for it.
     note
         Of what was stored: the transfer syntax, where it is another than that of the file.
     """
@@ -70,7 +72,12 @@ class Verdict:
     stored: bool
     reason: str
     retryable: bool = False
+    heard: bool = False
     note: str = ""
+
+    @property
+    def again_after_s(self) -> None:
+        """A peer has no word for when it wants to be tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +236,8 @@ def _store(association: Association, letter: Letter, *, urgent: bool) -> Verdict
     taken = ((association.context_for(head.sop_class_uid, syntax), syntax) for syntax in letter.syntaxes)
     context_id, syntax = next((one for one in taken if one[0] is not None), (None, ""))
     if context_id is None:
-        return _failed(letter, association.refusal_of(head.sop_class_uid, *letter.syntaxes), retryable=False)
+        refusal = association.refusal_of(head.sop_class_uid, *letter.syntaxes)
+        return replace(_failed(letter, refusal, retryable=False), heard=True)
     try:
         with _content(letter, syntax) as (data_set, size_bytes):
             status = association.store(context_id, head.sop_class_uid, head.sop_instance_uid, data_set, size_bytes, urgent=urgent)
@@ -244,7 +252,7 @@ def _store(association: Association, letter: Letter, *, urgent: bool) -> Verdict
     retryable = not stored and (status in _RETRYABLE or status & 0xFF00 == 0xA700)
     reason = describe(status) if status == SUCCESS else f"{describe(status)} (status {status:04X})"
     note = "" if syntax == head.transfer_syntax_uid else in_words(syntax)
-    return Verdict(letter.path, head.sop_instance_uid, status, stored, reason, retryable, note)
+    return Verdict(letter.path, head.sop_instance_uid, status, stored, reason, retryable, heard=True, note=note)
 
 
 @contextlib.contextmanager

@@ -6,13 +6,12 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from pathlib import Path
 from typing import Protocol
 
 import structlog
 
 from node.delivery.breaker import Breaker
-from node.delivery.errand import Errand, Sender
+from node.delivery.errand import Errand, Known, Sender
 from node.delivery.waits import Waits
 from node.store.clock import Clock, SystemClock
 from node.store.destinations import (
@@ -118,20 +117,20 @@ class Courier:
             self._outbox,
             lambda urgent: self._sender(destination, self._settings, urgent),
             waits=waits,
-            mismatch=self._mismatch(destination),
+            ask=self._ask(destination),
             breaker=Breaker(destination.name, self._breakers, waits, self._clock),
             clock=self._clock,
             deliverer=self._name,
             lease_s=self._settings.limits.lease_s,
         )
 
-    def _mismatch(self, destination: AnyDestination) -> Callable[[str, Path], str] | None:
+    def _ask(self, destination: AnyDestination) -> Callable[[str], Known] | None:
         if not isinstance(destination, Destination) or not destination.reconcile:
             return None
-        from node.delivery.reconcile import mismatch
+        from node.delivery.reconcile import known
 
         calling_ae = self._settings.ae_title
-        return lambda study_uid, path: mismatch(destination, calling_ae, study_uid, path)
+        return lambda study_uid: known(destination, calling_ae, study_uid)
 
     def _serve(self, destination: AnyDestination, stop: threading.Event) -> None:
         errand = self.errand(destination)

@@ -77,7 +77,7 @@ def _placed(hidden: Path, target: Path, path: Path) -> Answered:
     if target.exists():
         if filecmp.cmp(hidden, target, shallow=False):
             return Answered(path, DUPLICATE, "it is there already")
-        return Answered(path, None, "another file of that name is there: move it away, then send again")
+        return Answered(path, None, "another file of that name is there: move it away, then send again", heard=True)
     hidden.replace(target)
     descriptor = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:

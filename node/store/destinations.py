@@ -114,6 +114,18 @@ class WebDestination(Results, OverHttp):
 
     url: WebAddress
     """Of the DICOMweb service; ``/studies`` is added to it."""
+    find: bool = False
+    """Whether what it was sent is looked for there by QIDO-RS (PS3.18 section 10.6)."""
+
+    @property
+    def commit(self) -> bool:
+        """Never: storage commitment is asked for over associations."""
+        return False
+
+    @property
+    def proves(self) -> bool:
+        """Whether more than its answer to the STOW-RS is asked of it."""
+        return self.find
 
     def __str__(self) -> str:
         return self.url
@@ -171,6 +183,8 @@ class FhirDestination(Addressee, OverHttp):
 
 
 AnyHttpDestination = WebDestination | FhirDestination
+ArchiveDestination = Destination | WebDestination
+"""One that may prove what it keeps."""
 
 
 def sort_of(values: Any) -> str:

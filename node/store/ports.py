@@ -264,7 +264,10 @@ class Outbox(Protocol):
     """The deliverers' port."""
 
     def claim(self, destination: str, deliverer: str, lease_s: float, limit: int) -> Sequence[OutboxItem]:
-        """Own deliveries to one destination that are due now, objects of one job together: urgent ones alone, or the oldest."""
+        """Own deliveries to one destination that are due now, objects of one job together.
+
+        Urgent ones are claimed first and alone; else what was tried less comes first.
+        """
         ...
 
     def urgent_waits(self, destination: str) -> bool:
@@ -328,6 +331,10 @@ class Proofs(Protocol):
 
     def ask(self, tasks: Sequence[ProofTask], transaction_uid: str) -> None:
         """Let the report on one request of ours prove these; none where it is empty."""
+        ...
+
+    def accepted(self, tasks: Sequence[ProofTask]) -> None:
+        """The destination took the question: what it has not yet it may have a while from now."""
         ...
 
     def committed(self, task: ProofTask, *, ends: bool) -> bool:

@@ -63,17 +63,33 @@ class SqlOutbox:
         self._wishes = wishes or {}
 
     def claim(self, destination: str, deliverer: str, lease_s: float, limit: int) -> Sequence[OutboxItem]:
-        """Own deliveries to one destination that are due now, objects of one job together: urgent ones alone, or the oldest.
+        """Own deliveries to one destination that are due now, objects of one job together.
 
-        The objects of a job are never parted: `limit` is exceeded where the first job alone has more.
+        Urgent ones are claimed first and alone; else what was tried less comes first, so that an object that breaks a destination
+        is not in the way of the others. The objects of a job are never parted: `limit` is exceeded where the first job alone has
+        more.
         """
         now = self._clock.now()
-        waiting = self._waiting(destination, now)
-        if not any_waits(self._database, waiting):
+        free = self._free(destination, now)
+        urgent = sa.func.max(sa.cast(deliveries.c.urgent, sa.Integer))
+        tries = sa.func.max(deliveries.c.attempt)
+        # of what is down, one job is asked for at a time: there what is urgent goes first only while it was never tried
+        goes_first = urgent if limit > 1 else sa.case((tries == 0, urgent), else_=0)
+        first_jobs = (
+            sa.select(deliveries.c.job_id, urgent)
+            .where(free)
+            .group_by(deliveries.c.job_id)
+            .order_by(goes_first.desc(), tries, deliveries.c.job_id)
+            .limit(limit)
+        )
+        with self._database.read() as connection:  # however many wait, the writer's turn is taken for a few
+            found = connection.execute(first_jobs).all()
+        jobs = [job_id for job_id, is_urgent in found if is_urgent == found[0][1]]
+        if not jobs:
             return ()
+        of_jobs = sa.select(deliveries).where(free, deliveries.c.job_id.in_(jobs)).order_by(deliveries.c.id).with_for_update()
         with self._database.write() as connection:
-            ordered = waiting.order_by(deliveries.c.urgent.desc(), deliveries.c.job_id, deliveries.c.id).with_for_update()
-            chosen = _whole_jobs(connection.execute(ordered).all(), limit)
+            chosen = _whole_jobs(jobs, connection.execute(of_jobs).all(), limit)
             for row in chosen:
                 state = row.state if row.state == DeliveryState.DUE else step(row.state, DeliveryEvent.LEASE_EXPIRED)
                 owned = {"state": step(state, DeliveryEvent.CLAIM), "deliverer": deliverer, **leased_until(row, now, lease_s)}
@@ -82,11 +98,12 @@ class SqlOutbox:
 
     def urgent_waits(self, destination: str) -> bool:
         """Whether something urgent is due for a destination."""
-        return any_waits(self._database, self._waiting(destination, self._clock.now()).where(deliveries.c.urgent))
+        due = sa.select(deliveries.c.id).where(self._free(destination, self._clock.now()), deliveries.c.urgent)
+        return any_waits(self._database, due)
 
-    def _waiting(self, destination: str, now: datetime) -> sa.Select[Any]:
-        free = claimable(deliveries, now, due=_DUE, leased=_LEASED)
-        return sa.select(deliveries).where(deliveries.c.destination == destination, free)
+    def _free(self, destination: str, now: datetime) -> sa.ColumnElement[bool]:
+        """What may be claimed for a destination."""
+        return sa.and_(deliveries.c.destination == destination, claimable(deliveries, now, due=_DUE, leased=_LEASED))
 
     def heartbeat(self, items: Sequence[OutboxItem], lease_s: float) -> None:
         """Prolong the leases that still hold."""
@@ -199,8 +216,8 @@ class SqlOutbox:
             .join(studies, deliveries.c.study_id == studies.c.id)
             .join(result_objects, deliveries.c.object_id == result_objects.c.id)
             .where(deliveries.c.id.in_(ids))
-            .order_by(deliveries.c.urgent.desc(), deliveries.c.job_id, deliveries.c.id)
         )
+        rows = {row.id: row for row in connection.execute(owned)}
         return [
             OutboxItem(
                 delivery_id=row.id,
@@ -214,13 +231,12 @@ class SqlOutbox:
                 job_id=row.job_id,
                 urgent=row.urgent,
             )
-            for row in connection.execute(owned)
+            for row in map(rows.__getitem__, ids)
         ]
 
 
-def _whole_jobs(rows: Sequence[sa.Row[Any]], limit: int) -> list[sa.Row[Any]]:
-    """The first rows, up to `limit`, without parting those of one job; the first job always. None that is less urgent than it."""
-    jobs = list(dict.fromkeys(row.job_id for row in rows if row.urgent == rows[0].urgent))
+def _whole_jobs(jobs: Sequence[int], rows: Sequence[sa.Row[Any]], limit: int) -> list[sa.Row[Any]]:
+    """The rows of the first jobs, up to `limit`, without parting those of one job; the first job always."""
     chosen: list[sa.Row[Any]] = []
     for job_id in jobs:
         together = [row for row in rows if row.job_id == job_id]

@@ -89,3 +89,18 @@ def test_what_was_put_back_was_not_tried(story: Story) -> None:
         assert story.catalog.outbox.put_back(item, "something urgent goes first")
     assert not story.catalog.outbox.put_back(item, "an old claim"), "its fence is another by now"
     assert story.study("1.1").deliveries[0].reason == "something urgent goes first"
+
+
+def test_where_one_job_is_tried_an_urgent_one_that_was_tried_is_not_in_the_way(story: Story) -> None:
+    read(story, "1.1", "pneumothorax")
+    read(story, "1.2")
+    assert [study for study, _, _ in claim_and_retry(story, limit=1)] == ["1.1", "1.1"]
+    assert [study for study, _, _ in claim_and_retry(story, limit=1)] == ["1.2", "1.2"]
+    assert [study for study, _, _ in claim(story)] == ["1.1", "1.1"], "once all are sent, what is urgent is first again"
+
+
+def claim_and_retry(story: Story, limit: int) -> list[tuple[str, str, bool]]:
+    items = story.catalog.outbox.claim("pacs", "d1", LEASE_S, limit)
+    for item in items:
+        story.catalog.outbox.retry(item, "it does not answer", story.clock.now())
+    return [(item.study_uid, item.result.kind, item.urgent) for item in items]
