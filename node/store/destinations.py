@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, ValidationInfo
 
 from node.store.endpoint import Endpoint, endpoint_in_short
+from node.store.naming import OWN, DescriptionTemplate, NumberTemplate, SeriesNaming
 from node.store.peers import Peer
 from node.store.profiles import AS_LABELMAP, INSTEAD, PROFILES, Language, Profile, ResultKind, SegType, in_language, rejected
 from node.store.syntaxes import AS_MADE, Syntaxes
@@ -44,6 +45,11 @@ class Addressee(BaseModel):
         """By kind, as the catalog has them: what is sent in place of one that is refused."""
         return {}
 
+    @property
+    def naming(self) -> SeriesNaming:
+        """How the series that it gets are named."""
+        return OWN
+
 
 class OverHttp(BaseModel):
     """How a service is called over HTTP."""
@@ -71,6 +77,16 @@ class Results(Addressee):
     transfer_syntaxes: Syntaxes = AS_MADE
     """In which objects are sent, what is preferred first: the first that the peer accepts, or, where nothing is negotiated, the
     first that the object has a form in."""
+
+    series_number: NumberTemplate | None = None
+    """Template of Series Number; None: five digits that tell models and series apart."""
+    series_description: DescriptionTemplate | None = None
+    """Template of Series Description; None: what Overread says."""
+
+    @property
+    def naming(self) -> SeriesNaming:
+        """How the series that it gets are named."""
+        return SeriesNaming(self.series_number, self.series_description)
 
     @property
     def replaced(self) -> dict[str, str]:

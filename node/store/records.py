@@ -251,6 +251,7 @@ class SupersededObject:
     sop_class_uid: str
     sop_instance_uid: str
     series_uid: str
+    naming: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,6 +311,8 @@ class ResultObject:
         ``seg``, ``measurements``, ``report`` …
     path
         Relative to the spool's root.
+    naming
+        `node.store.naming.SeriesNaming.key` of its series.
     """
 
     kind: str
@@ -320,6 +323,7 @@ class ResultObject:
     path: str
     sha256: str
     size_bytes: int
+    naming: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
-
-from node.store.records import Facts
 
 UrgentFinding = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.*?-]+(/[A-Za-z0-9_.*?-]+)?$", max_length=200)]
 """Key of a finding, as ``model.toml`` has it, or ``MODEL/KEY``; ``*`` and ``?`` are wildcards."""
@@ -24,6 +22,6 @@ def urgent(patterns: Sequence[str], model: str, keys: Iterable[str]) -> list[str
     return [key for key in keys if any(names(pattern, model, key) for pattern in patterns)]
 
 
-def raised(summary: Facts) -> dict[str, str]:
+def raised(summary: Mapping[str, Any]) -> dict[str, str]:
     """Names by key of the findings that an answer reports as present, or that reach their threshold (`ResultSet.summary`)."""
     return {one["key"]: one["name"] for one in summary.get("findings", ()) if one.get("raised")}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydicom.dataset import Dataset
 
 from models.image import Image
 from models.manifest import Manifest
 from models.prediction import Prediction
+from node.store.attributes import text
 from node.store.errors import Refused
 from node.store.profiles import ENGLISH, MESSAGES, in_language, language_of
 from node.store.records import Facts, Superseded
@@ -51,6 +52,8 @@ class EncodedObject:
     content
         A whole DICOM file (PS3.10); a message for ``hl7`` and ``fhir``, which has no SOP class, series and transfer syntax, and
         whose UID is its identity alone.
+    naming
+        `node.store.naming.SeriesNaming.key` of its series.
     """
 
     kind: str
@@ -59,6 +62,7 @@ class EncodedObject:
     series_uid: str
     transfer_syntax_uid: str
     content: bytes | bytearray
+    naming: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +122,7 @@ def encode(
     with leniently():
         first = urgent_of(tuple(urgent), manifest.name, raised(manifest, prediction.ratings))
         subject = patient_and_study(sources, grouped=bool(manifest.input.group))
+        identity = replace(identity, source=_series_of(sources[0]))
         case = Case(sources, subject, manifest, identity, superseded, tuple(manifest.finding(key).name for key in first))
         measured = measured or measure(prediction, image, manifest)
         found, taken = measured.found, measured.taken
@@ -140,7 +145,13 @@ def encode(
             made += [_encoded(kind, dataset, file_bytes(dataset), language) for kind, dataset in more]
             made += _messages(prediction, measured, spoken, wanted)
         made += [_encoded(kind, dataset, file_bytes(dataset)) for kind, dataset in rejection_notes(case, extras)]
-        return tuple(made)
+        return tuple(replace(one, naming=identity.naming.key) for one in made)
+
+
+def _series_of(source: Dataset) -> tuple[int, str]:
+    """Series Number, 0 where it has none, and Series Description of what was read."""
+    number = text(source, "SeriesNumber")
+    return int(number) if number.isascii() and number.isdigit() else 0, text(source, "SeriesDescription")
 
 
 def _messages(prediction: Prediction, measured: Measured, case: Case, wanted: Collection[str]) -> Iterator[EncodedObject]:

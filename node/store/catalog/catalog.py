@@ -50,7 +50,7 @@ class Catalog:
         self.installation = _installation(database)
         """UUID of this installation, made when its catalog was."""
         spool = settings.spool.resolve()
-        wishes = {one.name: Wish(frozenset(one.wanted), one.urgent) for one in settings.destinations}
+        wishes = {one.name: Wish(frozenset(one.wanted), one.urgent, one.naming.key) for one in settings.destinations}
         attempts = settings.limits.job_attempts
         self.intake = SqlIntakeLog(database, clock)
         self.worklist = SqlWorklist(

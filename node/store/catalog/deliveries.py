@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from node.store.catalog.progress import record
 from node.store.catalog.tables import deliveries, jobs, studies
+from node.store.naming import OWN, closest
 from node.store.profiles import MESSAGES, taken
 from node.store.states import DeliveryState
 from node.store.urgency import raised, urgent
@@ -26,10 +27,13 @@ class Wish:
         Of result object, as the catalog has them.
     urgent
         Patterns of findings (`node.store.urgency`).
+    naming
+        Key of how its series are named (`node.store.naming`).
     """
 
     kinds: frozenset[str]
     urgent: tuple[str, ...] = ()
+    naming: str = ""
 
 
 def add_deliveries(
@@ -53,6 +57,7 @@ def add_deliveries(
         `overread check` says so.
     """
     made_kinds = {made.kind for made in objects}
+    namings = {kind: {made.naming for made in objects if made.kind == kind} for kind in made_kinds}
     made_objects = frozenset(kind for kind in made_kinds if kind.partition(".")[0] not in MESSAGES)
     takes = {name: taken(wish.kinds, made_kinds) for name, wish in wishes.items()}
     known = sa.select(deliveries.c.object_id, deliveries.c.destination).where(deliveries.c.job_id == job_id)
@@ -74,7 +79,9 @@ def add_deliveries(
         }
         for destination in dict.fromkeys(destinations)
         for made in objects
-        if (made.id, destination) not in there and made.kind in takes.get(destination, made_objects)
+        if (made.id, destination) not in there
+        and made.kind in takes.get(destination, made_objects)
+        and made.naming == closest(wishes[destination].naming if destination in wishes else OWN.key, namings[made.kind])
     ]
     if rows:
         connection.execute(sa.insert(deliveries), rows)

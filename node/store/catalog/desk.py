@@ -201,6 +201,7 @@ def _superseded(connection: sa.Connection, job: sa.Row[Any]) -> Superseded | Non
         result_objects.c.sop_class_uid,
         result_objects.c.sop_instance_uid,
         result_objects.c.series_uid,
+        result_objects.c.naming,
     )
     rows = connection.execute(sa.select(*named).where(result_objects.c.job_id == found.id).order_by(result_objects.c.id)).all()
     return Superseded(found.revision, found.run, found.fingerprint, tuple(SupersededObject(*row) for row in rows))
@@ -230,4 +231,5 @@ def _row(job_id: int, made: ResultObject) -> dict[str, object]:
         "path": made.path,
         "sha256": made.sha256,
         "size_bytes": made.size_bytes,
+        "naming": made.naming,
     }

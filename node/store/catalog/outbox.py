@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -207,7 +208,7 @@ class SqlOutbox:
             job_id=refused.job_id,
             objects=connection.execute(of_kind).all(),
             destinations=(refused.destination,),
-            wishes={refused.destination: Wish(frozenset({kind}), self._wishes[refused.destination].urgent)},
+            wishes={refused.destination: replace(self._wishes[refused.destination], kinds=frozenset({kind}))},
         )
 
     def _items(self, connection: sa.Connection, ids: list[int]) -> list[OutboxItem]:

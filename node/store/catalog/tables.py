@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from node.store.signals import SignalKind
 from node.store.states import CommitmentState, DeliveryState, FetchState, JobState, ProofState, StudyState
 
-SCHEMA: Final = "0010"
+SCHEMA: Final = "0011"
 """Newest revision in `node.store.migrations`."""
 
 
@@ -238,6 +238,7 @@ result_objects = sa.Table(
     sa.Column("path", sa.String(512), nullable=False),
     sa.Column("sha256", sa.String(64), nullable=False),
     sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sa.Column("naming", sa.String(8), nullable=False, server_default=""),  # of its series; "": as Overread names them
     sa.Column("removal_id", sa.Integer, index=True),  # by which its file was or is being removed; the row stays
 )
 
