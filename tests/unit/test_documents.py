@@ -6,18 +6,19 @@ import re
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
 
-from node.page.plain import event_in_full, study_in_full
+from node.page.plain import destination_in_full, event_in_full, study_in_full
+from node.page.standing import Circuit, Standing
 from node.routing.facts import FACTS
 from node.routing.rules import Rule
 from node.store.destinations import Destination, FhirDestination, Hl7Destination, WebDestination
 from node.store.peers import Archive
 from node.store.profiles import INSTEAD, PROFILES
+from node.store.records import QueueView
 from node.store.settings import Limits, Retention, Route, Settings, Tls
 from node.store.sources import Source
 from tests.unit.node.page.views import AN_EVENT, a_study
@@ -65,11 +66,13 @@ def test_every_key_of_the_json_is_documented() -> None:
         | set(full["signals"][0])
         | set(full["commitments"][0])
     )
-    assert keys | set(event_in_full(AN_EVENT)) <= words("docs/operations.md")
+    standing = destination_in_full(Standing("pacs", "", Circuit.CLOSED, None, QueueView()))
+    assert keys | set(event_in_full(AN_EVENT)) | set(standing) <= words("docs/operations.md")
 
 
 def test_commands_in_the_readme_exist() -> None:
-    commands = {entry.name for entry in entry_points(group="overread.commands")}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    commands = set(project["entry-points"]["overread.commands"])
     named = set(re.findall(r"(?:overread|\./run) ([a-z]+)", (ROOT / "README.md").read_text(encoding="utf-8")))
     assert named - commands <= {"test"}
     assert {"demo", "serve", "send", "studies", "study", "check", "run", "models"} <= named
