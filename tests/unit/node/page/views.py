@@ -7,7 +7,17 @@ from datetime import UTC, datetime, timedelta
 
 from node.store.commitment import CommitmentView
 from node.store.events import NodeEvent
-from node.store.records import Decision, DecisionView, DeliveryView, JobView, KeptView, Outcome, ResultObject, StudyView
+from node.store.records import (
+    Decision,
+    DecisionView,
+    DeliveryView,
+    JobView,
+    KeptView,
+    Outcome,
+    QueueView,
+    ResultObject,
+    StudyView,
+)
 from node.store.signals import SignalKind, SignalView
 from node.store.states import CommitmentState, DeliveryState, JobState, StudyState
 from tests.unit.node.delivery.outbox import MemoryBreakers
@@ -136,6 +146,12 @@ class MemoryCatalog:
 
     def rejected(self) -> dict[str, int]:
         return {"association rejected": sum(event.count for event in self.events), "context rejected": 0}
+
+    def queues(self) -> dict[str, QueueView]:
+        return {
+            "pacs": QueueView(waiting=3, oldest_at=AT, unproven_yet=5, unproven=2),
+            "gone": QueueView(waiting=1, oldest_at=AT),
+        }
 
     def waiting(self) -> dict[str, int]:
         return {"pacs": 3, "gone": 1}
