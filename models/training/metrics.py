@@ -66,7 +66,8 @@ def calibration_by_chance(probabilities: Floats, repeats: int = REPEATS, seed: i
         Mean over the draws, and the range of 95 % of them.
     """
     random = np.random.default_rng(seed)
-    errors = [expected_calibration_error(random.random(probabilities.size) < probabilities, probabilities) for _ in range(repeats)]
+    drawn = (random.random(probabilities.size) < probabilities for _ in range(repeats))
+    errors = [expected_calibration_error(labels, probabilities) for labels in drawn]
     low, high = np.percentile(errors, (2.5, 97.5))
     return float(np.mean(errors)), (float(low), float(high))
 
