@@ -16,7 +16,7 @@ from node.routing.facts import FACTS
 from node.routing.rules import Rule
 from node.store.destinations import Destination, FhirDestination, Hl7Destination, WebDestination
 from node.store.peers import Archive
-from node.store.profiles import INSTEAD, PROFILES
+from node.store.profiles import INSTEAD, PROFILES, SEG_TYPES
 from node.store.settings import Limits, Retention, Route, Settings, Tls
 from node.store.sources import Source
 from tests.unit.node.page.views import A_STANDING, AN_EVENT, a_study
@@ -136,7 +136,8 @@ def test_every_profile_is_documented_as_it_is() -> None:
     }
     assert set(lines) == {f"`{name}`" for name in PROFILES}
     for name, kinds in PROFILES.items():
-        _, _, stated, instead, _ = lines[f"`{name}`"].split("|")
+        _, _, stated, instead, written, _ = lines[f"`{name}`"].split("|")
+        assert written.strip() == f"`{SEG_TYPES.get(name, 'binary')}`"
         assert stated.strip() == ", ".join(f"`{kind}`" for kind in kinds)
         said = [f"`{other}` for `{kind}`" for kind, other in INSTEAD.get(name, {}).items()]
         assert instead.strip() == (", ".join(said) or "nothing")
