@@ -17,6 +17,7 @@ from models.weights import ensure_weights
 from node.store.destinations import AnyDestination, Results
 from node.store.errors import Permanent
 from node.store.naming import OWN, SeriesNaming, closest
+from node.store.profiles import usual
 from node.store.records import Claim, Facts, ResultObject, ResultSet, Superseded
 from node.store.settings import Settings
 from node.store.spool import Spool
@@ -167,15 +168,15 @@ class Analyst:
 
 
 def _sets(destinations: Sequence[AnyDestination]) -> dict[SeriesNaming, frozenset[str]]:
-    """By naming of their series: the kinds of object that destinations take. Overread's own comes first, where any has it.
+    """By naming of their series: the kinds of object that destinations take, with what stands for one that cannot be made.
 
-    Messages, which have no series, tell of the first set.
+    Overread's own naming comes first, where any has it. Messages, which have no series, tell of the first set.
     """
     sets: dict[SeriesNaming, set[str]] = {}
     for one in sorted(destinations, key=lambda one: (not isinstance(one, Results), one.naming.key)):
         naming = one.naming if isinstance(one, Results) else next(iter(sets), OWN)
         sets.setdefault(naming, set()).update(one.wanted, one.replaced.values())
-    return {naming: frozenset(kinds) for naming, kinds in sets.items()} or {OWN: frozenset()}
+    return {naming: frozenset(kinds | {usual(kind) for kind in kinds}) for naming, kinds in sets.items()} or {OWN: frozenset()}
 
 
 def _of_naming(superseded: Superseded | None, naming: SeriesNaming) -> Superseded | None:

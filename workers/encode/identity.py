@@ -26,6 +26,8 @@ class Kind(StrEnum):
     REJECTION = "rejection"
     LABELMAP = "labelmap"
     LABELMAP_MEASUREMENTS = "labelmap-measurements"
+    FRACTIONAL = "fractional"
+    FRACTIONAL_MEASUREMENTS = "fractional-measurements"
     HL7 = "hl7"
     FHIR = "fhir"
 
@@ -42,6 +44,8 @@ _LAST_DIGIT: Final = {
     Kind.REJECTION: 9,
     Kind.LABELMAP: 1,
     Kind.LABELMAP_MEASUREMENTS: 2,
+    Kind.FRACTIONAL: 1,
+    Kind.FRACTIONAL_MEASUREMENTS: 2,
 }
 _WORDS: Final = {
     Kind.SEG: "segmentation",
@@ -55,11 +59,14 @@ _WORDS: Final = {
     Kind.REJECTION: "rejection",
     Kind.LABELMAP: "segmentation",
     Kind.LABELMAP_MEASUREMENTS: "measurements",
+    Kind.FRACTIONAL: "segmentation",
+    Kind.FRACTIONAL_MEASUREMENTS: "measurements",
 }
 """Of `node.store.naming.DESCRIPTION`."""
 _MODALITY: Final = {
     Kind.SEG: "SEG",
     Kind.LABELMAP: "SEG",
+    Kind.FRACTIONAL: "SEG",
     Kind.CAPTURE: "OT",
     Kind.KEYS: "KO",
     Kind.REJECTION: "KO",
