@@ -1,8 +1,8 @@
 """C-STORE receivers side by side: dcmtk's storescu sends the same to each in turn; medians, as a table and as JSON.
 
 Each run has an empty receiver and begins with nothing left to write on the machine. CPU and memory are those of the receiver's
-process tree. What was received is removed only when all is measured: ext4 does not give an inode away again for seconds after its file
-was removed (35 without a journal, 5 with one), looks at each such one whenever a file is made, and so slows down whoever comes next.
+process tree. What was received is removed only when all is measured: for a minute and more ext4 without a journal gives no inode
+away again whose file was removed, looks at each of them whenever a file is made, and so slows down whoever comes next.
 """
 
 from __future__ import annotations

@@ -109,7 +109,7 @@ def serves(folder: Path) -> bool:
 
 
 def file_system(folder: Path, mounts: str) -> str:
-    """Type of the file system that holds a folder, by lines as ``/proc/self/mountinfo`` has them; empty where they do not tell."""
+    """Type of the file system that holds a folder, by the lines of ``/proc/self/mountinfo``; empty where they do not tell."""
     found, longest = "", 0
     for line in mounts.splitlines():
         before, _, after = line.partition(" - ")
@@ -205,7 +205,7 @@ class Journal:
         finally:
             with self._changed:
                 part.users -= 1
-                if not part.users:
+                if not part.users and part is not self._active:  # else nobody waits for that
                     self._changed.notify_all()
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
 """What processes that died have left in a spool: entries of a journal to be put in their place, unfinished files to be removed.
 
-Whoever begins to take images or to read them cleans first. Where two do so at once the second waits for the first: after `clean`
-all is there that was acknowledged.
+The listener cleans before it takes images; after `clean` all is there that was acknowledged. Whoever only reads waits until that
+was done (`wait_until_clean`) and touches nothing: it may be on another machine, where the locks of living processes are not seen.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -24,6 +25,7 @@ from node.store.spool import TEMPORARY, Spool, SpoolConflict, same_bytes
 
 log = get_logger(__name__)
 
+_POLL_S: Final = 0.1
 _VERSIONED: Final = re.compile(r"(?P<stem>.*?)(?:\.v(?P<version>[0-9]+))?\.dcm")
 
 
@@ -42,6 +44,22 @@ def clean(spool: Spool) -> int:
         return 0
     with _alone(parent):
         return sum(_clean(spool, folder) for folder in sorted(parent.iterdir()) if folder.is_dir())
+
+
+def wait_until_clean(spool: Spool, timeout_s: float = 15.0) -> bool:
+    """Wait until no dead process has left a journal; False where that takes longer, as it does where nobody cleans."""
+    until = time.monotonic() + timeout_s
+    while any(_is_left(folder) for folder in (spool.root / TEMPORARY).glob("*")):
+        if time.monotonic() > until:
+            log.warning("images may wait in a journal for the listener to start: what is read now may lack them")
+            return False
+        time.sleep(_POLL_S)
+    return True
+
+
+def _is_left(folder: Path) -> bool:
+    with workshop.if_dead(folder) as dead:
+        return dead and any(True for _ in journal.left_by_the_dead(folder))
 
 
 @contextmanager

@@ -270,19 +270,19 @@ class Spool:
     def name(self, temporary: Path, final: Path) -> None:
         """Give a temporary file its name. Raises OSError; FileExistsError where that is taken."""
         while True:
-            self._make_folders(final.parent)
             try:
                 os.link(temporary, final)
             except FileNotFoundError:
                 if not temporary.exists():
                     raise
-                continue  # somebody removed the empty folder meanwhile
-            return
+                self._make_folders(final.parent)  # and again, should somebody remove the empty folder meanwhile
+            else:
+                return
 
     def _make_folders(self, folder: Path) -> None:
         """Make what is missing down to `folder`."""
         missing = []
-        while not os.path.isdir(folder):  # noqa: PTH112 - called for every object, and a third of the time
+        while not folder.is_dir():
             missing.append(folder)
             folder = folder.parent
         for each in reversed(missing):
@@ -342,7 +342,7 @@ class Writer:
         self.path = path
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         self._file = BlockFile(self._descriptor, spool.shelf)
-        self._closed = False
+        self._closed = self._removed = False
 
     @property
     def size_bytes(self) -> int:
@@ -436,8 +436,10 @@ class Writer:
             self._closed = True
             self._file.release()
             os.close(self._descriptor)
-        with contextlib.suppress(OSError):  # a leftover is removed at the next start
-            self.path.unlink(missing_ok=True)
+        if not self._removed:
+            self._removed = True
+            with contextlib.suppress(OSError):  # a leftover is removed at the next start
+                self.path.unlink(missing_ok=True)
 
 
 def storage_fault(fault: OSError) -> StorageFull | StorageFailed:
