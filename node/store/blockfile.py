@@ -94,19 +94,13 @@ class BlockFile:
         """All of the file, until `finish`; None where some of it has left the memory already."""
         return None if self._written else self._view[: self._filled]
 
-    def finish(self, *, soon: bool = True) -> None:
-        """Hand to the system what is still here; syncing is the caller's. Raises OSError where the disk does not take it.
-
-        Parameters
-        ----------
-        soon
-            Have the disk begin with it at once.
-        """
+    def finish(self) -> None:
+        """Hand to the system what is still here; syncing is the caller's. Raises OSError where the disk does not take it."""
         whole = self._filled // BLOCK * BLOCK
         if self._is_direct or whole >= _DIRECT_FROM:
             self._write(whole)
         self._set_direct(False)
-        self._write(self._filled, soon=soon)
+        self._write(self._filled, soon=False)  # a sync follows, or nothing that is in haste
 
     def read(self, offset: int, length: int) -> bytes:
         """Bytes of the file, fewer at its end. Raises OSError where the disk does not give them."""

@@ -413,7 +413,7 @@ class Writer:
         with journal.entry(relative_path, content) as taken:
             if not taken:
                 return False
-            self._file.finish(soon=False)
+            self._file.finish()
             try:
                 self._spool.name(self.path, final)
             except FileExistsError:
