@@ -86,6 +86,28 @@ class Pictures(_Table):
     """Masks of fewer pixels get figures of their own."""
 
 
+class PublishedImage(_Table):
+    """One image of an examination that the model's authors published."""
+
+    source: str
+    """``https://…``"""
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    view: str = ""
+    """Of a mammogram: L-CC, R-CC, L-MLO or R-MLO."""
+
+
+class Published(_Table):
+    """An examination with the probabilities that the authors say their model gives it."""
+
+    about: str
+    """What it is, in a few words."""
+    images: Annotated[tuple[PublishedImage, ...], Field(min_length=1)]
+    probabilities: Annotated[dict[str, float], Field(min_length=1)]
+    """By finding."""
+    within: Annotated[float, Field(gt=0)]
+    """Difference of a probability up to which it counts as theirs."""
+
+
 class Manifest(_Table):
     """A model as its folder describes it."""
 
@@ -108,6 +130,8 @@ class Manifest(_Table):
     one_of: bool = False
     """The findings exclude one another: the likeliest is the answer."""
     pictures: Pictures = Pictures()
+    published: Published | None = None
+    """For `overread evaluate` without data: what the authors published."""
     weights: tuple[Weights, ...] = ()
     algorithm: Algorithm = Algorithm()
     parameters: dict[str, float | int | str | bool | list[float] | list[int] | list[str]] = {}
@@ -136,6 +160,8 @@ class Manifest(_Table):
             raise ValueError("keys of structures and findings must differ")
         if unknown := set(self.pictures.masks) - {one.key for one in self.structures}:
             raise ValueError(f"pictures.masks names {min(unknown)}, which is no structure")
+        if self.published and (unknown := set(self.published.probabilities) - {one.key for one in self.findings}):
+            raise ValueError(f"published.probabilities names {min(unknown)}, which is no finding")
         if self.one_of and len(self.findings) < 2:
             raise ValueError("one_of needs two findings or more")
         if not keys:

@@ -91,7 +91,10 @@ class Association:
             raise rejected(f"{self.peer} rejected the association: {reason}")
         if kind != upper_layer.A_ASSOCIATE_AC:
             raise AssociationLost(f"{self.peer} answered our association request with a PDU of type {kind:02X}")
-        accepted = upper_layer.decode_accept(body)
+        try:
+            accepted = upper_layer.decode_accept(body)
+        except NotUnderstood as broken:
+            raise AssociationLost(f"{self.peer} accepted our association with what is not DICOM: {broken}") from broken
         self._results = accepted.contexts
         self._fragment = upper_layer.fragment_size(accepted.longest_pdu, _FRAGMENT)
         self._open = True
@@ -118,18 +121,21 @@ class Association:
                 return context_id
         return None
 
-    def refusal_of(self, sop_class_uid: str, transfer_syntax_uid: str) -> str:
-        """Why there is no such context, and what to change at the peer."""
+    def refusal_of(self, sop_class_uid: str, *transfer_syntax_uids: str) -> str:
+        """Why there is no context of that SOP class in any of these transfer syntaxes, and what to change at the peer."""
         results = [
             self._results.get(context_id, (2, ""))[0]
             for context_id, context in self._proposed.items()
-            if context.sop_class_uid == sop_class_uid and transfer_syntax_uid in context.transfer_syntax_uids
+            if context.sop_class_uid == sop_class_uid and set(transfer_syntax_uids).intersection(context.transfer_syntax_uids)
         ]
+        offered = ", ".join(transfer_syntax_uids)
+        if 4 in results and len(transfer_syntax_uids) > 1:
+            return f"{self.peer} accepts SOP class {sop_class_uid} in none of the transfer syntaxes {offered}: allow one there"
         if 4 in results:
-            return f"{self.peer} does not accept transfer syntax {transfer_syntax_uid}: allow it there, nothing is converted here"
+            return f"{self.peer} does not accept transfer syntax {offered} for SOP class {sop_class_uid}: allow it there"
         if 3 in results:
             return f"{self.peer} does not accept SOP class {sop_class_uid}: allow it there"
-        return f"{self.peer} refused SOP class {sop_class_uid} in transfer syntax {transfer_syntax_uid}"
+        return f"{self.peer} refused SOP class {sop_class_uid} in transfer syntax {offered}"
 
     def echo(self) -> int:
         """Send C-ECHO; return the status (PS3.4 section A.4).

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 
 from pydicom.dataset import Dataset
 from pynetdicom.dsutils import decode, encode
@@ -26,7 +27,7 @@ def read_data_set(content: bytes, transfer_syntax_uid: str) -> Dataset:
             dataset: Dataset = decode(io.BytesIO(content), implicit, little)
             for _ in dataset.iterall():
                 pass
-    except (*BROKEN, EOFError, RecursionError) as broken:
+    except (*BROKEN, OSError, EOFError, RecursionError, struct.error) as broken:  # pydicom raises OSError for a tag cut short
         raise NotUnderstood("the data set cannot be decoded") from broken
     return dataset
 

@@ -1,10 +1,11 @@
-"""Sending DICOM files to a peer by C-STORE, as they are, with a verdict on each (PS3.4 annex B)."""
+"""Sending DICOM files to a peer by C-STORE, with a verdict on each (PS3.4 annex B)."""
 
 from __future__ import annotations
 
 import contextlib
+import io
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -12,10 +13,12 @@ from typing import BinaryIO, Final
 from node.association import Association, AssociationLost
 from node.listener import walk
 from node.listener.source import OpenFile
+from node.recoding import forms, in_words, recoded
 from node.store import part10
 from node.store.errors import NotUnderstood, OverreadError
 from node.store.part10 import FileHead
 from node.store.peers import Peer
+from node.store.syntaxes import Syntax
 from node.uids import EXPLICIT_BIG_ENDIAN, EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN
 from node.upper_layer import MOST_CONTEXTS, Context
 
@@ -57,6 +60,10 @@ class Verdict:
         For a person; without patient data.
     retryable
         Whether the same object may be stored by another try, with nothing changed here.
+    heard
+        Whether the peer answered, if only that it accepts no presentation context for it.
+    note
+        Of what was stored: the transfer syntax, where it is another than that of the file.
     """
 
     path: Path
@@ -65,18 +72,26 @@ class Verdict:
     stored: bool
     reason: str
     retryable: bool = False
+    heard: bool = False
+    note: str = ""
+
+    @property
+    def again_after_s(self) -> None:
+        """A peer has no word for when it wants to be tried again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A file and what it must be sent as."""
+    """A file and what it can be sent as: `syntaxes`, what is preferred first."""
 
     path: Path
     head: FileHead
+    syntaxes: tuple[str, ...]
 
     @property
-    def context(self) -> Context:
-        return Context(self.head.sop_class_uid, (self.head.transfer_syntax_uid,))
+    def contexts(self) -> tuple[Context, ...]:
+        """One a transfer syntax: the peer answers for each (PS3.8 section 9.3.2.2), and we choose."""
+        return tuple(Context(self.head.sop_class_uid, (syntax,)) for syntax in self.syntaxes)
 
 
 def describe(status: int) -> str:
@@ -97,8 +112,8 @@ def describe(status: int) -> str:
 class StoreScu:
     """Sends files to one peer.
 
-    One presentation context for each SOP class and transfer syntax that the files hold; more than 128 of them take several
-    associations, one after the other. Nothing is converted.
+    One presentation context for each SOP class and transfer syntax; more than 128 of them take several associations, one after
+    the other.
 
     Parameters
     ----------
@@ -108,12 +123,16 @@ class StoreScu:
         Our AE title.
     timeout_s
         Longest wait for each step of the peer, in seconds.
+    syntaxes
+        Transfer syntaxes that objects of ours are offered in, what is preferred first: of those that the peer accepts for a SOP
+        class, the first is taken. None: each file goes as it is, which is all that can be done with files of others.
     """
 
-    def __init__(self, peer: Peer, calling_ae: str, *, timeout_s: float = 60.0) -> None:
+    def __init__(self, peer: Peer, calling_ae: str, *, timeout_s: float = 60.0, syntaxes: Sequence[Syntax] | None = None) -> None:
         self.peer = peer
         self._calling_ae = calling_ae
         self._timeout_s = timeout_s
+        self._syntaxes = syntaxes
 
     def send(self, paths: Iterable[Path]) -> Iterator[Verdict]:
         """Send files in their order; yields exactly one verdict for each, as soon as it is known, and raises none.
@@ -124,15 +143,15 @@ class StoreScu:
         contexts: set[Context] = set()
         for path in paths:
             try:
-                letter = read_letter(path)
+                letter = read_letter(path, self._syntaxes)
             except NotUnderstood as unreadable:
                 yield Verdict(path, "", None, stored=False, reason=str(unreadable))
                 continue
-            if letter.context not in contexts and len(contexts) == MOST_CONTEXTS:
+            if len(contexts.union(letter.contexts)) > MOST_CONTEXTS:
                 yield from self._send_group(group)
                 group, contexts = [], set()
             group.append(letter)
-            contexts.add(letter.context)
+            contexts.update(letter.contexts)
         yield from self._send_group(group)
 
     def _send_group(self, letters: list[Letter]) -> Iterator[Verdict]:
@@ -157,11 +176,11 @@ class StoreScu:
 
 
 def _contexts(letters: list[Letter]) -> list[Context]:
-    return list(dict.fromkeys(letter.context for letter in letters))
+    return list(dict.fromkeys(context for letter in letters for context in letter.contexts))
 
 
-def read_letter(path: Path) -> Letter:
-    """What a file must be sent as.
+def read_letter(path: Path, syntaxes: Sequence[Syntax] | None = None) -> Letter:
+    """What a file can be sent as.
 
     Raises
     ------
@@ -175,7 +194,7 @@ def read_letter(path: Path) -> Letter:
         raise NotUnderstood(f"cannot be read: {unreadable.strerror}") from unreadable
     if not head.sop_class_uid or not head.sop_instance_uid:
         raise NotUnderstood("it names no SOP class or no SOP instance")
-    return Letter(path, head)
+    return Letter(path, head, (head.transfer_syntax_uid,) if syntaxes is None else forms(head, syntaxes))
 
 
 def _head_of(file: BinaryIO) -> FileHead:
@@ -203,23 +222,38 @@ def _head_of(file: BinaryIO) -> FileHead:
 
 def _store(association: Association, letter: Letter) -> Verdict:
     head = letter.head
-    context_id = association.context_for(head.sop_class_uid, head.transfer_syntax_uid)
+    taken = ((association.context_for(head.sop_class_uid, syntax), syntax) for syntax in letter.syntaxes)
+    context_id, syntax = next((one for one in taken if one[0] is not None), (None, ""))
     if context_id is None:
-        return _failed(letter, association.refusal_of(head.sop_class_uid, head.transfer_syntax_uid), retryable=False)
+        refusal = association.refusal_of(head.sop_class_uid, *letter.syntaxes)
+        return replace(_failed(letter, refusal, retryable=False), heard=True)
     try:
-        with letter.path.open("rb") as file:
-            size_bytes = os.fstat(file.fileno()).st_size - head.offset
-            file.seek(head.offset)
-            status = association.store(context_id, head.sop_class_uid, head.sop_instance_uid, file, size_bytes)
+        with _content(letter, syntax) as (data_set, size_bytes):
+            status = association.store(context_id, head.sop_class_uid, head.sop_instance_uid, data_set, size_bytes)
     except AssociationLost as lost:
         return _failed(letter, str(lost), retryable=True)
+    except NotUnderstood as broken:
+        return _failed(letter, str(broken), retryable=False)
     except OSError as unreadable:
         association.abort()
         return _failed(letter, f"cannot be read: {unreadable.strerror}", retryable=True)
     stored = status == SUCCESS or status & 0xF000 == 0xB000
     retryable = not stored and (status in _RETRYABLE or status & 0xFF00 == 0xA700)
     reason = describe(status) if status == SUCCESS else f"{describe(status)} (status {status:04X})"
-    return Verdict(letter.path, head.sop_instance_uid, status, stored, reason, retryable)
+    note = "" if syntax == head.transfer_syntax_uid else in_words(syntax)
+    return Verdict(letter.path, head.sop_instance_uid, status, stored, reason, retryable, heard=True, note=note)
+
+
+@contextlib.contextmanager
+def _content(letter: Letter, syntax: str) -> Iterator[tuple[BinaryIO, int]]:
+    """The data set in that transfer syntax, from where it begins, and its length in bytes."""
+    if syntax != letter.head.transfer_syntax_uid:
+        written = recoded(letter.path, letter.head, syntax)
+        yield io.BytesIO(written), len(written)
+        return
+    with letter.path.open("rb") as file:
+        file.seek(letter.head.offset)
+        yield file, os.fstat(file.fileno()).st_size - letter.head.offset
 
 
 def _failed(letter: Letter, reason: str, *, retryable: bool) -> Verdict:

@@ -19,10 +19,12 @@ from node.delivery.answers import ANSWERS
 from node.listener import admission, negotiation, status
 from node.listener.services import exchange
 from node.listener.services.table import SERVED
+from node.recoding import UIDS
 from node.store.errors import OverreadError
 from node.store.profiles import PROFILES
 from node.store.provenance import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, MANUFACTURER
 from node.store.settings import Limits, Settings, Tls
+from node.store.syntaxes import AS_MADE
 from workers.encode.seg import LABELMAP_STORAGE
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -136,10 +138,13 @@ def association_tables() -> dict[str, str]:
         ("Time for the association request", f"{figure(limits.negotiation_s)} s by default (`limits.negotiation_s`)"),
         ("Idle time", f"{figure(limits.idle_s)} s by default (`limits.idle_s`); a peer that sends slowly is waited for"),
     ]
+    offered = ", ".join("as made" if one == "made" else name(UIDS[one]) for one in AS_MADE)
+    can_be = ", ".join(name(uid) for uid in UIDS.values())
     requestor = [
         context,
-        ("Presentation contexts", f"one for each SOP class and transfer syntax sent, at most {upper_layer.MOST_CONTEXTS}"),
-        ("Transfer syntaxes", "that in which the object is kept, and no other: nothing is converted"),
+        ("Presentation contexts", f"one for each SOP class and transfer syntax, at most {upper_layer.MOST_CONTEXTS}"),
+        ("Transfer syntaxes", f"of results, by default: {offered}; configurable (`transfer_syntaxes`): {can_be}"),
+        ("Transfer syntax chosen", "the first in that order that is accepted; results are written anew in it, losslessly"),
         ("Associations open at once", "one to each destination"),
         one_at_a_time,
     ]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from models.image import Image
 from models.prediction import LabelMap, Prediction
+from models.training.grids import at_voxels
 from models.training.metrics import dice
 from models.training.nifti import read_nifti
 from node.store.errors import ConfigurationError, Refused
@@ -32,14 +33,18 @@ class Agreement:
         `models.labels.Structure.key`.
     dice
         Of all voxels of the images; 1.0 where neither has any.
-    found, labelled
-        Voxels that the model outlined, and that the reference has.
+    found, labelled, both
+        Voxels that the model outlined, that the reference has, and that both have.
+    by_slice
+        Dice of each slice on which either has any.
     """
 
     key: str
     dice: float
     found: int
     labelled: int
+    both: int
+    by_slice: tuple[float, ...]
 
     @property
     def in_words(self) -> str:
@@ -85,26 +90,21 @@ class Reference:
         agreements = []
         for key, values in self._labels.items():
             found, truth = _outline(prediction, key, there.shape), np.isin(there, sorted(values))
-            agreements.append(Agreement(key, dice(found, truth), int(found.sum()), int(truth.sum())))
+            agreements.append(_agreement(key, found, truth))
         return tuple(agreements)
 
     def _at(self, affine: NDArray[np.float64], shape: tuple[int, int, int]) -> NDArray[np.int64]:
         """The reference's values at the images' voxels, that of the nearest voxel; 0 outside of it."""
-        way = np.linalg.inv(self._affine) @ affine
-        there = np.zeros(shape, dtype=np.int64)
-        covered = 0
-        rows, columns = np.indices(shape[1:])
-        for number in range(shape[0]):
-            places = np.stack([np.full_like(rows, number), rows, columns, np.ones_like(rows)]).reshape(4, -1)
-            nearest = np.rint((way @ places)[:3]).astype(np.int64)
-            inside = ((nearest >= 0) & (nearest < np.asarray(self._values.shape)[:, None])).all(0)
-            slices, down, across = nearest[:, inside]
-            there[number].reshape(-1)[inside] = np.rint(self._values[slices, down, across])
-            covered += int(inside.sum())
-        if covered < LEAST_COVERED * there.size:
-            part = covered / there.size
+        there, covered = at_voxels(self._values, np.linalg.inv(self._affine) @ affine, shape)
+        part = float(covered.mean())
+        if part < LEAST_COVERED:
             raise Refused(f"{self._name} lies elsewhere: it covers {part:.0%} of the images' voxels", "not-comparable")
-        return there
+        return np.rint(there).astype(np.int64)
+
+
+def _agreement(key: str, found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> Agreement:
+    slices = tuple(dice(one, other) for one, other in zip(found, truth, strict=True) if one.any() or other.any())
+    return Agreement(key, dice(found, truth), int(found.sum()), int(truth.sum()), int((found & truth).sum()), slices)
 
 
 def _outline(prediction: Prediction, key: str, shape: tuple[int, ...]) -> NDArray[np.bool_]:

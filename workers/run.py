@@ -6,7 +6,7 @@ import filecmp
 import math
 import uuid
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,8 +20,10 @@ from node.store.spool import check_uid
 
 if TYPE_CHECKING:
     from models.manifest import Manifest
+    from node.studies.plan import Planner
     from workers.analysis import Analyst
     from workers.compare import Agreement, Reference
+    from workers.series.stack import Stack
 
 IDENTITY: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID", "Modality")
 
@@ -79,7 +81,6 @@ def read_files(
         Where there is no such model, or no DICOM file.
     """
     from models.manifest import named, read_library
-    from node.studies.plan import Planner  # the splitting of series into stacks, free of network and catalog
     from workers.analysis import Analyst
 
     library = read_library(*settings.all_model_folders)
@@ -89,8 +90,7 @@ def read_files(
     yield from unread
     if not batches and not unread:
         raise ConfigurationError(f"no DICOM file below {', '.join(map(str, paths))}")
-    route = Route(name="overread run", models=(model,))
-    planner = Planner(settings.model_copy(update={"routes": (route,), "destinations": ()}), library)
+    planner = _planner(model, settings, library)
     kinds = [in_language(kind, language) for kind in PROFILES[profile]]
     analyst = Analyst(settings, library, kinds)
     for instances in batches:
@@ -111,6 +111,49 @@ def read_files(
                 region=region,
                 reference=reference,
             )
+
+
+def only_stack(manifest: Manifest, paths: Sequence[Path], settings: Settings, folder: Path) -> Stack:
+    """The one stack below `paths` that the model reads, loaded as a worker loads it.
+
+    Parameters
+    ----------
+    folder
+        For copies of files that lack an identity.
+
+    Raises
+    ------
+    ConfigurationError
+        Where there is none, with the reasons, or more than one.
+    Refused
+        Where it cannot be loaded.
+    """
+    from workers.series.stack import load_stack
+
+    unread: list[Reading] = []
+    found, others = [], []
+    planner = _planner(manifest.name, settings, {manifest.name: manifest})
+    for instances in _batches(paths, folder, unread):
+        by_id = {instance.instance_id: Path(instance.arrival.path) for instance in instances}
+        for stack in planner(instances):
+            if any(decision.outcome is Outcome.CHOSEN for decision in stack.decisions):
+                found.append((stack, [by_id[instance_id] for instance_id in stack.instance_ids]))
+            else:
+                others += [decision.reason for decision in stack.decisions]
+    if len(found) != 1:
+        reasons = "; ".join(dict.fromkeys([*others, *(one.reason for one in unread)])) or "no DICOM file"
+        said = f"{len(found)} stacks: give the files of one" if found else f"none ({reasons})"
+        raise ConfigurationError(f"one stack that {manifest.name} reads is wanted, there are {said}")
+    stack, files = found[0]
+    return load_stack(files, stack.facts.get("frame_numbers"), int(stack.facts.get("phases") or 1))
+
+
+def _planner(model: str, settings: Settings, library: Mapping[str, Manifest]) -> Planner:
+    """Splits and routes as the node does, to one model alone."""
+    from node.studies.plan import Planner  # free of network and catalog
+
+    route = Route(name="overread run", models=(model,))
+    return Planner(settings.model_copy(update={"routes": (route,), "destinations": ()}), library)
 
 
 def marked_region(given: str | None) -> tuple[float, float, float] | None:

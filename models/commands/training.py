@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from models.networks.architectures import ARCHITECTURES
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from models.manifest import Manifest
+    from models.runtime import Model
 
 train = typer.Typer()
 evaluate = typer.Typer()
@@ -98,11 +106,17 @@ def train_command(
 @evaluate.command()
 def evaluate_command(
     model: str = typer.Argument(help="Name of a model of the library, or a folder with a model.toml."),
-    dataset_dir: Path = typer.Argument(help="Folder with an index.csv."),
-    split: str = typer.Option(..., help="Split whose rows are read, e.g. val."),
+    path: Path | None = typer.Argument(
+        None, help="Folder with an index.csv, or DICOM of one volume; nothing: what the model's authors published.", exists=True
+    ),
+    split: str | None = typer.Option(None, help="With an index.csv: split whose rows are read, e.g. val."),
     as_json: bool = typer.Option(False, "--json", help="One JSON object on standard output."),
     view: str | None = typer.Option(None, help="Show a part only: border-only, border-hidden, lungs-only, lungs-evened, chest."),
     where: list[str] | None = typer.Option(None, help="COLUMN=VALUE: read only such rows, e.g. source=montgomery."),
+    copies: bool = typer.Option(False, "--copies", help="With a volume: read it again, stored and made in other ways."),
+    copy: list[str] | None = typer.Option(None, help="With a volume: only this copy, e.g. lossy, another-visit."),
+    reference: Path | None = typer.Option(None, help="With a volume: labelled volume (NIfTI) to compare with.", exists=True),
+    labels: list[str] | None = typer.Option(None, help="STRUCTURE=NUMBERS of the reference, e.g. bone=25-50,69."),
     card: bool = typer.Option(False, "--card", help="Keep the figures in the model's folder and write them into its card."),
     device: str = typer.Option("cpu", help="cpu or cuda."),
     threads: int = typer.Option(0, min=0, help="Of the processor; 0: all."),
@@ -110,7 +124,7 @@ def evaluate_command(
     data: Path | None = typer.Option(None, "--data", help="Data folder, for models added and weights fetched."),
     mirror: Path | None = typer.Option(None, "--mirror", help="Folder laid out as HOST/PATH to take weights from."),
 ) -> None:
-    """Measure a model, as it ships, on a labelled folder."""
+    """Measure a model, as it ships: on a labelled folder, on a volume and its copies, or on what its authors published."""
     import json
 
     import torch
@@ -119,22 +133,44 @@ def evaluate_command(
 
     from models.commands.watching import figures_table
     from models.training.card import keep_figures
-    from models.training.evaluation import chosen_rows, load_for_evaluation
-    from models.training.evaluation import evaluate as measure
+    from models.training.evaluation import load_for_evaluation
     from models.training.metrics import sayable
+    from models.training.published import reproduce
+    from node.store.errors import ConfigurationError
     from node.store.settings import load_settings
+    from workers.evaluate import evaluate_volume
 
     if threads:
         torch.set_num_threads(threads)
-    manifest, loaded = load_for_evaluation(model, device, view, load_settings(config, {"data": data, "mirror": mirror}))
-    if odd := [one for one in where or () if "=" not in one]:
-        raise typer.BadParameter(f"{odd[0]} is not COLUMN=VALUE", param_hint="--where")
-    condition = dict(one.split("=", 1) for one in where or ())
-    count = len(chosen_rows(dataset_dir, split, condition))
-    console = Console(stderr=True)
-    with Progress(console=console) as progress:
-        task = progress.add_task(f"{manifest.name} on {split}", total=count)
-        figures = measure(manifest, loaded, dataset_dir, split, lambda: progress.advance(task), where=condition)
+    settings = load_settings(config, {"data": data, "mirror": mirror})
+    labelled = path is not None and (path / "index.csv").exists()
+    if labelled and not split:
+        raise typer.BadParameter("an index.csv has splits: say which, e.g. --split val", param_hint="--split")
+    if not labelled and (split or where or view):
+        raise ConfigurationError(f"{path or 'nothing'} is no folder with an index.csv: --split, --where and --view go with one")
+    if (reference is None) != (not labels):
+        raise ConfigurationError("--reference and --labels go together: a volume, and which of its numbers are which structure")
+    if (path is None or labelled) and (copies or copy or reference):
+        raise ConfigurationError("--copies, --copy and --reference go with DICOM images of one volume")
+    manifest, loaded = load_for_evaluation(model, device, view, settings)
+    with Progress(console=Console(stderr=True)) as progress:
+        task = progress.add_task(manifest.name, total=1)
+        if path is None:
+            figures = reproduce(manifest, loaded, settings)
+        elif labelled:
+            figures = _on_rows(manifest, loaded, path, str(split), where or (), progress, task)
+        else:
+            figures = evaluate_volume(
+                manifest,
+                loaded,
+                path,
+                settings,
+                chosen=copy or () if copies or copy else None,
+                reference=reference,
+                labels=labels or (),
+                started=lambda count: progress.update(task, total=count),
+                advance=lambda: progress.advance(task),
+            )
     if view:
         figures["view"] = view
     if card:
@@ -143,3 +179,16 @@ def evaluate_command(
         typer.echo(json.dumps(sayable(figures), allow_nan=False))
     else:
         Console().print(figures_table(figures))
+
+
+def _on_rows(
+    manifest: Manifest, model: Model, folder: Path, split: str, where: Sequence[str], progress: Progress, task: TaskID
+) -> dict[str, Any]:
+    from models.training.evaluation import chosen_rows
+    from models.training.evaluation import evaluate as measure
+
+    if odd := [one for one in where if "=" not in one]:
+        raise typer.BadParameter(f"{odd[0]} is not COLUMN=VALUE", param_hint="--where")
+    condition = dict(one.split("=", 1) for one in where)
+    progress.update(task, description=f"{manifest.name} on {split}", total=len(chosen_rows(folder, split, condition)))
+    return measure(manifest, model, folder, split, lambda: progress.advance(task), where=condition)

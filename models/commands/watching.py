@@ -32,16 +32,17 @@ class ProgressWatch:
 
 
 def figures_table(figures: dict[str, Any]) -> Table:
-    """Figures of `models.training.evaluation.evaluate` as a table."""
-    table = Table(
-        "label", "figure", "value", title=f"{figures['model']} {figures['version']} on {figures['dataset']}/{figures['split']}"
-    )
+    """Figures of any kind of evaluation as a table: what holds of the whole, then what holds of each label, copy or structure."""
+    on = "/".join(str(figures[key]) for key in ("dataset", "split") if key in figures)
+    table = Table("of", "figure", "value", title=f"{figures['model']} {figures['version']} on {on}")
+    parts = {key: value for key, value in figures.items() if key in {"per_label", "reference", "copies"}}
     for key, value in figures.items():
-        if key not in {"model", "version", "dataset", "split", "per_label"}:
+        if key not in {"model", "version", "dataset", "split", *parts}:
             table.add_row("", key, _plain(value))
-    for label, per_label in figures["per_label"].items():
-        for key, value in per_label.items():
-            table.add_row(label, key, _plain(value))
+    for part in parts.values():
+        for name, values in part.items():
+            for key, value in values.items():
+                table.add_row(name, key, _plain(value))
     return table
 
 
@@ -49,7 +50,9 @@ def _plain(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4f}"
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_plain(one)}" for key, one in value.items())
+        return ", ".join(
+            f"{key} ({_plain(one)})" if isinstance(one, dict) else f"{key} {_plain(one)}" for key, one in value.items()
+        )
     if isinstance(value, list):
         return " to ".join(_plain(one) for one in value)
     return str(value)

@@ -15,6 +15,7 @@ from models.image import Image
 from models.manifest import Manifest
 from models.networks.weights import load_weights
 from models.prediction import Prediction, Segmentation
+from models.runtimes.cycle_doubts import doubts, out_of_line
 from models.runtimes.cycle_volumes import measure_cycle
 from models.runtimes.film import window
 from models.runtimes.short_axis import Answer, VentricleFinder, make_networks
@@ -86,6 +87,7 @@ class CineLv:
         cavity = np.stack([inner for inner, _ in outlines])
         wall = np.stack([outer & ~inner for inner, outer in outlines])
         measurements, notes, cycle = measure_cycle(cavity, image, CAVITY)
+        notes += doubts(out_of_line(cavity, image), cycle)
         masks = {CAVITY: cavity, MYOCARDIUM: wall}
         absent = tuple(key for key, mask in masks.items() if not mask.any())
         found = {key: mask for key, mask in masks.items() if key not in absent}

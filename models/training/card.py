@@ -15,7 +15,7 @@ _PLACE: Final = re.compile(r"(<!-- figures -->\n).*?(<!-- end of figures -->)", 
 
 
 def keep_figures(folder: Path, figures: dict[str, Any]) -> None:
-    """Put what `models.training.evaluation.evaluate` gave into the model's ``evaluation.json`` and its card.
+    """Put what `overread evaluate` measured into the model's ``evaluation.json`` and its card.
 
     Raises
     ------
@@ -24,9 +24,7 @@ def keep_figures(folder: Path, figures: dict[str, Any]) -> None:
     """
     path = folder / FIGURES
     kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    view = figures.get("view", "as shipped")
-    rows = "".join(f", {column}={value}" for column, value in figures.get("where", {}).items())
-    kept[f"{figures['dataset']}/{figures['split']}{rows}, {view}"] = figures
+    kept[_run(figures)] = figures
     path.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     write_card(folder)
 
@@ -47,23 +45,82 @@ def write_card(folder: Path) -> None:
     card.write_text(_PLACE.sub(lambda match: match[1] + render_figures(kept) + match[2], text), encoding="utf-8")
 
 
+def _run(figures: dict[str, Any]) -> str:
+    """What was measured on, by which figures of the same run replace earlier ones."""
+    if "split" not in figures:
+        return str(figures["dataset"])
+    rows = "".join(f", {column}={value}" for column, value in figures.get("where", {}).items())
+    return f"{figures['dataset']}/{figures['split']}{rows}, {figures.get('view', 'as shipped')}"
+
+
 def render_figures(kept: dict[str, dict[str, Any]]) -> str:
-    """Markdown of all kept figures, one table a run."""
+    """Markdown of all kept figures, one part a run."""
     lines: list[str] = []
     for run, figures in kept.items():
-        refused = ", ".join(f"{count} {code}" for code, count in figures["refusals"].items()) or "none"
-        lines += [f"**{run}** (version {figures['version']}): {figures['n']} images read, refused: {refused}.", ""]
-        lines += _headline(figures)
-        names = list(dict.fromkeys(name for label in figures["per_label"].values() for name in label if not name.endswith("_ci")))
-        names = [name for name in names if name != "by_group"]
-        labels = list(figures["per_label"])
-        lines += ["| figure | " + " | ".join(labels) + " |", "|---" * (len(labels) + 1) + "|"]
-        for name in names:
-            cells = [_cell(figures["per_label"][label], name) for label in labels]
-            lines.append(f"| {name} | " + " | ".join(cells) + " |")
-        lines.append("")
-        lines += _groups(figures["per_label"])
+        if "split" in figures:
+            lines += _of_rows(run, figures)
+        elif "published" in figures:
+            lines += _of_published(run, figures)
+        else:
+            lines += _of_volume(run, figures)
     return "\n".join(lines) + "\n"
+
+
+def _of_rows(run: str, figures: dict[str, Any]) -> list[str]:
+    refused = ", ".join(f"{count} {code}" for code, count in figures["refusals"].items()) or "none"
+    lines = [f"**{run}** (version {figures['version']}): {figures['n']} images read, refused: {refused}.", ""]
+    lines += _headline(figures)
+    names = list(dict.fromkeys(name for label in figures["per_label"].values() for name in label if not name.endswith("_ci")))
+    names = [name for name in names if name != "by_group"]
+    labels = list(figures["per_label"])
+    lines += ["| figure | " + " | ".join(labels) + " |", "|---" * (len(labels) + 1) + "|"]
+    for name in names:
+        cells = [_cell(figures["per_label"][label], name) for label in labels]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return [*lines, "", *_groups(figures["per_label"])]
+
+
+def _of_published(run: str, figures: dict[str, Any]) -> list[str]:
+    keys = list(figures["published"])
+    lines = [f"**{run}** (version {figures['version']}):", "", f"| | {' | '.join(keys)} |", "|---" * (len(keys) + 1) + "|"]
+    for words, name in (("published", "published"), ("here", "found")):
+        lines.append(f"| {words} | " + " | ".join(f"{figures[name][key]:.4f}" for key in keys) + " |")
+    return [*lines, ""]
+
+
+def _of_volume(run: str, figures: dict[str, Any]) -> list[str]:
+    """Volumes, agreement with a reference, and what changes in copies of the same study."""
+    steps = " x ".join(f"{step:.2f}" for step in figures["spacing_mm"])
+    lines = [f"**{run}** (version {figures['version']}): {figures['slices']} slices, voxels of {steps} mm.", ""]
+    volumes = figures["volumes_ml"]
+    lines += [", ".join(f"{key} {_millilitres(value)}" for key, value in volumes.items()) + " (ml).", ""]
+    if reference := figures.get("reference"):
+        lines += ["| beside the reference | Dice | least and most of a slice | labelled part found |", "|---|---|---|---|"]
+        for key, one in reference.items():
+            if one["dice"] is None:
+                lines.append(f"| {key} | neither outlined nor labelled | | |")
+                continue
+            slices = f"{one['dice_of_slices'][0]:.2f} to {one['dice_of_slices'][1]:.2f} ({one['slices']} slices)"
+            part = "" if one["labelled_part_found"] is None else f"{one['labelled_part_found']:.3f}"
+            lines.append(f"| {key} | {one['dice']:.3f} | {slices} | {part} |")
+        lines.append("")
+    if copies := figures["copies"]:
+        lines += ["| copy | " + " | ".join(volumes) + " |", "|---" * (len(volumes) + 1) + "|"]
+        for name, one in copies.items():
+            cells = [f"refused: {one['refused']}"] if "refused" in one else [_change(one["by_structure"][key]) for key in volumes]
+            lines.append(f"| {name} | " + " | ".join(cells + [""] * (len(volumes) - len(cells))) + " |")
+        lines.append("")
+    return lines
+
+
+def _millilitres(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}"
+
+
+def _change(one: dict[str, Any]) -> str:
+    """Change of the volume, and Dice with what the volume itself gave."""
+    difference = one["difference"]
+    return "absent" if difference is None else f"{difference:+.1%}, {one['dice']:.3f}"
 
 
 def _headline(figures: dict[str, Any]) -> list[str]:

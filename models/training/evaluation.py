@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Protocol, runtime_checkable
 
+from models.approval import read_approvals
 from models.manifest import Manifest, named, read_library, read_manifest
 from models.prediction import Prediction
 from models.runtime import Model, RatesOnly, load_model
@@ -137,7 +138,7 @@ def load_for_evaluation(model: str, device: str, view: str | None, settings: Set
     else:
         manifest = named(read_library(*settings.all_model_folders), model)
     weights = ensure_weights(manifest, settings.cache, settings.mirror, pull=settings.pull)
-    loaded = load_model(manifest, weights, device)
+    loaded = load_model(manifest, weights, device, read_approvals(settings.data))
     if isinstance(loaded, RatesOnly):
         loaded = loaded.rating_only()
     if view is not None:

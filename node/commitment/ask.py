@@ -27,6 +27,8 @@ _RETRYABLE = frozenset({0x0110, 0x0124, 0x0210, 0x0213})
 
 REPORT_WAIT_S: Final = 10.0
 """Seconds that we wait for a report over the association of our request."""
+_ANSWER_WAIT_S: Final = 60.0
+"""Seconds for the answer to our request, whatever is reported before it."""
 ASK_AGAIN_S: Final = 900.0
 """Seconds without a report after which whoever was asked is asked anew."""
 
@@ -88,13 +90,20 @@ def ask_to_commit(
             command_set.REQUESTED_SOP_INSTANCE_UID: messages.SOP_INSTANCE,
             command_set.ACTION_TYPE_ID: messages.REQUEST_COMMITMENT,
         }
-        dialogue.request(context_id, elements, messages.write_request(transaction_uid, references, syntax))
+        message_id = dialogue.request(context_id, elements, messages.write_request(transaction_uid, references, syntax))
+        until = time.monotonic() + _ANSWER_WAIT_S
         outcome: Outcome | None = None
         response = dialogue.next_message()
         while response.command.field != command_set.N_ACTION_RSP:  # a quick archive reports before it answers
             outcome = _report(dialogue, response, transaction_uid) or outcome
+            if time.monotonic() > until:
+                dialogue.abort()
+                raise Retryable(f"{archive} reports again and again, and does not answer the request to commit")
             response = dialogue.next_message()
         status = response.command.number(command_set.STATUS)
+        if response.command.number(command_set.MESSAGE_ID_RESPONDED_TO) != message_id:
+            dialogue.abort()
+            raise Retryable(f"{archive} answered something else than our request to commit")
         if status != 0:
             said = f"{archive} answered the request to commit with {status or 0xFFFF:04X}"
             raise (Retryable if status in _RETRYABLE else Permanent)(said)

@@ -20,12 +20,21 @@ class Answered:
         For a person; without patient data.
     retryable
         Without a status: whether another try may store it.
+    again_after_s
+        Seconds before which the destination wants no other try; None: it does not say.
+    heard
+        Without a status: whether the destination answered, if only to this object, so that others may be sent all the same.
+    note
+        Of what was stored, for a person: in which transfer syntax, where that is not the one it was made in.
     """
 
     path: Path
     status: int | None
     reason: str = ""
     retryable: bool = False
+    again_after_s: float | None = None
+    heard: bool = False
+    note: str = ""
 
 
 class Disposal(StrEnum):

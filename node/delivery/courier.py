@@ -6,13 +6,12 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from pathlib import Path
 from typing import Protocol
 
 import structlog
 
 from node.delivery.breaker import Breaker
-from node.delivery.errand import Errand, Sender
+from node.delivery.errand import Errand, Known, Sender
 from node.delivery.waits import Waits
 from node.store.clock import Clock, SystemClock
 from node.store.destinations import (
@@ -50,7 +49,7 @@ def sender_to(destination: AnyDestination, settings: Settings) -> Sender:
     if isinstance(destination, FolderDestination):
         from node.delivery.folder import FolderSender
 
-        return FolderSender(destination.folder)
+        return FolderSender(destination.folder, destination.transfer_syntaxes)
     if isinstance(destination, Hl7Destination):
         from node.delivery.mllp import MllpSender
 
@@ -61,7 +60,7 @@ def sender_to(destination: AnyDestination, settings: Settings) -> Sender:
         return FhirSender(destination)
     from node.store_scu import StoreScu
 
-    return StoreScu(destination, destination.calling_ae or settings.ae_title)
+    return StoreScu(destination, destination.calling_ae or settings.ae_title, syntaxes=destination.transfer_syntaxes)
 
 
 class Courier:
@@ -117,20 +116,20 @@ class Courier:
             self._outbox,
             lambda: self._sender(destination, self._settings),
             waits=waits,
-            mismatch=self._mismatch(destination),
+            ask=self._ask(destination),
             breaker=Breaker(destination.name, self._breakers, waits, self._clock),
             clock=self._clock,
             deliverer=self._name,
             lease_s=self._settings.limits.lease_s,
         )
 
-    def _mismatch(self, destination: AnyDestination) -> Callable[[str, Path], str] | None:
+    def _ask(self, destination: AnyDestination) -> Callable[[str], Known] | None:
         if not isinstance(destination, Destination) or not destination.reconcile:
             return None
-        from node.delivery.reconcile import mismatch
+        from node.delivery.reconcile import known
 
         calling_ae = self._settings.ae_title
-        return lambda study_uid, path: mismatch(destination, calling_ae, study_uid, path)
+        return lambda study_uid: known(destination, calling_ae, study_uid)
 
     def _serve(self, destination: AnyDestination, stop: threading.Event) -> None:
         errand = self.errand(destination)

@@ -6,22 +6,25 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from node.delivery.answers import Disposal, judge
 from node.delivery.breaker import Breaker
 from node.delivery.pulse import Pulse
 from node.delivery.waits import Waits, jitter
 from node.store.clock import Clock
-from node.store.errors import OverreadError
+from node.store.errors import OverreadError, Retryable
+from node.store.faults import tell
 from node.store.log import get_logger
 from node.store.ports import Outbox
 from node.store.records import OutboxItem
 
 log = get_logger(__name__)
 
-BATCH = 100
+BATCH: Final = 100
 """Objects claimed at once, and sent over one association."""
+_LONGEST_ASKED_WAIT_S: Final = 86400.0
+"""Longest wait, seconds, that a destination may ask for."""
 
 
 class Answer(Protocol):
@@ -41,6 +44,29 @@ class Answer(Protocol):
     @property
     def retryable(self) -> bool:
         """Without a status: whether another try may store it, the peer being reached or put right."""
+        ...
+
+    @property
+    def heard(self) -> bool:
+        """Without a status: whether the destination answered all the same, so that it is not down."""
+        ...
+
+    @property
+    def again_after_s(self) -> float | None:
+        """Seconds before which the destination wants no other try; None: it does not say."""
+        ...
+
+    @property
+    def note(self) -> str:
+        """Of what was stored: how, where a person should know."""
+        ...
+
+
+class Known(Protocol):
+    """What a destination knows of a study: `node.delivery.reconcile.KnownStudy`."""
+
+    def differs(self, path: Path) -> str:
+        """Why a file of the study is to be held; empty where it may go."""
         ...
 
 
@@ -67,8 +93,8 @@ class Errand:
         When a delivery is tried again.
     breaker
         Holds everything back while the destination is down.
-    mismatch
-        Says, of a study and a file of it, why it is to be held; empty where it may go.
+    ask
+        Asks the destination, before anything is sent, what it knows of a study; None: it is not asked.
     deliverer
         Who we are in the outbox's leases.
     lease_s
@@ -83,7 +109,7 @@ class Errand:
         *,
         waits: Waits,
         breaker: Breaker,
-        mismatch: Callable[[str, Path], str] | None = None,
+        ask: Callable[[str], Known] | None = None,
         clock: Clock,
         deliverer: str,
         lease_s: float,
@@ -93,13 +119,13 @@ class Errand:
         self._sender = sender
         self._waits = waits
         self._breaker = breaker
-        self._mismatch = mismatch
+        self._ask = ask
         self._clock = clock
         self._deliverer = deliverer
         self._lease_s = lease_s
         self._jitter = 1.0
         self._heard: bool | None = None
-        """Whether the destination said something of an object; None where nothing was sent."""
+        """Whether the destination said something; None where it was not spoken to."""
         self._unheard = ""
         """Why an object got no answer, by a sender that tells of each rather than raises."""
 
@@ -122,6 +148,8 @@ class Errand:
             except OverreadError as error:
                 # A peer that rejects us may be put right tomorrow: only an answer to the object itself ends its delivery.
                 reason = str(error)
+            if left and not self._heard:
+                self._heard = False
             self._tell_breaker(self._unheard or reason, stopped=stop.is_set())
             for item in left.values():
                 if stop.is_set():
@@ -136,35 +164,48 @@ class Errand:
             item = left.pop(path)
             pulse.drop(item)
             self._settle(item, Disposal.FAIL, "the result file is missing in the spool: restore it, then send again", ours=True)
-        self._heard = False if left else None
-        if self._mismatch is not None:
-            self._hold(left, pulse, self._mismatch)
+        if self._ask is not None:
+            self._hold(left, pulse, self._ask)
         if not left:
             return
-        answers = self._sender().send(list(left))
+        answers = self._answers(list(left))
         try:
             for answer in answers:
                 item = left.pop(answer.path)
-                self._heard = self._heard or answer.status is not None or not answer.retryable
-                self._unheard = "" if self._heard else answer.reason
+                self._listen(answer)
                 pulse.drop(item)
-                self._settle(item, *_meaning(answer), answer.status)
+                self._settle(item, *_meaning(answer), answer.status, note=answer.note, again_after_s=answer.again_after_s)
                 if stop.is_set():
                     return
         finally:
-            if isinstance(answers, Generator):
-                answers.close()  # releases the association where we stop halfway
+            answers.close()  # releases the association where we stop halfway
 
-    def _hold(self, left: dict[Path, OutboxItem], pulse: Pulse, mismatch: Callable[[str, Path], str]) -> None:
+    def _answers(self, paths: Sequence[Path]) -> Generator[Answer]:
+        """Send; a fault in that is a reason to try again later, for at once all that wait would meet it again."""
+        try:
+            yield from self._sender().send(paths)
+        except OverreadError:
+            raise
+        except Exception as fault:
+            raise Retryable(f"a fault in Overread, please report it: {tell(fault)}") from fault
+
+    def _listen(self, answer: Answer) -> None:
+        """Note whether that was the destination's word; what is wrong with our own file says nothing of it."""
+        if answer.status is not None or answer.heard:
+            self._heard, self._unheard = True, ""
+        elif answer.retryable and not self._heard:
+            self._heard, self._unheard = False, answer.reason
+
+    def _hold(self, left: dict[Path, OutboxItem], pulse: Pulse, ask: Callable[[str], Known]) -> None:
         """Keep back, and take from `left`, what the destination knows as somebody else's."""
-        asked: dict[str, str] = {}
+        asked: dict[str, Known] = {}
         for path, item in list(left.items()):
             if item.released:
                 continue
             if item.study_uid not in asked:
-                asked[item.study_uid] = mismatch(item.study_uid, path)
+                asked[item.study_uid] = ask(item.study_uid)
                 self._heard = True
-            if said := asked[item.study_uid]:
+            if said := asked[item.study_uid].differs(path):
                 del left[path]
                 pulse.drop(item)
                 self._outbox.hold(item, said)
@@ -181,30 +222,40 @@ class Errand:
         self._outbox.retry(item, "Overread was stopped before it was sent", self._clock.now())
 
     def _settle(
-        self, item: OutboxItem, disposal: Disposal, reason: str, status: int | None = None, *, ours: bool = False
+        self,
+        item: OutboxItem,
+        disposal: Disposal,
+        reason: str,
+        status: int | None = None,
+        *,
+        ours: bool = False,
+        again_after_s: float | None = None,
+        note: str = "",
     ) -> None:
         """Record what became of one delivery; where the lease was lost somebody else does.
 
-        A failure that is `ours` is no refusal of the destination's: nothing goes in its place.
+        A failure that is `ours` is no refusal of the destination's: nothing goes in its place. The `note` says how it was stored.
         """
         wait_s = self._waits.after(item.attempt, self._jitter) if disposal is Disposal.RETRY else None
+        if wait_s is not None and again_after_s is not None:
+            wait_s = max(wait_s, min(again_after_s, _LONGEST_ASKED_WAIT_S))
         if disposal is Disposal.STORED:
-            kept = self._outbox.stored(item, status or 0)
+            kept = self._outbox.stored(item, status or 0, note)
         elif wait_s is not None:
             kept = self._outbox.retry(item, reason, self._clock.now() + timedelta(seconds=wait_s))
         else:
             if disposal is Disposal.RETRY:
                 reason = f"given up after {item.attempt} tries; the last one: {reason}"
             kept = self._outbox.fail(item, reason, refused=disposal is Disposal.FAIL and not ours)
-        tell = log.info if disposal is Disposal.STORED else log.warning
-        tell(
+        say = log.info if disposal is Disposal.STORED else log.warning
+        say(
             "result sent" if disposal is Disposal.STORED else "result not sent",
             destination=self._destination,
             study_uid=item.study_uid,
             sop_instance_uid=item.result.sop_instance_uid,
             kind=item.result.kind,
             attempt=item.attempt,
-            reason=reason,
+            reason=f"{reason}, {note}" if note and disposal is Disposal.STORED else reason,
             again_in_s=round(wait_s, 1) if wait_s is not None else None,
             lease_lost=not kept,
         )

@@ -11,7 +11,7 @@ import httpx
 
 from node.delivery import web
 from node.delivery.answers import Answered
-from node.delivery.web import TEMPORARY, client_of, parsed, refused, send_each
+from node.delivery.web import TEMPORARY, Reply, client_of, exchange, parsed, refused, send_each
 from node.store.destinations import FhirDestination
 
 CONTENT_TYPE: Final = "application/fhir+json"
@@ -58,31 +58,32 @@ class FhirSender:
     def _post(self, client: httpx.Client, path: Path) -> Answered:
         content = path.read_bytes()
         headers = {"Content-Type": f"{CONTENT_TYPE}; charset=utf-8"}
-        response = client.post(self._destination.fhir, content=content, headers=headers)
-        return understood(path, response.status_code, response.content, len(json.loads(content)["entry"]))
+        reply = exchange(client, "POST", self._destination.fhir, content=content, headers=headers)
+        return understood(path, reply, len(json.loads(content)["entry"]))
 
 
-def understood(path: Path, code: int, body: bytes, entries: int) -> Answered:
-    """What a response says of a transaction of so many entries.
+def understood(path: Path, reply: Reply, entries: int) -> Answered:
+    """What an answer says of a transaction of so many entries.
 
     A server that answers 200 without a created or found resource for each has not said that they are there: that is tried again.
     """
-    if code in {200, 201}:
-        said = _statuses(body)
-        if len(said) == entries and all(status[:3] in {"200", "201"} for status in said):
-            return Answered(path, 0, f"HTTP {code}")
-        return Answered(path, None, f"HTTP {code}, but the server does not say that it has all of it", retryable=True)
-    return refused(path, code, "server", _MEANINGS, _TEMPORARY)
+    if reply.code not in {200, 201}:
+        return refused(path, reply, "server", _MEANINGS, _TEMPORARY)
+    said = _statuses(reply.body)
+    if len(said) == entries and all(status[:3] in {"200", "201"} for status in said):
+        return Answered(path, 0, f"HTTP {reply.code}")
+    untold = f"HTTP {reply.code}, but the server does not say that it has all of it"
+    return Answered(path, None, untold, retryable=True, heard=True)
 
 
 def ask(destination: FhirDestination, timeout_s: float) -> str:
     """Ask for the capability statement; what is wrong, or nothing where the server answers with one of R4."""
-    response = web.ask(destination, CONTENT_TYPE, f"{destination.fhir}/metadata", timeout_s)
-    if isinstance(response, str):
-        return response
-    if response.status_code != 200:
-        return f"HTTP {response.status_code}: {_MEANINGS.get(response.status_code, 'no capability statement')}"
-    version = str(_json(response.content).get("fhirVersion") or "")
+    reply = web.ask(destination, CONTENT_TYPE, f"{destination.fhir}/metadata", timeout_s)
+    if isinstance(reply, str):
+        return reply
+    if reply.code != 200:
+        return f"HTTP {reply.code}: {_MEANINGS.get(reply.code, 'no capability statement')}"
+    version = str(_json(reply.body).get("fhirVersion") or "")
     return "" if version.startswith("4.") else f"speaks FHIR {version or 'of no version'}, not R4"
 
 

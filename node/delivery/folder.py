@@ -8,14 +8,17 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pydicom import dcmread
 
 from node.delivery.answers import DUPLICATE, Answered
+from node.recoding import as_wanted
 from node.store.attributes import quietly
 from node.store.errors import NotUnderstood
 from node.store.spool import check_uid
+from node.store.syntaxes import AS_MADE, Syntax
 
 
 class FolderSender:
@@ -28,10 +31,13 @@ class FolderSender:
     ----------
     folder
         It must be there: a share that is not mounted is not filled with results that nobody sees.
+    syntaxes
+        Transfer syntaxes, what is preferred first; an object is written in the first that it has a form in.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, syntaxes: Sequence[Syntax] = AS_MADE) -> None:
         self._folder = folder
+        self._syntaxes = syntaxes
 
     def send(self, paths: Sequence[Path]) -> Iterator[Answered]:
         """Copy files; one answer for each."""
@@ -56,11 +62,11 @@ class FolderSender:
         target.parent.mkdir(exist_ok=True)
         hidden = target.parent / f".{uuid.uuid4()}.part"
         try:
-            with path.open("rb") as source, hidden.open("xb") as copy:
+            with as_wanted(path, self._syntaxes) as (source, _, note), hidden.open("xb") as copy:
                 shutil.copyfileobj(source, copy, 1 << 20)
                 copy.flush()
                 os.fsync(copy.fileno())
-            return _placed(hidden, target, path)
+            return replace(_placed(hidden, target, path), note=note)
         finally:
             with contextlib.suppress(OSError):
                 hidden.unlink(missing_ok=True)
@@ -71,7 +77,7 @@ def _placed(hidden: Path, target: Path, path: Path) -> Answered:
     if target.exists():
         if filecmp.cmp(hidden, target, shallow=False):
             return Answered(path, DUPLICATE, "it is there already")
-        return Answered(path, None, "another file of that name is there: move it away, then send again")
+        return Answered(path, None, "another file of that name is there: move it away, then send again", heard=True)
     hidden.replace(target)
     descriptor = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:

@@ -161,4 +161,4 @@ def understood(path: Path, message: bytes, reply: bytes) -> Answered:
     fault = found.get("ERR", [])
     stated = fault[3].split("^")[0].strip() if len(fault) > 3 else ""
     retryable, why = CODES.get(stated, (code in ERRORS, "see its log"))
-    return Answered(path, None, f"{code}{f' {stated}' if stated in CODES else ''}: {why}", retryable=retryable)
+    return Answered(path, None, f"{code}{f' {stated}' if stated in CODES else ''}: {why}", retryable=retryable, heard=True)

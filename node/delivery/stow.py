@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import httpx
 
 from node.delivery import web
-from node.delivery.answers import Answered
-from node.delivery.web import client_of, parsed, refused, send_each
+from node.delivery.answers import DUPLICATE, Answered, Disposal, judge
+from node.delivery.web import Reply, client_of, exchange, parsed, refused, send_each
+from node.recoding import as_wanted
 from node.store.destinations import WebDestination
+from node.store.errors import NotUnderstood
+from node.store.part10 import read_head
 
 ACCEPT: Final = "application/dicom+json"
 _BLOCK: Final = 1 << 20
@@ -21,6 +25,7 @@ _FAILED: Final = "00081198"
 _REFERENCED: Final = "00081199"
 _FAILURE_REASON: Final = "00081197"
 _WARNING_REASON: Final = "00081196"
+_REFERENCED_UID: Final = "00081155"
 """Tags of the response's payload (PS3.18 section 10.5.3.3, table 10.5.3-2)."""
 
 _MEANINGS: Final = {
@@ -59,49 +64,69 @@ class StowSender:
         yield from send_each(client_of(self._destination, ACCEPT, self._transport), paths, "archive", self._store)
 
     def _store(self, client: httpx.Client, path: Path) -> Answered:
+        try:
+            with as_wanted(path, self._destination.transfer_syntaxes) as (file, size_bytes, note):
+                uid = read_head(file).sop_instance_uid
+                file.seek(0)
+                reply = self._post(client, file, size_bytes)
+        except NotUnderstood as broken:
+            return Answered(path, None, str(broken))
+        return replace(understood(path, uid, reply), note=note)
+
+    def _post(self, client: httpx.Client, file: BinaryIO, size_bytes: int) -> Reply:
         boundary = uuid.uuid4().hex
         head = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode("ascii")
         tail = f"\r\n--{boundary}--\r\n".encode("ascii")
         headers = {
             "Content-Type": f'multipart/related; type="application/dicom"; boundary={boundary}',
-            "Content-Length": str(len(head) + path.stat().st_size + len(tail)),
+            "Content-Length": str(len(head) + size_bytes + len(tail)),
         }
-        response = client.post(f"{self._destination.url}/studies", content=_body(head, path, tail), headers=headers)
-        return understood(path, response.status_code, response.content)
+        return exchange(client, "POST", f"{self._destination.url}/studies", content=_body(head, file, tail), headers=headers)
 
 
 def ask(destination: WebDestination, timeout_s: float) -> str:
     """Query for one study; what is wrong, or nothing where the archive answers."""
-    response = web.ask(destination, ACCEPT, f"{destination.url}/studies", timeout_s, limit=1)
-    if isinstance(response, str):
-        return response
-    code = response.status_code
-    return "" if code in {200, 204} else f"HTTP {code}: {_MEANINGS.get(code, 'no answer to a query')}"
+    reply = web.ask(destination, ACCEPT, f"{destination.url}/studies", timeout_s, limit=1)
+    if isinstance(reply, str):
+        return reply
+    return "" if reply.code in {200, 204} else f"HTTP {reply.code}: {_MEANINGS.get(reply.code, 'no answer to a query')}"
 
 
-def _body(head: bytes, path: Path, tail: bytes) -> Iterator[bytes]:
+def _body(head: bytes, file: BinaryIO, tail: bytes) -> Iterator[bytes]:
     yield head
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            yield block
+    while block := file.read(_BLOCK):
+        yield block
     yield tail
 
 
-def understood(path: Path, code: int, body: bytes) -> Answered:
-    """What a response says of the one object that was sent.
+def understood(path: Path, uid: str, reply: Reply) -> Answered:
+    """What an answer says of the one object that was sent.
 
-    An archive that answers 200 and names the object neither as stored nor as failed has not said that it was stored: that is
-    tried again.
+    Of another object's success or failure nothing follows for ours. An archive that answers 200 and names our object neither as
+    stored nor as failed has not said that it was stored: that is tried again. So is one that names it as failed for a reason that
+    is none.
+
+    Parameters
+    ----------
+    uid
+        SOP Instance UID of the object.
     """
-    payload = _payload(body)
-    failure = _first_reason(payload, _FAILED, _FAILURE_REASON)
-    if failure is not None:
-        return Answered(path, failure, f"HTTP {code}")
-    if code in {200, 202} and _items(payload, _REFERENCED):
-        return Answered(path, _first_reason(payload, _REFERENCED, _WARNING_REASON) or 0, f"HTTP {code}")
-    if code in {200, 202}:
-        return Answered(path, None, f"HTTP {code}, but the archive does not say that it stored the object", retryable=True)
-    return refused(path, code, "archive", _MEANINGS)
+    code, payload = reply.code, _payload(reply.body)
+    for item in _about(payload, _FAILED, uid):
+        reason = _number(item, _FAILURE_REASON)
+        if reason is not None and (judge(reason)[0] is not Disposal.STORED or reason == DUPLICATE):
+            return Answered(path, reason, f"HTTP {code}")
+        if code in {200, 202}:
+            said = "without a reason" if reason is None else f"for reason {reason:04X}, which is none"
+            untold = f"HTTP {code}, and the archive names the object as failed {said}"
+            return Answered(path, None, untold, retryable=True, heard=True)
+    if code not in {200, 202}:
+        return refused(path, reply, "archive", _MEANINGS)
+    for item in _about(payload, _REFERENCED, uid):
+        warning = _number(item, _WARNING_REASON)
+        return Answered(path, warning if warning and judge(warning)[0] is Disposal.STORED else 0, f"HTTP {code}")
+    untold = f"HTTP {code}, but the archive does not say that it stored the object"
+    return Answered(path, None, untold, retryable=True, heard=True)
 
 
 def _payload(body: bytes) -> Mapping[str, Any]:
@@ -117,9 +142,12 @@ def _items(payload: Mapping[str, Any], tag: str) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _first_reason(payload: Mapping[str, Any], sequence: str, tag: str) -> int | None:
-    for item in _items(payload, sequence):
-        reasons = _items(item, tag) if isinstance(item, dict) else []
-        if reasons and isinstance(reasons[0], int):
-            return reasons[0]
-    return None
+def _about(payload: Mapping[str, Any], sequence: str, uid: str) -> list[Mapping[str, Any]]:
+    """Items of a sequence that are about our object: those that name it, in a list of failures also those that name none."""
+    named = [(item, _items(item, _REFERENCED_UID)) for item in _items(payload, sequence) if isinstance(item, dict)]
+    return [item for item, uids in named if uids == [uid] or (not uids and sequence == _FAILED)]
+
+
+def _number(item: Mapping[str, Any], tag: str) -> int | None:
+    values = _items(item, tag)
+    return values[0] if values and isinstance(values[0], int) else None

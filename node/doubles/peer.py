@@ -134,7 +134,7 @@ def answer_after(count: int, then: bytes) -> Script:
             return kind, stream.read(length)
 
         _, request = pdu()
-        accepted.sendall(_accept_all(request))
+        accepted.sendall(accept_all(request))
         stored = 0
         request_command = b""
         while stored < count:
@@ -154,7 +154,7 @@ def answer_after(count: int, then: bytes) -> Script:
     return script
 
 
-def _accept_all(request: bytes) -> bytes:
+def accept_all(request: bytes) -> bytes:
     """An A-ASSOCIATE-AC that accepts the first transfer syntax of each context."""
     items = b""
     for kind, value in upper_layer.items(request[68:]):

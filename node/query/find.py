@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -23,6 +24,8 @@ PENDING: Final = frozenset({0xFF00, 0xFF01})
 """More messages follow (PS3.4 annex C)."""
 _MOST: Final = 100_000
 """Answers to one question; an archive that gives more has misunderstood it."""
+_LONGEST_S: Final = 300.0
+"""Seconds for all answers to one question; one that takes longer is left."""
 
 _MEANINGS: Final = {
     0xA700: "is out of resources",
@@ -44,25 +47,40 @@ def find(dialogue: Dialogue, keys: Mapping[str, str]) -> Iterator[Dataset]:
     ------
     OverreadError
         Where the archive does not answer it; `Retryable` where it may later.
+    NotUnderstood
+        Where an answer cannot be read.
     """
     context_id, syntax = dialogue.plain_context(FIND)
     identifier = Dataset()
     for keyword, value in keys.items():
         setattr(identifier, keyword, value)
-    dialogue.request(context_id, elements(FIND, command_set.C_FIND_RQ), write_data_set(identifier, syntax))
+    asked = dialogue.request(context_id, elements(FIND, command_set.C_FIND_RQ), write_data_set(identifier, syntax))
+    until = time.monotonic() + _LONGEST_S
     for _ in range(_MOST):
         message = dialogue.next_message()
         status = message.command.number(command_set.STATUS)
-        if message.command.field != command_set.C_FIND_RSP or status is None:
+        to = message.command.number(command_set.MESSAGE_ID_RESPONDED_TO)
+        if message.command.field != command_set.C_FIND_RSP or status is None or to != asked:
             dialogue.abort()
             raise Retryable(f"{dialogue.peer} answered something else than our question")
         if status == 0:
             return
         if status not in PENDING:
             raise _failed(dialogue, status)
-        yield read_data_set(message.content, syntax)
+        yield _identifier(dialogue, message.content, syntax)
+        if time.monotonic() > until:
+            dialogue.abort()
+            raise Retryable(f"{dialogue.peer} came to no end with its answers within {_LONGEST_S:g} s")
     dialogue.abort()
     raise Permanent(f"{dialogue.peer} gives more than {_MOST} answers")
+
+
+def _identifier(dialogue: Dialogue, content: bytes, syntax: str) -> Dataset:
+    try:
+        return read_data_set(content, syntax)
+    except NotUnderstood as broken:
+        dialogue.abort()
+        raise NotUnderstood(f"{dialogue.peer} sent an answer that cannot be read: {broken}") from broken
 
 
 def elements(sop_class_uid: str, field: int) -> dict[int, bytes | str | int]:

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Dis
 from node.store.endpoint import Endpoint, endpoint_in_short
 from node.store.peers import Peer
 from node.store.profiles import AS_LABELMAP, INSTEAD, PROFILES, Language, Profile, ResultKind, SegType, in_language, rejected
+from node.store.syntaxes import AS_MADE, Syntaxes
 
 
 def _web_address(value: str, field: ValidationInfo) -> str:
@@ -64,6 +65,9 @@ class Results(Addressee):
     """How segmentations are written for it."""
     instead: dict[ResultKind, ResultKind] | None = None
     """What it gets in place of a kind that it refuses; None: what its profile says (`node.store.profiles.INSTEAD`)."""
+    transfer_syntaxes: Syntaxes = AS_MADE
+    """In which objects are sent, what is preferred first: the first that the peer accepts, or, where nothing is negotiated, the
+    first that the object has a form in."""
 
     @property
     def replaced(self) -> dict[str, str]:
@@ -107,6 +111,18 @@ class WebDestination(Results, OverHttp):
 
     url: WebAddress
     """Of the DICOMweb service; ``/studies`` is added to it."""
+    find: bool = False
+    """Whether what it was sent is looked for there by QIDO-RS (PS3.18 section 10.6)."""
+
+    @property
+    def commit(self) -> bool:
+        """Never: storage commitment is asked for over associations."""
+        return False
+
+    @property
+    def proves(self) -> bool:
+        """Whether more than its answer to the STOW-RS is asked of it."""
+        return self.find
 
     def __str__(self) -> str:
         return self.url
@@ -164,6 +180,8 @@ class FhirDestination(Addressee, OverHttp):
 
 
 AnyHttpDestination = WebDestination | FhirDestination
+ArchiveDestination = Destination | WebDestination
+"""One that may prove what it keeps."""
 
 
 def sort_of(values: Any) -> str:

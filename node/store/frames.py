@@ -15,6 +15,9 @@ CROSS_SECTIONAL_MODALITIES: Final = frozenset({"CT", "MR", "PT"})
 PROJECTION_MODALITIES: Final = frozenset({"CR", "DX", "RG", "MG", "IO", "PX", "XA", "RF", "DR", "RTIMAGE"})
 """Their images are shadows: no pixel has a place in the patient, whatever attributes are there."""
 
+FRAME_TYPES: Final = ("MRImageFrameTypeSequence", "CTImageFrameTypeSequence", "PETFrameTypeSequence")
+"""Macros that say of a frame what Image Type says of an image (PS3.3 sections C.8.13.5.1, C.8.15.3.1 and C.8.22.5.1)."""
+
 
 def frame_count(dataset: Dataset) -> int:
     """Number of Frames, 1 where absent or invalid."""
@@ -31,6 +34,12 @@ def functional_group(dataset: Dataset, frame: int, macro: str) -> Dataset | None
     """The item of a functional group macro for one frame (from 0): its own, else the shared one, else None."""
     own = item(item(dataset, "PerFrameFunctionalGroupsSequence", frame), macro)
     return own if own is not None else item(item(dataset, "SharedFunctionalGroupsSequence"), macro)
+
+
+def frame_type(dataset: Dataset, frame: int) -> Dataset | None:
+    """The item with the Frame Type of one frame (from 0), whatever the object's modality; None where there is none."""
+    groups = (functional_group(dataset, frame, macro) for macro in FRAME_TYPES)
+    return next((group for group in groups if group is not None), None)
 
 
 def is_cross_sectional(dataset: Dataset) -> bool:

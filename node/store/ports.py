@@ -264,13 +264,13 @@ class Outbox(Protocol):
     """The deliverers' port."""
 
     def claim(self, destination: str, deliverer: str, lease_s: float, limit: int) -> Sequence[OutboxItem]:
-        """Own deliveries to one destination that are due now, objects of one job together, oldest first."""
+        """Own deliveries to one destination that are due now, objects of one job together; what was tried less comes first."""
         ...
 
     def heartbeat(self, items: Sequence[OutboxItem], lease_s: float) -> None: ...
 
-    def stored(self, item: OutboxItem, status: int) -> bool:
-        """The peer answered success or a warning for it."""
+    def stored(self, item: OutboxItem, status: int, note: str = "") -> bool:
+        """The peer answered success or a warning for it; the note says how it was sent, where a person should know."""
         ...
 
     def retry(self, item: OutboxItem, reason: str, at: datetime) -> bool: ...
@@ -320,6 +320,10 @@ class Proofs(Protocol):
 
     def ask(self, tasks: Sequence[ProofTask], transaction_uid: str) -> None:
         """Let the report on one request of ours prove these; none where it is empty."""
+        ...
+
+    def accepted(self, tasks: Sequence[ProofTask]) -> None:
+        """The destination took the question: what it has not yet it may have a while from now."""
         ...
 
     def committed(self, task: ProofTask, *, ends: bool) -> bool:

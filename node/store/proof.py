@@ -22,8 +22,8 @@ class ProofTask:
         Transaction UID of our request to commit it; empty where none is open.
     committed
         Whether the destination has committed it.
-    created_at
-        When it had been sent.
+    accepted_at
+        When the destination first took the question that is open (its commitment, or whether it is there); None: not yet.
     """
 
     proof_id: int
@@ -34,4 +34,4 @@ class ProofTask:
     asked_uid: str
     committed: bool
     attempt: int
-    created_at: datetime
+    accepted_at: datetime | None

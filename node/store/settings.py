@@ -112,7 +112,7 @@ class Limits(_Table):
     delivery_longest_wait_s: Positive = 3600.0
     delivery_give_up_s: Positive = 7 * 86400.0
     commitment_wait_s: Positive = 3600.0
-    """Seconds after a storage commitment request for which an archive that has not all of it is asked again."""
+    """Seconds for which an archive that has not all of what it shall commit, or prove that it keeps, is asked again."""
 
 
 class Retention(_Table):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from node.store.geometry import Slice
 from node.studies.header import InstanceHeader
 from node.studies.technique import Technique
+
+_LOCALIZERS: Final = frozenset({"LOCALIZER", "SCOUT"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,12 @@ class Frame:
     def technique(self) -> Technique:
         """How it was made."""
         return self.header.techniques[self.index]
+
+    @property
+    def says_localizer(self) -> bool:
+        """Whether Image Type, of an enhanced object the frame's own Frame Type, says that it is one."""
+        said = self.technique.get("ImageType") or self.header.facts.get("ImageType", ())
+        return isinstance(said, tuple | list) and bool(_LOCALIZERS & {str(value).upper() for value in said})
 
     def is_copy_of(self, other: Frame) -> bool:
         """Whether both show the same pixels; frames of one object are never taken for copies."""

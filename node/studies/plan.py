@@ -11,10 +11,12 @@ from typing import Final
 import numpy as np
 
 from models.manifest import Manifest
+from node.routing.facts import KEYWORDS, NO_CONTRAST, Kind
 from node.routing.route import DEFAULT, Router
 from node.store.frames import PROJECTION_MODALITIES
 from node.store.records import Decision, Facts, Outcome, StackPlan, StoredInstance
 from node.store.settings import Settings
+from node.studies.frame import Frame
 from node.studies.header import read_headers
 from node.studies.stack import Stack
 from node.studies.stacks import split_study
@@ -96,7 +98,7 @@ def stack_facts(stack: Stack) -> Facts:
     first = stack.frames[0]
     if not first.header.slices:
         return {**first.header.facts, "slices": 0, "phases": 1, "orientation": "unknown", "localizer": False, "part": ""}
-    facts = dict(first.header.facts)
+    facts = {**first.header.facts, **_of_frame(first)}
     spacing = first.slice.pixel_spacing_mm
     count = len(stack.frames) // stack.phases
     several = stack.grid is not None and count > 1
@@ -120,6 +122,25 @@ def stack_facts(stack: Stack) -> Facts:
     if stack.notes:
         facts["notes"] = list(stack.notes)
     return facts
+
+
+def _of_frame(frame: Frame) -> Facts:
+    """What the functional groups of an enhanced object say of this very frame, which its first frame need not share."""
+    if not frame.header.enhanced:
+        return {}
+    own: Facts = {}
+    for keyword, value in frame.technique.items():
+        if KEYWORDS.get(keyword) is Kind.NUMBER and isinstance(value, float):
+            own[keyword] = value
+        elif KEYWORDS.get(keyword) is Kind.TEXTS and isinstance(value, tuple):
+            own[keyword] = list(value)
+        elif KEYWORDS.get(keyword) is Kind.TEXT and isinstance(value, str):
+            own[keyword] = value
+    if "ImageType" in own:
+        own["derived"] = own["ImageType"][:1] == ["DERIVED"]
+    if "ContrastBolusAgent" in own:
+        own["contrast"] = own["ContrastBolusAgent"].upper() not in NO_CONTRAST
+    return own
 
 
 def describe(stack: Stack, facts: Facts) -> str:

@@ -50,7 +50,7 @@ def split_series(headers: Sequence[InstanceHeader]) -> list[Stack]:
     if plain:
         unread.append(_whole(uid, plain, "no pixel data: stored, not analysed", "no-pixel-data"))
     images = [header for header in headers if header.has_pixels]
-    flat = [Stack(uid, _frames(header), localizer=_says_localizer(header)) for header in images if not header.cross_sectional]
+    flat = [_flat(uid, _frames(header)) for header in images if not header.cross_sectional]
     sections = [header for header in images if header.cross_sectional]
     stacks = []
     for header in sections:
@@ -72,9 +72,7 @@ def _split_frames(uid: str, frames: Sequence[Frame]) -> list[Stack]:
 
 def _stack(uid: str, piece: PartOf, names: tuple[str, ...]) -> Stack:
     notes = () if not piece.copies else (f"identical copies of images were left out: {piece.copies}",)
-    stack = Stack(
-        uid, piece.frames, ", ".join((*names, *piece.names)), notes=notes, localizer=_says_localizer(piece.frames[0].header)
-    )
+    stack = Stack(uid, piece.frames, ", ".join((*names, *piece.names)), notes=notes, localizer=piece.frames[0].says_localizer)
     if piece.fault:
         return replace(stack, fault=piece.fault, code="doubled-slice")
     try:
@@ -93,7 +91,7 @@ def _film(uid: str, header: InstanceHeader) -> Stack | None:
         grid = build_grid([frames[0].slice])
     except Refused:
         return None
-    return Stack(uid, frames, grid=grid, localizer=_says_localizer(header), notes=grid.notes)
+    return Stack(uid, frames, grid=grid, localizer=frames[0].says_localizer, notes=grid.notes)
 
 
 def _whole(uid: str, headers: Sequence[InstanceHeader], fault: str, code: str) -> Stack:
@@ -104,8 +102,8 @@ def _frames(header: InstanceHeader) -> tuple[Frame, ...]:
     return tuple(Frame(header, index) for index in range(len(header.slices)))
 
 
-def _says_localizer(header: InstanceHeader) -> bool:
-    return bool({"LOCALIZER", "SCOUT"} & {str(value).upper() for value in header.facts.get("ImageType", ())})
+def _flat(uid: str, frames: tuple[Frame, ...]) -> Stack:
+    return Stack(uid, frames, localizer=frames[0].says_localizer)
 
 
 def _kind(frame: Frame) -> Hashable:
@@ -113,7 +111,7 @@ def _kind(frame: Frame) -> Hashable:
     facts = frame.header.facts
     spacing = frame.slice.pixel_spacing_mm
     return (
-        _says_localizer(frame.header),
+        frame.says_localizer,
         facts["SOPClassUID"],
         facts["modality"],
         facts["PhotometricInterpretation"],

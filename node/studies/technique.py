@@ -9,7 +9,7 @@ from typing import Final
 from pydicom.dataset import Dataset
 
 from node.store.attributes import number, numbers, text, texts
-from node.store.frames import functional_group
+from node.store.frames import FRAME_TYPES, frame_type, functional_group
 
 Value = float | str | tuple[float, ...] | tuple[str, ...]
 
@@ -52,7 +52,7 @@ ATTRIBUTES: Final = (
     Attribute("EchoNumbers", "echo", Use.ALWAYS),
     Attribute("EchoTime", "echo time", Use.ALWAYS, "ms", "MREchoSequence", "EffectiveEchoTime"),
     Attribute("DiffusionBValue", "b-value", Use.ALWAYS, "s/mm2", "MRDiffusionSequence", "DiffusionBValue"),
-    Attribute("InversionTime", "inversion time", Use.ALWAYS, "ms"),
+    Attribute("InversionTime", "inversion time", Use.ALWAYS, "ms", "MRModifierSequence", "InversionTimes"),
     Attribute("StackID", "stack", Use.DOUBLED, macro="FrameContentSequence", inner="StackID"),
     Attribute(
         "TemporalPositionIdentifier",
@@ -90,7 +90,13 @@ ATTRIBUTES: Final = (
     Attribute("ImageType", "image type", Use.DOUBLED, macro="MRImageFrameTypeSequence", inner="FrameType"),
     Attribute("ConvolutionKernel", "kernel", Use.DOUBLED, macro="CTReconstructionSequence", inner="ConvolutionKernel"),
     Attribute("KVP", "tube voltage", Use.DOUBLED, "kV", "CTXRayDetailsSequence", "KVP"),
-    Attribute("ContrastBolusAgent", "contrast", Use.DOUBLED),
+    Attribute(
+        "ContrastBolusAgent",
+        "contrast",
+        Use.DOUBLED,
+        macro="ContrastBolusUsageSequence",
+        inner="ContrastBolusAgentAdministered",
+    ),
     Attribute("FlipAngle", "flip angle", Use.DOUBLED, "degrees", "MRTimingAndRelatedParametersSequence", "FlipAngle"),
     Attribute("FrameReferenceTime", "frame time", Use.DOUBLED, "ms", ordered=True),
     Attribute(
@@ -108,7 +114,7 @@ ATTRIBUTES: Final = (
     Attribute("ContentTime", "content time", Use.TIME, ordered=True),
 )
 _TEXTS: Final = frozenset(
-    {"StackID", "ImageType", "FrameType", "ConvolutionKernel", "ContrastBolusAgent"}
+    {"StackID", "ImageType", "FrameType", "ConvolutionKernel", "ContrastBolusAgent", "ContrastBolusAgentAdministered"}
     | {"AcquisitionDateTime", "FrameAcquisitionDateTime", "AcquisitionTime", "ContentTime"}
 )
 
@@ -154,6 +160,8 @@ def _group(dataset: Dataset, frame: int, macro: str) -> Dataset | None:
         outer = functional_group(dataset, frame, "MRDiffusionSequence")
         directions = () if outer is None else outer.get(macro) or ()
         return directions[0] if directions else None
+    if macro in FRAME_TYPES:
+        return frame_type(dataset, frame)
     return functional_group(dataset, frame, macro)
 
 

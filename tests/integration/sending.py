@@ -15,7 +15,7 @@ from node.delivery.courier import Courier
 from node.delivery.prover import Prover
 from node.store.catalog.catalog import open_catalog
 from node.store.clock import FakeClock
-from node.store.destinations import Destination
+from node.store.destinations import ArchiveDestination
 from tests.integration.dimse_node import DimseNode, dimse_node, files, limits
 from tests.integration.orthanc_peer import Orthanc, running_orthanc
 from tests.story import CT, STUDY, Story, chosen, results
@@ -46,13 +46,13 @@ class Sent:
 
     node: DimseNode
     story: Story
-    destination: Destination
+    destination: ArchiveDestination
 
     def deliver(self) -> None:
         courier = Courier(self.node.settings, self.story.catalog, clock=self.story.clock)
         assert courier.errand(self.destination).deliver(threading.Event()) > 0
 
-    def ask(self, destination: Destination | None = None) -> None:
+    def ask(self, destination: ArchiveDestination | None = None) -> None:
         """One look at what is due to be proven, by the destination or by another that it is called at."""
         prover = Prover(self.node.settings, self.story.catalog.proofs, self.story.catalog.commitments, clock=self.story.clock)
         prover.prove(destination or self.destination)
@@ -65,7 +65,7 @@ class Sent:
 
 
 @contextmanager
-def sending(folder: Path, destination: Destination, port: int = 0, **attributes: str) -> Iterator[Sent]:
+def sending(folder: Path, destination: ArchiveDestination, port: int = 0, **attributes: str) -> Iterator[Sent]:
     settings = {"destinations": [destination], "port": port, "limits": limits(commitment_wait_s=60)}
     with dimse_node(folder, registrar=False, **settings) as node:
         clock = FakeClock(datetime.now(UTC))

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from node.delivery import stow
+from node.delivery.prover import Prover
+from node.delivery.qido import missing_of_web
 from node.doubles.archive import Archive
-from node.store.destinations import Destination
+from node.store.destinations import Destination, WebDestination
 from node.store.states import DeliveryState
-from tests.integration.orthanc_peer import Orthanc, until
-from tests.integration.sending import orthanc_beside, sending
+from tests.integration.dimse_node import limits
+from tests.integration.orthanc_peer import Orthanc, running_orthanc, until
+from tests.integration.sending import Sent, orthanc_beside, sending
 from tests.integration.test_commitment import VNA
 from tests.story import STUDY
+
+WEB_PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 
 
 @pytest.fixture(autouse=True)
@@ -71,35 +78,127 @@ def test_an_archive_that_said_success_and_forgot_is_found_out_and_gets_it_again(
         until(lambda: sent.prove() == ["found"] * 2)
 
 
-def test_a_report_on_the_association_of_the_request_proves_at_once(tmp_path: Path) -> None:
-    """Scripted archive (pynetdicom): Orthanc knows the other way only."""
+@contextmanager
+def archive_that_commits(has: set[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[VNA]:
+    """Scripted archive (pynetdicom) that reports on the association of the request: Orthanc knows the other way only."""
+    monkeypatch.setattr("node.commitment.ask.REPORT_WAIT_S", 60.0)
+    archive = VNA(has)
+    try:
+        yield archive
+    finally:
+        archive.ae.shutdown()
+
+
+def asked(sent: Sent, archive: VNA) -> list[str]:
+    """One look, at which the archive is asked and reports; what is proven then."""
+    sent.story.clock.advance(1)
+    reporting = threading.Thread(target=lambda: (until(lambda: archive.pending), archive.report()))
+    reporting.start()
+    sent.ask(sent.destination.model_copy(update={"port": archive.port}))
+    reporting.join(60)
+    return [one.proof for one in sent.story.study().deliveries]
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Iterator[Sent]:
+    """Two objects that a destination with ``commit`` has stored."""
     with Archive(tmp_path / "store", ae_title="VNA") as store:
         destination = Destination(name="pacs", ae_title="VNA", host="127.0.0.1", port=store.port, commit=True)
         with sending(tmp_path, destination) as sent:
             sent.deliver()
-            uids = {one.sop_instance_uid for one in sent.story.study().deliveries}
-            archive = VNA(has=uids)
-            try:
-                asked = destination.model_copy(update={"port": archive.port})
-                reporting = threading.Thread(target=lambda: (until(lambda: archive.pending), archive.report()))
-                reporting.start()
-                sent.ask(asked)
-                reporting.join(60)
-                proven = sent.prove()
-            finally:
-                archive.ae.shutdown()
-            assert proven == ["committed"] * 2
+            yield sent
 
 
-def test_one_that_cannot_commit_is_named_and_one_that_is_away_is_asked_for_days(tmp_path: Path) -> None:
-    with Archive(tmp_path / "store", ae_title="VNA") as store:
-        destination = Destination(name="pacs", ae_title="VNA", host="127.0.0.1", port=store.port, commit=True)
-        with sending(tmp_path, destination) as sent:
+def uids(sent: Sent) -> set[str]:
+    return {one.sop_instance_uid for one in sent.story.study().deliveries}
+
+
+def away(sent: Sent) -> Destination:
+    return sent.destination.model_copy(update={"port": 9})
+
+
+def test_a_report_on_the_association_of_the_request_proves_at_once(stored: Sent, monkeypatch: pytest.MonkeyPatch) -> None:
+    with archive_that_commits(uids(stored), monkeypatch) as archive:
+        assert asked(stored, archive) == ["committed"] * 2
+
+
+def test_one_that_was_down_for_long_has_its_time_from_when_it_took_the_request(
+    stored: Sent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(5):
+        stored.ask(away(stored))
+        stored.story.clock.advance(3600)
+    with archive_that_commits(set(), monkeypatch) as archive:
+        assert asked(stored, archive) == ["not proven yet"] * 2, "it has had no time at all"
+        stored.story.clock.advance(50)
+        assert asked(stored, archive) == ["not proven yet"] * 2
+        archive.has |= uids(stored)
+        assert asked(stored, archive) == ["committed"] * 2
+
+
+def test_what_it_has_not_after_its_time_is_not_proven_though_it_was_down_meanwhile(
+    stored: Sent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with archive_that_commits(set(), monkeypatch) as archive:
+        assert asked(stored, archive) == ["not proven yet"] * 2
+        stored.story.clock.advance(1)
+        stored.ask(away(stored))
+        stored.story.clock.advance(60)
+        assert asked(stored, archive) == ["not proven"] * 2
+    assert "failure reason 0112" in stored.story.study().deliveries[0].proof_reason
+
+
+def test_one_that_rejects_us_is_asked_again(stored: Sent, monkeypatch: pytest.MonkeyPatch) -> None:
+    with archive_that_commits(uids(stored), monkeypatch) as archive:
+        archive.ae.require_calling_aet = ["SOMEBODY"]
+        stored.ask(stored.destination.model_copy(update={"port": archive.port}))
+        (one, _) = stored.story.study().deliveries
+        assert (one.proof, "rejected the association" in one.proof_reason) == ("not proven yet", True)
+        archive.ae.require_calling_aet = []
+        assert asked(stored, archive) == ["committed"] * 2
+
+
+def test_one_that_is_away_for_as_long_as_a_delivery_is_tried_is_given_up(stored: Sent) -> None:
+    few = stored.node.settings.model_copy(update={"limits": limits(delivery_give_up_s=1.0)})
+    prover = Prover(few, stored.story.catalog.proofs, stored.story.catalog.commitments, clock=stored.story.clock)
+    for _ in range(4):
+        assert prover.prove(away(stored)) == 2
+        stored.story.clock.advance(1)
+    assert prover.prove(away(stored)) == 0
+    assert {one.proof for one in stored.story.study().deliveries} == {"not proven"}
+    assert "given up after 4 tries" in stored.story.study().deliveries[0].proof_reason
+
+
+def test_one_that_cannot_commit_is_named_and_one_that_is_away_is_asked_for_days(stored: Sent) -> None:
+    for _ in range(20):
+        stored.ask(away(stored))
+        stored.story.clock.advance(3600)
+    assert [one.proof for one in stored.story.study().deliveries] == ["not proven yet"] * 2
+    assert stored.prove() == ["not proven"] * 2, "this archive offers no storage commitment: asking again is no use"
+    assert "does not accept SOP class 1.2.840.10008.1.20.1" in stored.story.study().deliveries[0].proof_reason
+
+
+@pytest.mark.peer
+def test_a_web_archive_that_said_success_and_forgot_is_found_out_and_gets_it_again(tmp_path: Path) -> None:
+    if not WEB_PLUGIN.exists():
+        pytest.skip("needs the Debian package orthanc-dicomweb")
+    plugins: dict[str, object] = {"Plugins": [str(WEB_PLUGIN)], "DicomWeb": {"Enable": True}}
+    with running_orthanc(tmp_path, 11112, **plugins) as peer:
+        web = WebDestination(name="web", url=f"http://127.0.0.1:{peer.http}/dicom-web", find=True)
+        until(lambda: not stow.ask(web, 10.0))
+        with sending(tmp_path / "node", web) as sent:
             sent.deliver()
-            away = destination.model_copy(update={"port": 9})
-            for _ in range(20):
-                sent.ask(away)
-                sent.story.clock.advance(3600)
             assert [one.proof for one in sent.story.study().deliveries] == ["not proven yet"] * 2
-            assert sent.prove() == ["not proven"] * 2, "this archive offers no storage commitment: asking again is no use"
-            assert "does not accept SOP class 1.2.840.10008.1.20.1" in sent.story.study().deliveries[0].proof_reason
+            forgotten = sent.story.study().deliveries[0].sop_instance_uid
+            (found,) = peer.post("/tools/find", {"Level": "Instance", "Query": {"SOPInstanceUID": forgotten}})
+            peer.delete(f"/instances/{found}")
+            assert sorted(sent.prove()) == ["found", "not proven yet"], "it may still be on its way there"
+            sent.story.clock.advance(60)
+            assert sorted(sent.prove()) == ["found", "not proven"]
+            lost = next(one for one in sent.story.study().deliveries if one.proof == "not proven")
+            assert (lost.sop_instance_uid, lost.state) == (forgotten, DeliveryState.SENT)
+            assert "does not find it" in lost.proof_reason
+            assert sent.story.catalog.outbox.send_again(STUDY) == 1
+            sent.deliver()
+            assert sent.prove() == ["found"] * 2
+            assert missing_of_web(web, [("2.25.9", "2.25.9", "2.25.9")]) == {"2.25.9"}

@@ -32,6 +32,11 @@ TEMPLATES: Final = (
         "No ejection fraction: {why}. The change of area is that of slice {slice} of {slices}: largest in phase {largest}, "
         "smallest in phase {smallest} of {phases}."
     ),
+    message(
+        "Slice {slice}: in phase {phase} of {phases} the outlined cavity does not fit those of the phases before and after; "
+        "check these images."
+    ),
+    message("What was measured rests on such an image: phase {phase}, taken for {moment}, on slice {slice}."),
     message("Incomplete: {missing} of the {named} images named for this series had not arrived when it was read."),
     message("The study may be incomplete: it was read as it stood when the longest wait was over."),
     message("The scanner reported this procedure step as discontinued."),
@@ -47,6 +52,8 @@ PARTS: Final = (
     message("left"),
     message("right"),
     message("{first} and {rest}"),
+    message("end diastole"),
+    message("end systole"),
     message("the images do not say where they lie"),
     message("the slices do not span the ventricle: it is on {shown} of them, {length} mm"),
     message("the ventricle was not found on a slice between others that show it"),

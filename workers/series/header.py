@@ -6,7 +6,7 @@ from pydicom.dataset import Dataset
 
 from models.image import Header
 from node.store.attributes import item, number, text, texts
-from node.store.frames import functional_group
+from node.store.frames import frame_type, functional_group
 from node.store.mammography import standard_view
 from workers.series.values import has_rescale
 
@@ -18,6 +18,7 @@ def read_header(dataset: Dataset, frame: int) -> Header:
     view = item(dataset, "ViewCodeSequence")
     transformation = functional_group(dataset, frame, "PixelValueTransformationSequence")
     echo = functional_group(dataset, frame, "MREchoSequence")
+    modifier = functional_group(dataset, frame, "MRModifierSequence")
     timing = functional_group(dataset, frame, _MR_TIMING)
     return Header(
         modality=text(dataset, "Modality").upper(),
@@ -30,7 +31,7 @@ def read_header(dataset: Dataset, frame: int) -> Header:
         image_laterality=text(dataset, "ImageLaterality") or text(dataset, "Laterality"),
         standard_view=standard_view(dataset),
         presentation_intent=text(dataset, "PresentationIntentType").upper(),
-        image_type=texts(dataset, "ImageType"),
+        image_type=texts(frame_type(dataset, frame), "FrameType") or texts(dataset, "ImageType"),
         series_description=text(dataset, "SeriesDescription"),
         protocol_name=text(dataset, "ProtocolName"),
         manufacturer=text(dataset, "Manufacturer"),
@@ -41,7 +42,7 @@ def read_header(dataset: Dataset, frame: int) -> Header:
         sequence_variant=texts(dataset, "SequenceVariant"),
         repetition_time_ms=_stated(dataset, "RepetitionTime", timing, "RepetitionTime"),
         echo_time_ms=_stated(dataset, "EchoTime", echo, "EffectiveEchoTime"),
-        inversion_time_ms=number(dataset, "InversionTime"),
+        inversion_time_ms=_stated(dataset, "InversionTime", modifier, "InversionTimes"),
         patient_position=text(dataset, "PatientPosition"),
         bits_stored=int(number(dataset, "BitsStored") or 0),
     )

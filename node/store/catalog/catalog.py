@@ -23,7 +23,7 @@ from node.store.catalog.tables import installation
 from node.store.catalog.views import SqlViews
 from node.store.catalog.worklist import SqlWorklist
 from node.store.clock import Clock, SystemClock
-from node.store.destinations import Destination
+from node.store.destinations import ArchiveDestination
 from node.store.errors import ConfigurationError
 from node.store.settings import Settings
 
@@ -60,7 +60,7 @@ class Catalog:
             requeue_after_s=min(LONGEST_REQUEUE_S, settings.limits.lease_s),
         )
         self.desk = SqlJobDesk(database, clock, spool=spool, installation=self.installation, kinds=kinds, job_attempts=attempts)
-        proven = [one.name for one in settings.destinations if isinstance(one, Destination) and one.proves]
+        proven = [one.name for one in settings.destinations if isinstance(one, ArchiveDestination) and one.proves]
         instead = {one.name: one.replaced for one in settings.destinations}
         self.outbox = SqlOutbox(database, clock, spool=spool, proven=proven, instead=instead)
         self.proofs = SqlProofs(database, clock)

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from node.store.catalog.deliveries import add_deliveries
 from node.store.catalog.engine import Database
-from node.store.catalog.leases import any_waits, claimable, held, leased_until
+from node.store.catalog.leases import claimable, held, leased_until
 from node.store.catalog.progress import record
 from node.store.catalog.proofs import begin_proof
 from node.store.catalog.results import object_columns, result_object
@@ -59,18 +59,27 @@ class SqlOutbox:
         self._instead = instead or {}
 
     def claim(self, destination: str, deliverer: str, lease_s: float, limit: int) -> Sequence[OutboxItem]:
-        """Own deliveries to one destination that are due now, objects of one job together, oldest first.
+        """Own deliveries to one destination that are due now, objects of one job together; what was tried less comes first.
 
-        The objects of a job are never parted: `limit` is exceeded where the first job alone has more.
+        So an object that breaks a destination is not in the way of the others. The objects of a job are never parted: `limit` is
+        exceeded where the first job alone has more.
         """
         now = self._clock.now()
-        free = claimable(deliveries, now, due=_DUE, leased=_LEASED)
-        waiting = sa.select(deliveries).where(deliveries.c.destination == destination, free)
-        if not any_waits(self._database, waiting):
+        free = sa.and_(deliveries.c.destination == destination, claimable(deliveries, now, due=_DUE, leased=_LEASED))
+        first_jobs = (
+            sa.select(deliveries.c.job_id)
+            .where(free)
+            .group_by(deliveries.c.job_id)
+            .order_by(sa.func.max(deliveries.c.attempt), deliveries.c.job_id)
+            .limit(limit)
+        )
+        with self._database.read() as connection:  # however many wait, the writer's turn is taken for a few
+            jobs = connection.execute(first_jobs).scalars().all()
+        if not jobs:
             return ()
+        of_jobs = sa.select(deliveries).where(free, deliveries.c.job_id.in_(jobs)).order_by(deliveries.c.id).with_for_update()
         with self._database.write() as connection:
-            ordered = waiting.order_by(deliveries.c.job_id, deliveries.c.id).with_for_update()
-            chosen = _whole_jobs(connection.execute(ordered).all(), limit)
+            chosen = _whole_jobs(jobs, connection.execute(of_jobs).all(), limit)
             for row in chosen:
                 state = row.state if row.state == DeliveryState.DUE else step(row.state, DeliveryEvent.LEASE_EXPIRED)
                 owned = {"state": step(state, DeliveryEvent.CLAIM), "deliverer": deliverer, **leased_until(row, now, lease_s)}
@@ -90,9 +99,9 @@ class SqlOutbox:
                 )
                 connection.execute(still_ours.values(lease_until=now + timedelta(seconds=lease_s)))
 
-    def stored(self, item: OutboxItem, status: int) -> bool:
-        """The peer answered success or a warning for it."""
-        return self._end(item, DeliveryEvent.STORED, "", status=status)
+    def stored(self, item: OutboxItem, status: int, note: str = "") -> bool:
+        """The peer answered success or a warning for it; the note says how it was sent, where a person should know."""
+        return self._end(item, DeliveryEvent.STORED, f"stored {note}" if note else "", status=status)
 
     def retry(self, item: OutboxItem, reason: str, at: datetime) -> bool:
         """Send it again at a later moment; False where somebody else owns it now."""
@@ -171,8 +180,8 @@ class SqlOutbox:
             .join(studies, deliveries.c.study_id == studies.c.id)
             .join(result_objects, deliveries.c.object_id == result_objects.c.id)
             .where(deliveries.c.id.in_(ids))
-            .order_by(deliveries.c.job_id, deliveries.c.id)
         )
+        rows = {row.id: row for row in connection.execute(owned)}
         return [
             OutboxItem(
                 delivery_id=row.id,
@@ -184,7 +193,7 @@ class SqlOutbox:
                 attempt=row.attempt,
                 released=row.released,
             )
-            for row in connection.execute(owned)
+            for row in map(rows.__getitem__, ids)
         ]
 
 
@@ -202,9 +211,8 @@ def _send_instead(connection: sa.Connection, now: datetime, refused: sa.Row[Any]
     )
 
 
-def _whole_jobs(rows: Sequence[sa.Row[Any]], limit: int) -> list[sa.Row[Any]]:
-    """The first rows, up to `limit`, without parting those of one job; the first job always."""
-    jobs = list(dict.fromkeys(row.job_id for row in rows))
+def _whole_jobs(jobs: Sequence[int], rows: Sequence[sa.Row[Any]], limit: int) -> list[sa.Row[Any]]:
+    """The rows of the first jobs, up to `limit`, without parting those of one job; the first job always."""
     chosen: list[sa.Row[Any]] = []
     for job_id in jobs:
         together = [row for row in rows if row.job_id == job_id]

@@ -57,11 +57,17 @@ class SqlProofs:
             mine = proofs.c.id.in_([task.proof_id for task in tasks])
             connection.execute(sa.update(proofs).where(mine).values(asked_uid=transaction_uid))
 
+    def accepted(self, tasks: Sequence[ProofTask]) -> None:
+        """The destination took the question: what it has not yet it may have a while from now; from the first time it did."""
+        first = sa.and_(proofs.c.id.in_([task.proof_id for task in tasks]), proofs.c.accepted_at.is_(None))
+        with self._database.write() as connection:
+            connection.execute(sa.update(proofs).where(first).values(accepted_at=self._clock.now()))
+
     def committed(self, task: ProofTask, *, ends: bool) -> bool:
         """The destination has committed it; with `ends` no more is asked, else it is looked for at once."""
         now = self._clock.now()
         event = ProofEvent.PROVE if ends else ProofEvent.RETRY
-        return self._change(task, event, "committed", "", committed_at=now, asked_uid="", attempt=0, due_at=now)
+        return self._change(task, event, "committed", "", committed_at=now, asked_uid="", attempt=0, due_at=now, accepted_at=None)
 
     def found(self, task: ProofTask) -> bool:
         """It was found there."""
@@ -150,7 +156,7 @@ def _tasks(connection: sa.Connection, ids: Sequence[int]) -> list[ProofTask]:
             asked_uid=row.asked_uid,
             committed=row.committed_at is not None,
             attempt=row.attempt,
-            created_at=row.created_at,
+            accepted_at=row.accepted_at,
         )
         for row in connection.execute(owned)
     ]

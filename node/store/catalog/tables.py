@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from node.store.signals import SignalKind
 from node.store.states import CommitmentState, DeliveryState, FetchState, JobState, ProofState, StudyState
 
-SCHEMA: Final = "0008"
+SCHEMA: Final = "0009"
 """Newest revision in `node.store.migrations`."""
 
 
@@ -278,6 +278,7 @@ proofs = sa.Table(
     sa.Column("created_at", Moment, nullable=False),
     sa.Column("due_at", Moment, nullable=False),
     sa.Column("lease_until", Moment),
+    sa.Column("accepted_at", Moment),  # when the destination first took the question that is open; null: not yet
     sa.Column("committed_at", Moment),
     sa.Column("found_at", Moment),
     sa.Column("ended_at", Moment),

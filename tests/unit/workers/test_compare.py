@@ -72,8 +72,8 @@ def test_a_reference_stored_the_other_way_round_is_laid_where_the_images_are(
     (same,) = reference.compare(image(affine), Prediction(segmentation=Segmentation({"bone": box})))
     (less,) = reference.compare(image(affine), Prediction(segmentation=LabelMap(half.astype(np.uint8) * 2, ("body", "bone"))))
 
-    assert same == Agreement("bone", 1.0, 48, 48)
-    assert less == Agreement("bone", 2 / 3, 24, 48)
+    assert same == Agreement("bone", 1.0, 48, 48, 48, (1.0, 1.0))
+    assert less == Agreement("bone", 2 / 3, 24, 48, 24, (1.0, 0.0))
     assert less.in_words == "bone: Dice 0.667 (24 voxels outlined, 48 in the reference)"
 
 

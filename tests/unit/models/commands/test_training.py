@@ -1,7 +1,6 @@
 import json
 from pathlib import Path
 
-import pytest
 from typer.testing import CliRunner
 
 from models.commands.training import evaluate, train
@@ -55,6 +54,6 @@ def test_train_names_what_can_be_trained(lung_folder: Path) -> None:
     assert "did you mean cxr-lungs" in str(result.exception)
 
 
-@pytest.mark.parametrize("arguments", [["cxr-lungs"], []])
-def test_evaluate_needs_a_split(arguments: list[str]) -> None:
-    assert runner.invoke(evaluate, arguments).exit_code == 2
+def test_evaluate_needs_a_model_and_of_rows_a_split(lung_folder: Path) -> None:
+    assert runner.invoke(evaluate, []).exit_code == 2
+    assert runner.invoke(evaluate, ["cxr-lungs", str(lung_folder)]).exit_code == 2

@@ -120,3 +120,12 @@ def test_a_drawn_heart_is_outlined_over_its_cycle(model: Model) -> None:
     assert [one.key for one in prediction.measurements] == ["lv_area_change"]
     assert prediction.measurements[0].value == pytest.approx(49, abs=10)
     assert "No ejection fraction" in prediction.notes[0]
+
+
+def test_one_spoilt_image_of_a_cycle_is_a_warning_in_the_result(model: Model) -> None:
+    array = _hearts(phases=12)
+    array[5] += np.random.default_rng(0).normal(0, 160, array[5].shape)
+    notes = model.predict(_image(array.astype(np.float32), _affine(LONG_AXIS), phases=12)).notes
+    doubts = [note for note in notes if "does not fit" in note]
+    assert len(doubts) == 1
+    assert doubts[0].startswith("Slice 1: in phase 6 of 12 the outlined cavity does not fit those of the phases before and after")

@@ -39,7 +39,9 @@ def test_a_card_without_a_place_is_named(tmp_path: Path) -> None:
         keep_figures(tmp_path, FIGURES)
 
 
-@pytest.mark.parametrize("model", ["cine-lv", "cxr-lungs", "cxr-pneumonia", "cxr-tb", "skin-7"])
+@pytest.mark.parametrize(
+    "model", ["cine-lv", "ct-tissue", "cxr-lungs", "cxr-pneumonia", "cxr-tb", "mammo-density", "mammo-lesion", "skin-7"]
+)
 def test_the_shipped_card_says_what_was_measured(model: str) -> None:
     folder = library_folder() / model
     kept = json.loads((folder / "evaluation.json").read_text())

@@ -96,7 +96,7 @@ class MemoryOutbox:
             row.reasons.append(reason)
             return True
 
-    def stored(self, item: OutboxItem, status: int) -> bool:
+    def stored(self, item: OutboxItem, status: int, note: str = "") -> bool:
         self.rows[item.delivery_id].statuses.append(status)
         return self._settle(item, DeliveryEvent.STORED, f"{status:04X}")
 

@@ -24,6 +24,9 @@ class Answered:
     status: int | None
     reason: str = ""
     retryable: bool = True
+    heard: bool = False
+    again_after_s: float | None = None
+    note: str = ""
 
 
 class Script:
@@ -146,7 +149,7 @@ def test_no_status_means_again(tmp_path: Path, clock: FakeClock) -> None:
 def test_refused_context_is_for_good(tmp_path: Path, clock: FakeClock) -> None:
     class Refusing(Script):
         def send(self, paths: Sequence[Path]) -> Iterator[Answered]:
-            yield Answered(paths[0], None, "accepts no Segmentation Storage: enable it", retryable=False)
+            yield Answered(paths[0], None, "accepts no Segmentation Storage: enable it", retryable=False, heard=True)
             yield Answered(paths[1], 0)
 
     outbox = MemoryOutbox(clock)
@@ -234,3 +237,59 @@ def test_an_object_that_is_refused_is_no_destination_that_is_down(tmp_path: Path
         made(outbox, tmp_path, f"a{number}")
         errand(outbox, Script({f"a{number}": 0xA700}), clock).deliver(threading.Event())
     assert outbox.breakers.story == []
+
+
+def test_what_is_wrong_with_our_own_file_says_nothing_of_the_destination(tmp_path: Path, clock: FakeClock) -> None:
+    class Broken(Script):
+        def send(self, paths: Sequence[Path]) -> Iterator[Answered]:
+            for path in paths:
+                yield Answered(path, None, "no DICOM object", retryable=False)
+
+    outbox = MemoryOutbox(clock)
+    down = errand(outbox, Script({}, error=Retryable("PACS@host:104 does not answer")), clock)
+    for number in range(OPENS_AFTER):
+        made(outbox, tmp_path, f"a{number}")
+        down.deliver(threading.Event())
+        clock.advance(7)
+    clock.advance(100)
+    errand(outbox, Broken({}), clock).deliver(threading.Event())
+    assert outbox.breakers.story == ["pacs down"], "nobody was spoken to: it is not back"
+
+
+def test_one_that_answers_though_it_takes_nothing_is_not_down(tmp_path: Path, clock: FakeClock) -> None:
+    class Waiting(Script):
+        def send(self, paths: Sequence[Path]) -> Iterator[Answered]:
+            for path in paths:
+                yield Answered(path, None, "AE 204: it does not know the patient or the order yet", heard=True)
+
+    outbox = MemoryOutbox(clock)
+    for number in range(OPENS_AFTER + 1):
+        made(outbox, tmp_path, f"a{number}")
+        errand(outbox, Waiting({}), clock).deliver(threading.Event())
+    assert outbox.breakers.story == []
+
+
+@pytest.mark.parametrize(("wanted_s", "waited_s"), [(90.0, 90.0), (1.0, 5.0), (1e9, 86400.0), (None, 5.0)])
+def test_a_wait_that_the_destination_asks_for_is_kept(
+    tmp_path: Path, clock: FakeClock, wanted_s: float | None, waited_s: float
+) -> None:
+    class Busy(Script):
+        def send(self, paths: Sequence[Path]) -> Iterator[Answered]:
+            for path in paths:
+                yield Answered(path, None, "HTTP 503", again_after_s=wanted_s)
+
+    outbox = MemoryOutbox(clock)
+    (number,) = made(outbox, tmp_path, "a")
+    errand(outbox, Busy({}), clock).deliver(threading.Event())
+    wait_s = (outbox.rows[number].due_at - clock.now()).total_seconds()
+    assert wait_s == pytest.approx(waited_s, rel=0.2 if waited_s == 5.0 else 1e-9)
+
+
+def test_a_fault_of_ours_is_a_reason_to_wait_and_not_met_again_at_once(tmp_path: Path, clock: FakeClock) -> None:
+    outbox = MemoryOutbox(clock)
+    numbers = made(outbox, tmp_path, "a", "b")
+    errand(outbox, Script({}, error=KeyError("Müller^Jürgen")), clock).deliver(threading.Event())
+    assert {outbox.state(one) for one in numbers} == {DeliveryState.DUE}
+    assert outbox.rows[1].due_at > clock.now()
+    assert "KeyError" in outbox.rows[1].reasons[0]
+    assert "Müller" not in outbox.rows[1].reasons[0]

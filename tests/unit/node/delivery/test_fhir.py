@@ -14,6 +14,7 @@ from fhir.resources.R4B.bundle import Bundle
 
 from node.delivery.answers import Answered
 from node.delivery.fhir import FhirSender, ask, understood
+from node.delivery.web import Reply
 from node.store.destinations import FhirDestination
 from tests.unit.workers.encode.test_fhir import message
 
@@ -130,7 +131,7 @@ def test_a_success_that_does_not_name_every_resource_counts_as_nothing(file: Pat
 
     assert (said.status, said.retryable) == (None, True)
     for body in (b"", b"[]", b"{}", b'{"type":"transaction-response","entry":[{"response":{"status":"404"}}]}'):
-        assert understood(file, 200, body, 1).status is None
+        assert understood(file, Reply(200, body), 1).status is None
 
 
 def test_a_server_that_is_down_is_tried_again(file: Path) -> None:

@@ -35,6 +35,12 @@ def test_the_defaults_need_no_file() -> None:
         ('[[destinations]]\nname="a"\nurl="https://a"\ntoken="x"', "unknown key destinations.0.token, did you mean token_file?"),
         ('[[destinations]]\nname="a"\nurl="archive"', "destinations.0.url: url must begin with https://"),
         ('[[destinations]]\nname="a"\nfolder="/x"\nkind=[]', "did you mean kinds?"),
+        (
+            '[[destinations]]\nname="a"\nfolder="/x"\ntransfer_syntaxes=["rle", "jpeg-ls"]',
+            "destinations.0.transfer_syntaxes: transfer_syntaxes says rle, jpeg-ls, which hold no reports: add 'explicit'",
+        ),
+        ('[[destinations]]\nname="a"\nfolder="/x"\ntransfer_syntaxes=["made","made"]', "names one twice: name each once"),
+        ('[[destinations]]\nname="a"\nfolder="/x"\ntransfer_syntaxes=["jpeg"]', "Input should be 'made', 'explicit'"),
         ("xyzzy = 1", "unknown key xyzzy, see docs/configuration.md"),
         ('accept = "listed"', 'accept = "listed" needs sources'),
         ('[[sources]]\nae_title="A"\nhost=["h"]', "unknown key sources.0.host, did you mean hosts?"),

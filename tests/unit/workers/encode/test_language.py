@@ -182,6 +182,8 @@ def test_values_inside_a_note_are_translated_too() -> None:
     assert said.startswith(
         "Keine Ejektionsfraktion: die Bilder geben ihre Lage nicht an. Die Flächenänderung ist die von Schicht 2"
     )
+    doubt = "What was measured rests on such an image: phase 9, taken for end systole, on slice 2 and 3."
+    assert speech("de").say_note(doubt).endswith("Phase 9, als Endsystole genommen, auf Schicht 2 und 3.")
     edges = "Lung fields are cut off at the top and left edge of the film."
     assert speech("de").say_note(edges).endswith(": oben und links.")
 

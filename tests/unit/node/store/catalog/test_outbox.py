@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from node.store.catalog.outbox import _whole_jobs
+from node.store.catalog.tables import deliveries, jobs, result_objects
 from node.store.records import OutboxItem
 from node.store.settings import Settings
 from node.store.states import DeliveryState
@@ -39,6 +44,48 @@ def test_objects_of_one_job_come_together_oldest_first(filled: Story, settings: 
 @pytest.mark.parametrize(("limit", "count"), [(1, 3), (3, 3), (4, 3), (5, 5), (9, 5)])
 def test_a_limit_parts_no_job(filled: Story, limit: int, count: int) -> None:
     assert len(claim(filled, limit)) == count
+
+
+def test_what_was_tried_less_comes_first_so_that_what_breaks_a_destination_is_in_nobodys_way(filled: Story) -> None:
+    (breaks, *_) = claim(filled, limit=1)
+    filled.catalog.outbox.retry(breaks, "PACS aborted the association", filled.clock.now())
+    assert [item.result.sop_instance_uid for item in claim(filled, limit=1)] == ["2.25.2.1", "2.25.2.2"]
+    filled.clock.advance(LEASE_S + 1)
+    assert [(item.result.sop_instance_uid, item.attempt) for item in claim(filled, limit=100)] == [
+        ("2.25.1.1", 2),
+        ("2.25.1.2", 2),
+        ("2.25.1.3", 2),
+        ("2.25.2.1", 2),
+        ("2.25.2.2", 2),
+    ]
+
+
+def test_of_a_long_queue_only_the_first_jobs_are_read(filled: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits for a destination that was down for days must not keep the catalog from intake."""
+    pile_up(filled, 1000)
+    read: list[int] = []
+
+    def whole_jobs(first: Sequence[int], rows: Sequence[sa.Row[Any]], limit: int) -> list[sa.Row[Any]]:
+        read.append(len(rows))
+        return _whole_jobs(first, rows, limit)
+
+    monkeypatch.setattr("node.store.catalog.outbox._whole_jobs", whole_jobs)
+    items = claim(filled, limit=4)
+    assert [item.result.sop_instance_uid for item in items] == ["2.25.1.1", "2.25.1.2", "2.25.1.3"]
+    assert read == [7], "three objects of the first job, two of the second, one of each of the next two"
+
+
+def pile_up(story: Story, count: int) -> None:
+    """Make so many copies of the first job, each of one object that is due."""
+    with story.catalog.outbox._database.write() as connection:
+        for table, changes in (
+            (jobs, lambda number: {"run": number}),
+            (result_objects, lambda number: {"job_id": number, "sop_instance_uid": f"2.25.9.{number}"}),
+            (deliveries, lambda number: {"job_id": number, "object_id": number}),
+        ):
+            first = connection.execute(sa.select(table).order_by(table.c.id).limit(1)).one()._asdict()
+            copies = [first | {"id": number} | changes(number) for number in range(1000, 1000 + count)]
+            connection.execute(sa.insert(table), copies)
 
 
 def test_another_destination_has_nothing(filled: Story) -> None:

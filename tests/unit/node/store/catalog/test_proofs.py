@@ -100,3 +100,22 @@ def test_what_is_not_kept_there_can_be_sent_again_and_is_proven_anew(sent: Story
     assert states == [DeliveryState.SENT, DeliveryState.DUE]
     deliver(sent, "pacs")
     assert proofs(sent) == ["committed", "not proven yet"]
+
+
+def test_its_time_counts_from_when_a_question_was_first_taken_and_anew_for_the_next(sent: Story) -> None:
+    first, second = claim(sent)
+    assert (first.accepted_at, second.accepted_at) == (None, None)
+    sent.catalog.proofs.accepted([first])
+    at = sent.clock.now()
+    for task in (first, second):
+        sent.catalog.proofs.retry(task, "not there yet", at)
+    sent.clock.advance(100)
+    first, second = claim(sent)
+    sent.catalog.proofs.accepted([first, second])
+    for task in (first, second):
+        sent.catalog.proofs.retry(task, "not there yet", at)
+    first, second = claim(sent)
+    assert (first.accepted_at, second.accepted_at) == (at, sent.clock.now())
+    sent.catalog.proofs.committed(first, ends=False)
+    (again,) = claim(sent)
+    assert again.accepted_at is None, "whether it is there is another question"

@@ -1,0 +1,71 @@
+"""Objects as a model's answer gives them, in catalog and spool, due for a destination."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from models.prediction import Prediction, Segmentation
+from node.delivery.courier import Courier
+from node.store.catalog.catalog import open_catalog
+from node.store.clock import FakeClock
+from node.store.destinations import AnyDestination
+from node.store.records import ResultObject, ResultSet
+from node.store.settings import Settings
+from tests.story import STUDY, Story, chosen
+from tests.unit.workers.encode.samples import affine_of, identity, manifest, slices_of, volume
+from workers.encode.encode import EncodedObject, encode
+
+SHAPE = (4, 20, 24)
+
+
+def encoded(*extras: str) -> tuple[EncodedObject, ...]:
+    """An answer with one structure on two slices."""
+    mask = np.zeros(SHAPE, dtype=bool)
+    mask[1:3, 4:16, 4:20] = True
+    image = volume(affine_of(), SHAPE)
+    sources = slices_of(image, StudyInstanceUID=STUDY)
+    return encode(Prediction(Segmentation({"bone": mask})), image, sources, manifest(), identity(), extras=extras)
+
+
+def publish(story: Story, objects: Sequence[EncodedObject], destination: str) -> None:
+    """Objects of a job, in catalog and spool."""
+    job = story.reading(chosen("m", destination))
+    kept = []
+    for one in objects:
+        path = f"results/{one.sop_instance_uid}.dcm"
+        place = story.settings.spool / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(one.content)
+        digest = hashlib.sha256(one.content).hexdigest()
+        uids = (one.sop_class_uid, one.sop_instance_uid, one.series_uid, one.transfer_syntax_uid)
+        kept.append(ResultObject(one.kind, *uids, path, digest, len(one.content)))
+    story.catalog.desk.publish(story.claim(job), ResultSet(tuple(kept), {}))
+
+
+@contextmanager
+def due(folder: Path, destination: AnyDestination, objects: Sequence[EncodedObject]) -> Iterator[Story]:
+    """A catalog in which `objects` are due for `destination`."""
+    settings = Settings(data=folder, destinations=(destination,))
+    clock = FakeClock(datetime.now(UTC))
+    catalog = open_catalog(settings, clock)
+    try:
+        story = Story(catalog, clock, settings)
+        publish(story, objects, destination.name)
+        yield story
+    finally:
+        catalog.close()
+
+
+def deliver(story: Story) -> None:
+    """Send until nothing is due."""
+    (destination,) = story.settings.destinations
+    way = Courier(story.settings, story.catalog, clock=story.clock).errand(destination)
+    while way.deliver(threading.Event()):
+        pass
