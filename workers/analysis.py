@@ -15,6 +15,7 @@ from models.prediction import Prediction
 from models.runtime import Model, RatesOnly, load_model
 from models.weights import ensure_weights
 from node.store.errors import Permanent
+from node.store.profiles import usual
 from node.store.records import Claim, Facts, ResultObject, ResultSet, Superseded
 from node.store.settings import Settings
 from node.store.spool import Spool
@@ -49,7 +50,7 @@ class Analyst:
     ) -> None:
         self._settings = settings
         wanted = {kind for one in settings.destinations for kind in (*one.wanted, *one.replaced.values())}
-        self._extras = wanted if kinds is None else kinds
+        self._extras = wanted | {usual(kind) for kind in wanted} if kinds is None else kinds
         self._library = read_library(*settings.all_model_folders) if library is None else library
         self._loaded: dict[str, Model] = {}
 

@@ -9,7 +9,19 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Dis
 
 from node.store.endpoint import Endpoint, endpoint_in_short
 from node.store.peers import Peer
-from node.store.profiles import AS_LABELMAP, INSTEAD, PROFILES, Language, Profile, ResultKind, SegType, in_language, rejected
+from node.store.profiles import (
+    INSTEAD,
+    PROFILES,
+    SEG_TYPES,
+    WRITTEN_AS,
+    Language,
+    Profile,
+    ResultKind,
+    SegType,
+    in_language,
+    rejected,
+    usual,
+)
 from node.store.syntaxes import AS_MADE, Syntaxes
 
 
@@ -61,8 +73,8 @@ class Results(Addressee):
     """What sort of destination it is, which decides the kinds of object that it gets (`node.store.profiles`)."""
     kinds: tuple[ResultKind, ...] | None = None
     """Which kinds of object it gets; None: those of its profile."""
-    seg: SegType = "binary"
-    """How segmentations are written for it."""
+    seg: SegType | None = None
+    """How segmentations are written for it; None: as its profile says (`node.store.profiles.SEG_TYPES`)."""
     instead: dict[ResultKind, ResultKind] | None = None
     """What it gets in place of a kind that it refuses; None: what its profile says (`node.store.profiles.INSTEAD`)."""
     transfer_syntaxes: Syntaxes = AS_MADE
@@ -73,15 +85,22 @@ class Results(Addressee):
     def replaced(self) -> dict[str, str]:
         """What its profile, or `instead`, says of kinds that it gets."""
         said = INSTEAD.get(self.profile, {}) if self.instead is None else self.instead
-        return {self._made(kind): self._made(other) for kind, other in said.items() if self._made(kind) in self.wanted}
+        return {
+            name: self._made(other)
+            for kind, other in said.items()
+            if (made := self._made(kind)) in self.wanted
+            for name in (made, usual(made))
+        }
 
     def _made(self, kind: ResultKind) -> str:
-        return in_language(AS_LABELMAP.get(kind, kind) if self.seg == "labelmap" else kind, self.language)
+        written = WRITTEN_AS[self.seg or SEG_TYPES.get(self.profile, "binary")]
+        return in_language(written.get(kind, kind), self.language)
 
     @property
     def wanted(self) -> tuple[str, ...]:
-        """The kinds of object that it gets, as the catalog has them: label maps and what refers to them in place of `seg`'s where
-        it is to have these, texts in its language (`node.store.profiles.in_language`); rejection notes of these kinds alone.
+        """The kinds of object that it gets, as the catalog has them: segmentations, and what refers to them, as they are written
+        for it (`node.store.profiles.WRITTEN_AS`), texts in its language (`node.store.profiles.in_language`); rejection notes of
+        these kinds alone.
         """
         chosen = PROFILES[self.profile] if self.kinds is None else self.kinds
         made = tuple(self._made(kind) for kind in chosen if kind != "rejection")

@@ -18,6 +18,7 @@ from node.store.records import (
     FetchTask,
     KeptView,
     OutboxItem,
+    QueueView,
     Removable,
     Removal,
     Removed,
@@ -382,6 +383,10 @@ class Views(Protocol):
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Rows by state, by what they are: studies, jobs, deliveries, commitments; for the metrics."""
+        ...
+
+    def queues(self) -> Mapping[str, QueueView]:
+        """How it stands with what was made for each destination, by its name; none for one that never was sent anything."""
         ...
 
     def commitments(self, limit: int = 100) -> Sequence[CommitmentView]:

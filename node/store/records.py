@@ -384,6 +384,30 @@ class Broken:
 
 
 @dataclass(frozen=True, slots=True)
+class QueueView:
+    """What waits for a destination, and what came to no good end there.
+
+    Parameters
+    ----------
+    waiting
+        Deliveries that are due, wait for their next try or are being sent.
+    oldest_at
+        Since when the one that waits longest does; None where none waits.
+    failed, held
+        Deliveries that a person has to look at.
+    unproven_yet, unproven
+        Of what was sent: what it has not proven yet that it keeps, and what it did not prove.
+    """
+
+    waiting: int = 0
+    oldest_at: datetime | None = None
+    failed: int = 0
+    held: int = 0
+    unproven_yet: int = 0
+    unproven: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class JobView:
     """A job as a person sees it."""
 

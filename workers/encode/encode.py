@@ -18,6 +18,7 @@ from workers.encode.case import Case
 from workers.encode.fhir import transaction
 from workers.encode.files import file_bytes
 from workers.encode.findings import located_findings
+from workers.encode.fractional import fractional_segmentations
 from workers.encode.grid import Grid, SourceFrame, frames_of, grid_of
 from workers.encode.heat_map import mapped
 from workers.encode.hl7 import result_message
@@ -98,9 +99,9 @@ def encode(
         What `measure` said of this very prediction, where that is known already.
     extras
         Kinds that are made only where some destination takes them: ``capture``, ``findings``, ``heatmap``, ``keys``,
-        ``presentation``, ``labelmap``, ``labelmap-measurements``, ``hl7`` and ``fhir``. ``rejected-`` and a kind rejects what is
-        superseded of that kind. Others are of no effect here. A language, as in ``report.de``, gives the same object with its
-        texts in that language, beside the English one, under UIDs of its own.
+        ``presentation``, ``labelmap``, ``labelmap-measurements``, ``fractional``, ``fractional-measurements``, ``hl7`` and
+        ``fhir``. ``rejected-`` and a kind rejects what is superseded of that kind. Others have no effect here. A language, as in
+        ``report.de``, gives the same object with its texts in that language, beside the English one, under UIDs of its own.
     superseded
         Earlier results that these replace.
 
@@ -116,13 +117,15 @@ def encode(
         measured = measured or measure(prediction, image, manifest)
         found, taken = measured.found, measured.taken
         segs = segmentations(found, grid_of(image, sources, identity, frames), case) if found and found.found else ()
-        maps = label_maps(found, segs[0].grid, case) if found and segs and Kind.LABELMAP in extras else ()
+        others = _other_segmentations(found, segs, case, extras) if found else {}
         documents = list(_measurements(prediction, measured, segs, case, Kind.MEASUREMENTS))
         if Kind.LABELMAP_MEASUREMENTS in extras:
-            documents += _measurements(prediction, measured, maps, case, Kind.LABELMAP_MEASUREMENTS)
+            documents += _measurements(prediction, measured, others.get(Kind.LABELMAP, ()), case, Kind.LABELMAP_MEASUREMENTS)
+        if Kind.FRACTIONAL_MEASUREMENTS in extras and Kind.FRACTIONAL in others:
+            documents += _measurements(prediction, measured, others[Kind.FRACTIONAL], case, Kind.FRACTIONAL_MEASUREMENTS)
         slices = segs[0].grid.frames if segs else frames_of(sources, frames)
         made = [_encoded(Kind.SEG, seg.dataset, seg.content()) for seg in segs]
-        made += [_encoded(Kind.LABELMAP, seg.dataset, seg.content()) for seg in maps]
+        made += [_encoded(kind, seg.dataset, seg.content()) for kind, written in others.items() for seg in written]
         made += [_encoded(kind, dataset, file_bytes(dataset)) for kind, dataset in documents]
         for language in (ENGLISH, *sorted({language_of(kind) for kind in extras} - {ENGLISH})):
             spoken = case if language == ENGLISH else case.spoken(language)
@@ -135,6 +138,16 @@ def encode(
             made += _messages(prediction, measured, spoken, wanted)
         made += [_encoded(kind, dataset, file_bytes(dataset)) for kind, dataset in rejection_notes(case, extras)]
         return tuple(made)
+
+
+def _other_segmentations(found: Outlines, segs: Sequence[Seg], case: Case, extras: Collection[str]) -> dict[Kind, Sequence[Seg]]:
+    """What is written beside the BINARY segmentations, by kind; FRACTIONAL ones only where not every viewer can read those."""
+    made: dict[Kind, Sequence[Seg]] = {}
+    if segs and Kind.LABELMAP in extras:
+        made[Kind.LABELMAP] = label_maps(found, segs[0].grid, case)
+    if Kind.FRACTIONAL in extras and not all(seg.in_whole_bytes for seg in segs):
+        made[Kind.FRACTIONAL] = fractional_segmentations(found, segs[0].grid, case)
+    return made
 
 
 def _messages(prediction: Prediction, measured: Measured, case: Case, wanted: Collection[str]) -> Iterator[EncodedObject]:

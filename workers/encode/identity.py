@@ -25,6 +25,8 @@ class Kind(StrEnum):
     REJECTION = "rejection"
     LABELMAP = "labelmap"
     LABELMAP_MEASUREMENTS = "labelmap-measurements"
+    FRACTIONAL = "fractional"
+    FRACTIONAL_MEASUREMENTS = "fractional-measurements"
     HL7 = "hl7"
     FHIR = "fhir"
 
@@ -41,10 +43,13 @@ _LAST_DIGIT: Final = {
     Kind.REJECTION: 9,
     Kind.LABELMAP: 1,
     Kind.LABELMAP_MEASUREMENTS: 2,
+    Kind.FRACTIONAL: 1,
+    Kind.FRACTIONAL_MEASUREMENTS: 2,
 }
 _MODALITY: Final = {
     Kind.SEG: "SEG",
     Kind.LABELMAP: "SEG",
+    Kind.FRACTIONAL: "SEG",
     Kind.CAPTURE: "OT",
     Kind.KEYS: "KO",
     Kind.REJECTION: "KO",

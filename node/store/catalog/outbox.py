@@ -17,6 +17,7 @@ from node.store.catalog.proofs import begin_proof
 from node.store.catalog.results import object_columns, result_object
 from node.store.catalog.tables import deliveries, proofs, result_objects, studies
 from node.store.clock import Clock
+from node.store.profiles import taken
 from node.store.records import OutboxItem
 from node.store.states import DeliveryEvent, DeliveryState, ProofState, step
 
@@ -168,8 +169,8 @@ class SqlOutbox:
                 kind = _TOLD.get(state, "not delivered")
                 record(connection, now, kind, detail, item.study_uid)
             connection.execute(sa.update(deliveries).where(deliveries.c.id == row.id).values(values))
-            if other is not None and _send_instead(connection, now, row, other):
-                record(connection, now, "sent instead", f"{other} to {row.destination}, for {item.result.kind}", item.study_uid)
+            if other is not None and (sent := _send_instead(connection, now, row, other)):
+                record(connection, now, "sent instead", f"{sent} to {row.destination}, for {item.result.kind}", item.study_uid)
             if state == DeliveryState.SENT and row.destination in self._proven:
                 begin_proof(connection, now, row)
         return True
@@ -197,18 +198,20 @@ class SqlOutbox:
         ]
 
 
-def _send_instead(connection: sa.Connection, now: datetime, refused: sa.Row[Any], kind: str) -> int:
-    """Make objects of another kind of the same job due for the destination; how many it had none of yet."""
-    of_kind = sa.select(result_objects).where(result_objects.c.job_id == refused.job_id, result_objects.c.kind == kind)
-    return add_deliveries(
+def _send_instead(connection: sa.Connection, now: datetime, refused: sa.Row[Any], kind: str) -> str:
+    """Make objects of another kind of the same job due for the destination; what it had none of yet, "" for nothing."""
+    made = connection.execute(sa.select(result_objects).where(result_objects.c.job_id == refused.job_id)).all()
+    (chosen,) = taken({kind}, {one.kind for one in made})
+    added = add_deliveries(
         connection,
         now,
         study_id=refused.study_id,
         job_id=refused.job_id,
-        objects=connection.execute(of_kind).all(),
+        objects=[one for one in made if one.kind == chosen],
         destinations=(refused.destination,),
         kinds={},
     )
+    return chosen if added else ""
 
 
 def _whole_jobs(jobs: Sequence[int], rows: Sequence[sa.Row[Any]], limit: int) -> list[sa.Row[Any]]:
