@@ -9,7 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.manifest import Manifest
-from models.training.metrics import BINS, bootstrap_interval, classification, expected_calibration_error, roc_auc
+from models.training.metrics import (
+    BINS,
+    bootstrap_interval,
+    calibration_by_chance,
+    classification,
+    expected_calibration_error,
+    roc_auc,
+)
 from models.training.outline_figures import Answers, Figures
 from node.store.errors import ConfigurationError
 
@@ -73,8 +80,9 @@ def choice(truth: NDArray[np.int_], probabilities: Table, groups: list[str]) -> 
     -------
     tuple
         ``balanced_accuracy`` (mean over findings of the part of its rows that were called it), ``auroc_macro``, ``accuracy`` and
-        ``expected_calibration_error`` (of the likeliest finding's probability), each with its interval; and by finding
-        ``recall`` and ``precision`` of the choice.
+        ``expected_calibration_error`` (of the likeliest finding's probability), each with its interval, and
+        ``calibration_error_by_chance`` (`calibration_by_chance`) with its range; and by finding ``recall`` and ``precision`` of
+        the choice.
     """
     called = probabilities.argmax(1)
     count = probabilities.shape[1]
@@ -105,6 +113,9 @@ def choice(truth: NDArray[np.int_], probabilities: Table, groups: list[str]) -> 
     ):
         headline[name] = figure(everything)
         headline[f"{name}_ci"] = list(bootstrap_interval(figure, groups))
+    chance, chance_range = calibration_by_chance(probabilities.max(1))
+    headline["calibration_error_by_chance"] = chance
+    headline["calibration_error_by_chance_ci"] = list(chance_range)
     headline["calibration_bins"] = BINS
     by_class = []
     for one in range(count):

@@ -52,6 +52,26 @@ def expected_calibration_error(labels: Flags, probabilities: Floats, bins: int =
     return sum(gaps) / labels.size
 
 
+def calibration_by_chance(probabilities: Floats, repeats: int = REPEATS, seed: int = 0) -> tuple[float, tuple[float, float]]:
+    """Expected calibration error of answers that keep their word exactly: what few rows show of an error that is not there.
+
+    Parameters
+    ----------
+    probabilities
+        ``(n,)`` as the model stated them; that many rows are drawn by them, again and again.
+
+    Returns
+    -------
+    tuple
+        Mean over the draws, and the range of 95 % of them.
+    """
+    random = np.random.default_rng(seed)
+    drawn = (random.random(probabilities.size) < probabilities for _ in range(repeats))
+    errors = [expected_calibration_error(labels, probabilities) for labels in drawn]
+    low, high = np.percentile(errors, (2.5, 97.5))
+    return float(np.mean(errors)), (float(low), float(high))
+
+
 def bootstrap_interval(
     figure: Callable[[NDArray[np.intp]], float], groups: Sequence[str], repeats: int = REPEATS, seed: int = 0
 ) -> tuple[float, float]:
@@ -103,6 +123,7 @@ def classification(
     everything = np.arange(labels.size)
     low, high = unsure or (threshold, threshold)
     sensitivity, specificity = recalls(labels, called)
+    chance, chance_range = calibration_by_chance(probabilities)
     return {
         "n": int(labels.size),
         "n_positive": int(labels.sum()),
@@ -115,6 +136,8 @@ def classification(
         "brier_score_loss": float(np.square(probabilities - labels).mean()),
         "expected_calibration_error": calibration(everything),
         "expected_calibration_error_ci": list(bootstrap_interval(calibration, groups)),
+        "calibration_error_by_chance": chance,
+        "calibration_error_by_chance_ci": list(chance_range),
         "calibration_bins": BINS,
         "threshold": threshold,
         "unsure_share": float(((probabilities > low) & (probabilities < high)).mean()),

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from models.training.metrics import (
     bootstrap_interval,
+    calibration_by_chance,
     classification,
     dice,
     expected_calibration_error,
@@ -28,6 +29,19 @@ def test_probabilities_that_keep_their_word_have_no_calibration_error() -> None:
     labels = np.concatenate([np.arange(100) < 10, np.arange(100) < 50, np.arange(100) < 90])
     assert expected_calibration_error(labels, probabilities, bins=3) == pytest.approx(0)
     assert expected_calibration_error(labels, np.full(300, 0.9), bins=1) == pytest.approx(0.4)
+
+
+def test_few_rows_show_an_error_of_calibration_where_there_is_none() -> None:
+    random = np.random.default_rng(3)
+    few, many = random.random(150), random.random(15_000)
+    mean, (low, high) = calibration_by_chance(few)
+    assert 0.04 < mean < 0.12
+    assert low < mean < high
+    assert calibration_by_chance(many)[0] == pytest.approx(mean / 10, rel=0.2)
+    assert calibration_by_chance(np.repeat([0.0, 1.0], 75)) == (0, (0, 0))
+    figures = classification(random.random(150) < few, few, [str(index) for index in range(150)], 0.5, None)
+    assert figures["calibration_error_by_chance"] == mean
+    assert low < figures["expected_calibration_error"] < high  # type: ignore[operator]
 
 
 def test_an_interval_over_patients_is_wider_than_over_films() -> None:
