@@ -55,13 +55,19 @@ def test_a_study_is_shown_as_it_was_written(kind: str, site: Site, studies: dict
 def test_the_film_of_the_demonstration_is_shown_as_it_was_written(site: Site, tmp_path: Path) -> None:
     study = demo_film(tmp_path)
     site.send(study)
-    found = see_study(site, study, "cxr-lungs")
+    found = see_study(site, study, "cxr-lungs", picture=False)
     (seg,) = (one for one in found if one.Modality == "SEG")
     assert (seg.SegmentationType, seg.Rows * seg.Columns % 8) == ("FRACTIONAL", 3)
 
 
-def see_study(site: Site, study: Study, model: str) -> list[Dataset]:
-    """Look at everything that the archive has of a study, once the model has read it; what it has."""
+def see_study(site: Site, study: Study, model: str, *, picture: bool = True) -> list[Dataset]:
+    """Look at everything that the archive has of a study, once the model has read it; what it has.
+
+    Parameters
+    ----------
+    picture
+        Look at the picture too: not where it is too finely drawn to have evenly coloured places on the screen.
+    """
     if model not in site.read(study):
         pytest.skip(f"{model} gave no answer: no way to its weights?")
     found = objects(site.orthanc, study.uid)
@@ -72,7 +78,8 @@ def see_study(site: Site, study: Study, model: str) -> list[Dataset]:
     for findings in (one for one in found if one.Modality == "SR" and drawn_areas(one)):
         see_measurements(site.ohif, findings)
     see_report(site.ohif, next(one for one in found if one.get("SeriesDescription", "").startswith("AI report")))
-    see_picture(site.ohif, next(one for one in found if one.Modality == "OT"))
+    if picture:
+        see_picture(site.ohif, next(one for one in found if one.Modality == "OT"))
     assert site.ohif.browser.faults() == []
     return found
 
