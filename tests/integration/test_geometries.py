@@ -210,7 +210,7 @@ def test_what_is_read_back_is_what_was_predicted(reader: str, name: str, tmp_pat
 TILTS = (0.0, 5.0, -18.0, 25.0)
 ORIENTATIONS = [*(one.orientation for one in GEOMETRIES.values()), (-1, 0, 0, 0, 1, 0)]
 EXAMPLES = {"highdicom": 60, "dcmtk": 60, "dcmqi": 40, "pixelmed": 12}
-"""Series that each reader is given: about half a minute of each, on two cores."""
+"""Series that each reader is given: about a minute of each, on two cores."""
 MORE = float(os.environ.get("OVERREAD_GEOMETRIES", "1"))
 """How many times as many (``scripts/fuzz-geometries``)."""
 
