@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+from node.page.standing import Circuit, Standing
 from node.store.commitment import CommitmentView
 from node.store.events import NodeEvent
 from node.store.records import (
@@ -96,6 +97,8 @@ def a_study(uid: str = "1.2.3", state: StudyState = StudyState.FINISHED, **parts
 
 
 AN_EVENT = NodeEvent(AT, AT + timedelta(minutes=5), "association rejected", "no source lists <MR_1>: add it", 17)
+
+A_STANDING = Standing("pacs", "PACS@h:104", Circuit.CLOSED, None, QueueView())
 
 
 class MemoryCatalog:
