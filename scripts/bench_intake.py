@@ -1,12 +1,14 @@
 """C-STORE receivers side by side: dcmtk's storescu sends the same to each in turn; medians, as a table and as JSON.
 
 Each run has an empty receiver and begins with nothing left to write on the machine. CPU and memory are those of the receiver's
-process tree.
+process tree. What was received is removed only when all is measured: for a minute and more ext4 without a journal gives no inode
+away again whose file was removed, looks at each of them whenever a file is made, and so slows down whoever comes next.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import platform
@@ -23,6 +25,8 @@ from bench_objects import CASES, Case, make
 from bench_receivers import RECEIVERS, Receiver, running
 
 STORESCU = "/usr/bin/storescu"
+_HUGE = 1 << 30
+"""Bytes of an object above which a run is removed at once: the disk has no room for all of them."""
 
 
 FIGURES = ("mb_s", "objects_s", "cpu_s_per_gb", "idle_mb", "peak_mb")
@@ -48,13 +52,13 @@ def main() -> None:
     runs: list[Run] = []
     with tempfile.TemporaryDirectory(prefix="overread-bench-", dir=given.folder) as name:
         folder = Path(name)
+        numbers = itertools.count(1)
         for case in (case for case in CASES if case.name in given.cases):
             sent = make(case, folder / "sent")
             for repeat in range(given.repeats if case.name != "huge" else min(given.repeats, 3)):
                 for receiver in (receiver for receiver in RECEIVERS if receiver.name in given.receivers):
-                    runs.append(measure(receiver, case, sent, folder / "received"))
+                    runs.append(measure(receiver, case, sent, folder / f"received-{next(numbers)}"))
                     print(f"  {case.name} {repeat + 1} {receiver.name}: {runs[-1].mb_s:.0f} MB/s", file=sys.stderr, flush=True)
-            shutil.rmtree(folder / "sent")
             print(table(case, [run for run in runs if run.case == case.name]), flush=True)
     if given.json:
         machine = {"cores": os.cpu_count(), "kernel": platform.release(), "load": os.getloadavg()}
@@ -81,23 +85,22 @@ def _words() -> argparse.ArgumentParser:
 
 def measure(receiver: Receiver, case: Case, sent: list[Path], folder: Path) -> Run:
     """Send a case to a receiver that has nothing yet."""
-    try:
-        with running(receiver, folder) as receiving:
-            os.sync()
-            noise = fixed_loop_s()
-            idle = receiving.memory_mb()
-            receiving.watch()
-            cpu, begun = receiving.cpu_s(), time.perf_counter()
-            send(receiving.port, sent)
-            seconds = time.perf_counter() - begun
-            peak = receiving.peak_mb()
-            time.sleep(0.3)  # what is done behind the answer counts too
-            cpu = receiving.cpu_s() - cpu
-        received = count(folder, case)
-        if received < case.total:
-            raise SystemExit(f"{receiver.name} kept {received} of {case.total} objects")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with running(receiver, folder) as receiving:
+        os.sync()
+        noise = fixed_loop_s()
+        idle = receiving.memory_mb()
+        receiving.watch()
+        cpu, begun = receiving.cpu_s(), time.perf_counter()
+        send(receiving.port, sent)
+        seconds = time.perf_counter() - begun
+        peak = receiving.peak_mb()
+        time.sleep(0.3)  # what is done behind the answer counts too
+        cpu = receiving.cpu_s() - cpu
+    received = count(folder, case)
+    if received < case.total:
+        raise SystemExit(f"{receiver.name} kept {received} of {case.total} objects")
+    if case.size_bytes > _HUGE:
+        shutil.rmtree(folder)  # one file a run: too few to slow down the next
     gigabytes = case.total * case.size_bytes / 1e9
     return Run(
         receiver=receiver.name,

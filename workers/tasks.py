@@ -23,10 +23,12 @@ def open_workshop(settings: Settings) -> Workshop:
     import torch  # noqa: F401 - here, while nobody waits, rather than in the first job
 
     from node.store.catalog.catalog import open_catalog
+    from node.store.leftovers import wait_until_clean
     from node.store.spool import Spool
     from workers.analysis import Analyst
 
     spool = Spool(settings.spool)
+    wait_until_clean(spool)
     analyst = Analyst(settings)
     return Workshop(open_catalog(settings).desk, lambda claim: analyst.analyse(claim, spool))
 

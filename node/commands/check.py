@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from node.commands.options import ConfigOption, DataOption, JsonOption, settings_from
+from node.commands.options import ConfigOption, DataOption, JsonOption, settings_as_served
 
 if TYPE_CHECKING:
     from node.check.verdict import Checked
     from node.store.settings import Settings
 
 app = typer.Typer()
-
-SERVED = Path("run") / "settings.json"
-"""What `overread serve` wrote into its data folder: with no configuration given, the node that runs there is looked at."""
 
 
 @app.command()
@@ -41,11 +38,7 @@ def _look(config: Path | None, data: Path | None) -> Iterable[Checked]:
     from node.store.errors import OverreadError
 
     try:
-        settings = settings_from(config, data=data)
-        served = settings.data / SERVED
-        if config is None and served.is_file():
-            config = served
-            settings = settings_from(config, data=settings.data)
+        config, settings = settings_as_served(config, data)
     except OverreadError as wrong:
         yield fault(
             "configuration", str(config or "overread.toml"), str(wrong), "correct it; docs/configuration.md lists all keys"

@@ -31,7 +31,9 @@ def dispatch(config: ConfigOption = None, data: DataOption = None) -> None:
     from node.retention.keeper import Keeper
     from node.store.catalog.catalog import open_catalog
     from node.store.clock import SystemClock
+    from node.store.leftovers import wait_until_clean
     from node.store.log import configure_logging
+    from node.store.spool import Spool
     from node.studies.plan import Planner
 
     configure_logging()
@@ -41,6 +43,7 @@ def dispatch(config: ConfigOption = None, data: DataOption = None) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     catalog = open_catalog(settings)
+    wait_until_clean(Spool(settings.spool))
     with JobQueue(settings) as queue:
         judge = Judge(catalog.worklist, catalog.signals, settings, SystemClock())
         loop = Dispatcher(

@@ -18,6 +18,8 @@ DataOption = Annotated[
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="Settings as TOML; flags win over them.", show_default="none", dir_okay=False)
 ]
+SERVED = Path("run") / "settings.json"
+"""What `overread serve` wrote into its data folder: with no configuration given, the node that runs there is looked at."""
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document instead of a table.")]
 
 
@@ -57,3 +59,18 @@ def settings_of_node(config: Path | None, data: Path | None) -> Settings:
     if data is not None and not data.is_dir():
         raise ConfigurationError(f"there is no data folder {data}: name the one of the node with --data or --config")
     return settings_from(config, data=data)
+
+
+def settings_as_served(config: Path | None, data: Path | None) -> tuple[Path | None, Settings]:
+    """The settings of the node as it was last served from its data folder, where no file is named; and the file they are of.
+
+    Raises
+    ------
+    ConfigurationError
+        As `settings_from`.
+    """
+    settings = settings_from(config, data=data)
+    served = settings.data / SERVED
+    if config is not None or not served.is_file():
+        return config, settings
+    return served, settings_from(served, data=settings.data)

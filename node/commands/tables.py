@@ -1,4 +1,4 @@
-"""Studies as tables in the terminal."""
+"""Studies, destinations and events as tables in the terminal."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
+from node.page.standing import Circuit, Standing
 from node.page.words import answer_in_brief, answer_in_words, commitment_in_words, deliveries_in_words, removed_in_words
 from node.store.events import NodeEvent
-from node.store.records import StudyView
+from node.store.records import QueueView, StudyView
 from node.store.states import JobState, StudyState
 
 COLOURS = {
@@ -27,6 +28,10 @@ COLOURS = {
     "chosen": "green",
     "failed": "red",
     "held": "red",
+    "closed": "green",
+    "half-open": "yellow",
+    "open": "red",
+    "not configured": "red",
 }
 
 
@@ -71,6 +76,25 @@ def show_study(view: StudyView, console: Console | None = None) -> None:
     console.print(Group(facts, *_parts(view)))
 
 
+def show_destinations(found: Sequence[Standing], console: Console | None = None) -> None:
+    """Print how it stands with each destination."""
+    console = console or Console()
+    if not found:
+        console.print("No destination is configured: results are made and kept, and sent nowhere.")
+        return
+    table = _table("Destination", "Circuit", "Queue", "Proof")
+    for one in found:
+        table.add_row(
+            f"{escape(one.name)}\n[dim]{escape(one.address)}[/]".rstrip(),
+            "\n".join([coloured(one.circuit), *_down(one)]),
+            "\n".join(_queue(one.queue)),
+            "\n".join(_proof(one.queue)),
+        )
+    console.print(table)
+    if any(one.queue.failed or one.queue.held or one.queue.unproven for one in found):
+        console.print("[dim]`overread studies` says of which studies, `overread study UID` why[/]")
+
+
 def show_events(found: Sequence[NodeEvent], console: Console | None = None, *, more: str = "") -> None:
     """Print events of no study; `more` says where there are more of them."""
     console = console or Console()
@@ -83,6 +107,26 @@ def show_events(found: Sequence[NodeEvent], console: Console | None = None, *, m
     console.print(table)
     if more:
         console.print(f"[dim]{escape(more)}[/]")
+
+
+def _down(one: Standing) -> list[str]:
+    if one.broken is None:
+        return []
+    again = "again" if one.circuit is Circuit.OPEN else "due"
+    return [f"since {moment(one.broken.since)}, {again} at {moment(one.broken.next_at)}", f"[dim]{escape(one.broken.reason)}[/]"]
+
+
+def _queue(queue: QueueView) -> list[str]:
+    waiting = f"{queue.waiting} waiting, since {moment(queue.oldest_at)}" if queue.oldest_at else "nothing waits"
+    looked_at = (("failed", queue.failed), ("held", queue.held))
+    return [waiting, *(f"{count} {coloured(state)}" for state, count in looked_at if count)]
+
+
+def _proof(queue: QueueView) -> list[str]:
+    return [
+        *([f"{queue.unproven_yet} not proven yet"] if queue.unproven_yet else []),
+        *([f"[red]{queue.unproven} not proven[/]"] if queue.unproven else []),
+    ]
 
 
 def _parts(view: StudyView) -> list[RenderableType]:
@@ -102,7 +146,7 @@ def _parts(view: StudyView) -> list[RenderableType]:
         deliveries.add_row(
             sent.destination,
             sent.kind,
-            coloured(sent.state) + (f"\n{sent.proof}" if sent.proof else ""),
+            "\n".join((coloured(sent.state), *(["urgent"] if sent.urgent else []), *([sent.proof] if sent.proof else []))),
             str(sent.attempt),
             escape(sent.proof_reason or sent.reason or ("stored" if sent.state == "sent" else "")) + again,
         )

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import filecmp
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from pydicom import dcmread
+from pydicom.errors import InvalidDicomError
 
 from node.delivery.answers import DUPLICATE, Answered
 from node.recoding import as_wanted
-from node.store.attributes import quietly
+from node.store.attributes import BROKEN, quietly
 from node.store.errors import NotUnderstood
 from node.store.spool import check_uid
 from node.store.syntaxes import AS_MADE, Syntax
+
+_CUT_OFF_S: Final = 3600.0
+"""Seconds without a byte more after which a half-written copy is nobody's any more."""
+_NO_SYNC: Final = frozenset({errno.EINVAL, errno.ENOTSUP})
+"""What file systems of shares answer that know no sync of a folder."""
 
 
 class FolderSender:
@@ -53,35 +62,67 @@ class FolderSender:
                 yield Answered(path, None, f"the folder {self._folder} did not take it: {fault.strerror}", retryable=True)
 
     def _copy(self, path: Path) -> Answered:
-        with quietly():
-            header = dcmread(path, stop_before_pixels=True, specific_tags=["StudyInstanceUID", "SOPInstanceUID"])
-            study_uid, instance_uid = str(header.StudyInstanceUID), str(header.SOPInstanceUID)
-        check_uid(study_uid)
-        check_uid(instance_uid)
-        target = self._folder / study_uid / f"{instance_uid}.dcm"
-        target.parent.mkdir(exist_ok=True)
-        hidden = target.parent / f".{uuid.uuid4()}.part"
+        study_uid, instance_uid = _uids(path)
+        study = self._folder / study_uid
+        study.mkdir(exist_ok=True)
+        _clear(study, instance_uid)
+        hidden = study / f".{instance_uid}.{uuid.uuid4()}.part"
         try:
             with as_wanted(path, self._syntaxes) as (source, _, note), hidden.open("xb") as copy:
                 shutil.copyfileobj(source, copy, 1 << 20)
                 copy.flush()
                 os.fsync(copy.fileno())
-            return replace(_placed(hidden, target, path), note=note)
+            answer = _placed(hidden, study / f"{instance_uid}.dcm", path)
         finally:
             with contextlib.suppress(OSError):
                 hidden.unlink(missing_ok=True)
+        if answer.status is not None:  # it is there: also when the disk has to remember it without power
+            _sync(study)
+            _sync(self._folder)
+        return replace(answer, note=note)
+
+
+def _uids(path: Path) -> tuple[str, str]:
+    """Study and SOP Instance UID of a file, fit for names.
+
+    Raises
+    ------
+    NotUnderstood
+        Where it has none.
+    """
+    try:
+        with quietly():
+            header = dcmread(path, stop_before_pixels=True, specific_tags=["StudyInstanceUID", "SOPInstanceUID"])
+            return check_uid(str(header.StudyInstanceUID)), check_uid(str(header.SOPInstanceUID))
+    except (InvalidDicomError, EOFError, *BROKEN) as broken:
+        raise NotUnderstood("the result file is broken here: it names no study or no SOP instance") from broken
+
+
+def _clear(study: Path, instance_uid: str) -> None:
+    """Remove what a copy that was cut off long ago, by a power cut for example, has left half written."""
+    for left in study.glob(f".{instance_uid}.*.part"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > _CUT_OFF_S:
+                left.unlink()
 
 
 def _placed(hidden: Path, target: Path, path: Path) -> Answered:
     """Give the copy its name, unless that is taken."""
-    if target.exists():
-        if filecmp.cmp(hidden, target, shallow=False):
-            return Answered(path, DUPLICATE, "it is there already")
-        return Answered(path, None, "another file of that name is there: move it away, then send again", heard=True)
-    hidden.replace(target)
-    descriptor = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+    if not target.exists():
+        hidden.replace(target)
+        return Answered(path, 0, "stored")
+    if filecmp.cmp(hidden, target, shallow=False):
+        return Answered(path, DUPLICATE, "it is there already")
+    return Answered(path, None, "another file of that name is there: move it away, then send again", heard=True)
+
+
+def _sync(folder: Path) -> None:
+    """Have the names in a folder on stable storage, where its file system can do that."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
+    except OSError as fault:
+        if fault.errno not in _NO_SYNC:
+            raise
     finally:
         os.close(descriptor)
-    return Answered(path, 0, "stored")

@@ -26,6 +26,7 @@ from node.listener.rescan import scan_at_start
 from node.listener.secure import ServerTls
 from node.listener.services.table import Services
 from node.listener.shared_associations import SharedAssociations
+from node.store import leftovers
 from node.store.catalog.catalog import Catalog, open_catalog
 from node.store.faults import tell
 from node.store.log import get_logger
@@ -75,7 +76,7 @@ class Crew:
         """
         settings = self._settings
         catalog = open_catalog(settings)
-        removed = Spool(settings.spool).clean()
+        removed = leftovers.clean(Spool(settings.spool))
         if removed:
             log.info("removed files of writers that died", files=removed)
         if settings.tls:

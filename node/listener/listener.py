@@ -19,6 +19,7 @@ from node.listener.secure import ServerTls
 from node.listener.services.table import Services
 from node.listener.session import Session
 from node.listener.shared_associations import SharedAssociations
+from node.store import leftovers
 from node.store.log import get_logger
 from node.store.ports import IntakeLog
 from node.store.settings import Settings
@@ -78,7 +79,7 @@ class Listener:
         self._services = services
         self._place = place
         self._id = "" if place is None else place.listener_id
-        self.spool = Spool(settings.spool, settings.limits.disk_reserve_mb)
+        self.spool = Spool(settings.spool, settings.limits.disk_reserve_mb, journalled=True)
         self._ledger = Ledger(intake)
         self._tls = ServerTls(settings.tls) if settings.tls else None
         self._doors = Doors() if place is None else place.doors
@@ -117,7 +118,7 @@ class Listener:
             self._ledger.start()
             self._open()
             return
-        removed = self.spool.clean()
+        removed = leftovers.clean(self.spool)
         if removed:
             log.info("removed files of writers that died", files=removed)
         self._doors = Doors.open(self._settings)
@@ -140,6 +141,7 @@ class Listener:
         for connection in self._doorkeeper.connections():
             connection.interrupt()
         self._join(time.monotonic() + _LEDGER_S, associations_only=False)
+        self.spool.close()
         self._doorkeeper.rejections.flush()
         if not self._ledger.stop(_LEDGER_S):
             log.warning("the catalog did not take everything; the next start finds the rest in the spool")

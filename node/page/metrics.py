@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from importlib.metadata import version
 
@@ -16,7 +16,7 @@ from node.certificate import validity
 from node.page.health import PageCatalog
 from node.store.errors import ConfigurationError
 from node.store.ports import Views
-from node.store.records import KeptView
+from node.store.records import KeptView, QueueView
 from node.store.settings import Settings
 from node.store.states import CommitmentState, DeliveryState, JobState, StudyState
 
@@ -61,6 +61,7 @@ class NodeCollector(Collector):
         for destination in {one.name: None for one in self._settings.destinations} | dict.fromkeys(broken):
             down.add_metric([destination], int(destination in broken))
         yield down
+        yield _unproven(self._catalog.views.queues())
         yield from _told(self._catalog.views, self._settings)
         yield from _removed(self._catalog.views.kept())
         rejections = CounterMetricFamily(
@@ -74,6 +75,15 @@ class NodeCollector(Collector):
         yield GaugeMetricFamily("overread_disk_free_bytes", "Free space where images and results are kept.", free)
         reserve = self._settings.limits.disk_reserve_mb * 1_000_000
         yield GaugeMetricFamily("overread_disk_reserve_bytes", "Free space below which images are refused.", reserve)
+
+
+def _unproven(queues: Mapping[str, QueueView]) -> Metric:
+    """What was sent, and is not proven to be kept: as a delivery's proof is called."""
+    family = GaugeMetricFamily("overread_proofs", "Sent objects without proof.", labels=["destination", "proof"])
+    for destination, queue in queues.items():
+        family.add_metric([destination, "not proven yet"], queue.unproven_yet)
+        family.add_metric([destination, "not proven"], queue.unproven)
+    return family
 
 
 def _told(views: Views, settings: Settings) -> Iterator[Metric]:

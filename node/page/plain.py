@@ -1,4 +1,4 @@
-"""Studies and events as JSON values: what ``--json`` of ``overread studies``, ``study`` and ``events`` prints.
+"""Studies, events and destinations as JSON values: what ``--json`` of the commands that show them prints.
 
 The keys are stable: a key is added, never renamed or taken away (docs/operations.md lists them). Dates are ISO 8601 in UTC. UIDs,
 states, reasons and figures only: the catalog's views hold no patient data.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from node.page.standing import Standing
 from node.store.commitment import CommitmentView
 from node.store.events import NodeEvent
 from node.store.records import DecisionView, DeliveryView, JobView, StudyView
@@ -88,6 +89,7 @@ def delivery_in_full(delivery: DeliveryView) -> Plain:
         "attempt": delivery.attempt,
         "reason": delivery.reason,
         "next_at": _moment(delivery.next_at) if delivery.next_at else None,
+        "urgent": delivery.urgent,
         "proof": delivery.proof,
         "proof_reason": delivery.proof_reason,
     }
@@ -117,6 +119,26 @@ def event_in_full(event: NodeEvent) -> Plain:
         "kind": event.kind,
         "detail": event.detail,
         "count": event.count,
+    }
+
+
+def destination_in_full(one: Standing) -> Plain:
+    """How it stands with one destination."""
+    queue, broken = one.queue, one.broken
+    return {
+        "name": one.name,
+        "address": one.address,
+        "circuit": str(one.circuit),
+        "down_since": _moment(broken.since) if broken else None,
+        "failures": broken.failures if broken else 0,
+        "next_at": _moment(broken.next_at) if broken else None,
+        "reason": broken.reason if broken else "",
+        "waiting": queue.waiting,
+        "oldest_at": _moment(queue.oldest_at) if queue.oldest_at else None,
+        "failed": queue.failed,
+        "held": queue.held,
+        "not_proven_yet": queue.unproven_yet,
+        "not_proven": queue.unproven,
     }
 
 

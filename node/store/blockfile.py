@@ -89,13 +89,18 @@ class BlockFile:
             if self._filled == CAPACITY:
                 self._write(CAPACITY)
 
+    @property
+    def whole(self) -> memoryview | None:
+        """All of the file, until `finish`; None where some of it has left the memory already."""
+        return None if self._written else self._view[: self._filled]
+
     def finish(self) -> None:
         """Hand to the system what is still here; syncing is the caller's. Raises OSError where the disk does not take it."""
         whole = self._filled // BLOCK * BLOCK
         if self._is_direct or whole >= _DIRECT_FROM:
             self._write(whole)
         self._set_direct(False)
-        self._write(self._filled)
+        self._write(self._filled, soon=False)  # a sync follows, or nothing that is in haste
 
     def read(self, offset: int, length: int) -> bytes:
         """Bytes of the file, fewer at its end. Raises OSError where the disk does not give them."""
@@ -116,7 +121,7 @@ class BlockFile:
             self._shelf.give(self._buffer)
             self._buffer = None
 
-    def _write(self, count: int) -> None:
+    def _write(self, count: int, *, soon: bool = True) -> None:
         """Write the first `count` bytes of the buffer, and have the rest at its front."""
         if not count:
             return
@@ -127,7 +132,7 @@ class BlockFile:
         done = 0
         while done < count:
             done += self._write_some(self._view[done:count])
-        if not self._is_direct:
+        if soon and not self._is_direct:
             writeout.begin(self._descriptor, self._written, count)
         self._written += count
         self._filled -= count

@@ -8,9 +8,23 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, ValidationInfo
 
 from node.store.endpoint import Endpoint, endpoint_in_short
+from node.store.naming import OWN, DescriptionTemplate, NumberTemplate, SeriesNaming
 from node.store.peers import Peer
-from node.store.profiles import AS_LABELMAP, INSTEAD, PROFILES, Language, Profile, ResultKind, SegType, in_language, rejected
+from node.store.profiles import (
+    INSTEAD,
+    PROFILES,
+    SEG_TYPES,
+    WRITTEN_AS,
+    Language,
+    Profile,
+    ResultKind,
+    SegType,
+    in_language,
+    rejected,
+    usual,
+)
 from node.store.syntaxes import AS_MADE, Syntaxes
+from node.store.urgency import UrgentFinding
 
 
 def _web_address(value: str, field: ValidationInfo) -> str:
@@ -30,6 +44,8 @@ class Addressee(BaseModel):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
     language: Language = "en"
     """Of the texts for people that it gets."""
+    urgent: tuple[UrgentFinding, ...] = ()
+    """Findings whose results are sent to it before all others."""
 
     @property
     def wanted(self) -> tuple[str, ...]:
@@ -40,6 +56,11 @@ class Addressee(BaseModel):
     def replaced(self) -> dict[str, str]:
         """By kind, as the catalog has them: what is sent in place of one that is refused."""
         return {}
+
+    @property
+    def naming(self) -> SeriesNaming:
+        """How the series that it gets are named."""
+        return OWN
 
 
 class OverHttp(BaseModel):
@@ -61,27 +82,44 @@ class Results(Addressee):
     """What sort of destination it is, which decides the kinds of object that it gets (`node.store.profiles`)."""
     kinds: tuple[ResultKind, ...] | None = None
     """Which kinds of object it gets; None: those of its profile."""
-    seg: SegType = "binary"
-    """How segmentations are written for it."""
+    seg: SegType | None = None
+    """How segmentations are written for it; None: as its profile says (`node.store.profiles.SEG_TYPES`)."""
     instead: dict[ResultKind, ResultKind] | None = None
     """What it gets in place of a kind that it refuses; None: what its profile says (`node.store.profiles.INSTEAD`)."""
     transfer_syntaxes: Syntaxes = AS_MADE
     """In which objects are sent, what is preferred first: the first that the peer accepts, or, where nothing is negotiated, the
     first that the object has a form in."""
 
+    series_number: NumberTemplate | None = None
+    """Template of Series Number; None: five digits that tell models and series apart."""
+    series_description: DescriptionTemplate | None = None
+    """Template of Series Description; None: what Overread says."""
+
+    @property
+    def naming(self) -> SeriesNaming:
+        """How the series that it gets are named."""
+        return SeriesNaming(self.series_number, self.series_description)
+
     @property
     def replaced(self) -> dict[str, str]:
         """What its profile, or `instead`, says of kinds that it gets."""
         said = INSTEAD.get(self.profile, {}) if self.instead is None else self.instead
-        return {self._made(kind): self._made(other) for kind, other in said.items() if self._made(kind) in self.wanted}
+        return {
+            name: self._made(other)
+            for kind, other in said.items()
+            if (made := self._made(kind)) in self.wanted
+            for name in (made, usual(made))
+        }
 
     def _made(self, kind: ResultKind) -> str:
-        return in_language(AS_LABELMAP.get(kind, kind) if self.seg == "labelmap" else kind, self.language)
+        written = WRITTEN_AS[self.seg or SEG_TYPES.get(self.profile, "binary")]
+        return in_language(written.get(kind, kind), self.language)
 
     @property
     def wanted(self) -> tuple[str, ...]:
-        """The kinds of object that it gets, as the catalog has them: label maps and what refers to them in place of `seg`'s where
-        it is to have these, texts in its language (`node.store.profiles.in_language`); rejection notes of these kinds alone.
+        """The kinds of object that it gets, as the catalog has them: segmentations, and what refers to them, as they are written
+        for it (`node.store.profiles.WRITTEN_AS`), texts in its language (`node.store.profiles.in_language`); rejection notes of
+        these kinds alone.
         """
         chosen = PROFILES[self.profile] if self.kinds is None else self.kinds
         made = tuple(self._made(kind) for kind in chosen if kind != "rejection")

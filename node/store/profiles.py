@@ -11,11 +11,16 @@ ResultKind = Literal["seg", "measurements", "report", "capture", "keys", "presen
 ``findings``: TID 1500 with coordinates, a measurement a place; ``heatmap``: Parametric Map;
 ``rejection``: notes that reject what a later revision replaces."""
 
-SegType = Literal["binary", "labelmap"]
-"""How segmentations are written: a frame a structure and slice, or the structures of a slice in one compressed frame."""
+SegType = Literal["binary", "whole-bytes", "labelmap"]
+"""How segmentations are written: ``binary``, a frame of bits a structure and slice; ``whole-bytes``, the same with a byte a pixel
+where BINARY frames are such that viewers lose their way in them; ``labelmap``, the structures of a slice in one frame."""
 
-AS_LABELMAP: Final[dict[ResultKind, str]] = {"seg": "labelmap", "measurements": "labelmap-measurements"}
-"""Kinds of object that a destination with label maps gets in place of others: reports refer to the segmentation that it has."""
+WRITTEN_AS: Final[dict[SegType, dict[ResultKind, str]]] = {
+    "binary": {},
+    "whole-bytes": {"seg": "fractional", "measurements": "fractional-measurements"},
+    "labelmap": {"seg": "labelmap", "measurements": "labelmap-measurements"},
+}
+"""Kinds of object that a destination gets in place of others: reports refer to the segmentation that it has."""
 
 
 def rejected(kind: str) -> str:
@@ -43,6 +48,9 @@ INSTEAD: Final[dict[Profile, dict[ResultKind, ResultKind]]] = {
 }
 """By profile: what is sent in place of a kind that the destination refuses for good. It is made whether it is needed or not."""
 
+SEG_TYPES: Final[dict[Profile, SegType]] = {"ohif": "whole-bytes", "orthanc": "whole-bytes"}
+"""By profile: how segmentations are written for it, where that is not ``binary``."""
+
 Language = Literal["en", "de", "es", "fr"]
 """RFC 5646 codes of the languages that texts for people are written in."""
 
@@ -69,6 +77,16 @@ def language_of(kind: str) -> Language:
     return next((language for language in LANGUAGES if language == stated), ENGLISH)
 
 
+def usual(kind: str) -> str:
+    """The kind that stands for one that was not made: English for another language, BINARY for other segmentations."""
+    plain = kind.partition(".")[0]
+    for others in WRITTEN_AS.values():
+        for common, special in others.items():
+            if plain in (special, rejected(special)):
+                return common if plain == special else rejected(common)
+    return plain
+
+
 def taken(wanted: Collection[str], made: Collection[str]) -> frozenset[str]:
-    """Which kinds of those made a destination takes: in English where its language was not made, e.g. before it was set."""
-    return frozenset(kind if kind in made else kind.partition(".")[0] for kind in wanted)
+    """Which kinds of those made a destination takes: the usual where its own was not made, e.g. before that was set."""
+    return frozenset(kind if kind in made else usual(kind) for kind in wanted)

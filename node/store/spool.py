@@ -2,8 +2,8 @@
 
 The promise: when `Writer.keep` or `Spool.keep` returns, the bytes and every directory entry that leads to them are on stable
 storage. Bytes go to a temporary name in the spool, ``fdatasync``, ``link`` to the final name, which must not exist, ``unlink``,
-then ``fsync`` of the directory and of each directory above whose own entry is not known to be stable. Several processes may
-use one spool.
+then ``fsync`` of the directory and of each directory above whose own entry is not known to be stable. Small objects may be in a
+journal instead (`node.store.journal`), and their files synced later. Several processes may use one spool.
 
 A failed sync is never tried again on the same file or directory: the kernel reports a lost write once, and a second call that
 succeeds says nothing about the first (https://wiki.postgresql.org/wiki/Fsync_Errors).
@@ -25,10 +25,12 @@ from enum import Enum
 from pathlib import Path
 from typing import Final
 
+from node.store import journal
 from node.store.blockfile import BlockFile, Shelf
 from node.store.errors import NotUnderstood, Permanent, Retryable, StorageFull
+from node.store.journal import LONGEST, Journal
 from node.store.reserve import Reserve
-from node.store.workshop import Workshop, remove_if_dead
+from node.store.workshop import Workshop
 
 INBOX: Final = "in"
 RESULTS: Final = "results"
@@ -129,9 +131,11 @@ class Spool:
         Folder on one file system; made when first written to.
     reserve_mb
         Free space, MB, below which nothing more is taken.
+    journalled
+        Small objects go to a journal first: for processes that take many, and then `close` it.
     """
 
-    def __init__(self, root: Path, reserve_mb: int = 0) -> None:
+    def __init__(self, root: Path, reserve_mb: int = 0, *, journalled: bool = False) -> None:
         self.root = root.absolute()
         self._top: Path | None = None
         self.reserve = Reserve(self.root, reserve_mb * 1_000_000)
@@ -142,6 +146,8 @@ class Spool:
         self._workshop: Workshop | None = None
         self._folders: dict[str, Path] = {}
         self.shelf = Shelf()
+        self._journalled = journalled and journal.serves(self.root)
+        self._journal: tuple[Workshop, Journal] | None = None
 
     def begin(self) -> Writer:
         """Start a new file.
@@ -233,41 +239,50 @@ class Spool:
                         path = f"{INBOX}/{study.name}/{series.name}/{entry.name}"
                         yield SpooledInstance(path, study.name, int(match["version"] or 1))
 
-    def clean(self) -> int:
-        """Remove the temporary files of writers that have died; return how many. Those of living ones are left."""
-        removed = 0
-        for folder in _folders(self.root / TEMPORARY):
-            if self._workshop is None or folder != self._workshop.folder:
-                removed += remove_if_dead(folder)
-        return removed
+    def journal(self) -> Journal | None:
+        """The journal of this process, if it has one."""
+        if not self._journalled:
+            return None
+        workshop = self._open_workshop()
+        with self._lock:
+            if self._journal is None or self._journal[0] is not workshop:
+                self._journal = workshop, Journal(workshop.folder, self.make_stable)
+            return self._journal[1]
+
+    def close(self) -> None:
+        """Sync what the journal of this process stands for, and remove it."""
+        if self._journal is not None and self._journal[0].process_id == os.getpid():
+            self._journal[1].close()
+            self._journalled, self._journal = False, None
 
     def link(self, temporary: Path, final: Path, same: Same) -> Kept:
         """Give a synced temporary file its place, for `Writer.keep`."""
         kept = Kept.STORED
         try:
-            self._link(temporary, final)
+            self.name(temporary, final)
         except FileExistsError as there:
             if not same(temporary, final):
                 raise SpoolConflict("other bytes are kept under that name already") from there
             kept = Kept.ALREADY_THERE  # who linked it may not have come to its own sync: ours follows
-        self._make_stable(final.parent)
+        self.make_stable(final.parent)
         return kept
 
-    def _link(self, temporary: Path, final: Path) -> None:
+    def name(self, temporary: Path, final: Path) -> None:
+        """Give a temporary file its name. Raises OSError; FileExistsError where that is taken."""
         while True:
-            self._make_folders(final.parent)
             try:
                 os.link(temporary, final)
             except FileNotFoundError:
                 if not temporary.exists():
                     raise
-                continue  # somebody removed the empty folder meanwhile
-            return
+                self._make_folders(final.parent)  # and again, should somebody remove the empty folder meanwhile
+            else:
+                return
 
     def _make_folders(self, folder: Path) -> None:
         """Make what is missing down to `folder`."""
         missing = []
-        while not os.path.isdir(folder):  # noqa: PTH112 - called for every object, and a third of the time
+        while not folder.is_dir():
             missing.append(folder)
             folder = folder.parent
         for each in reversed(missing):
@@ -277,7 +292,7 @@ class Spool:
                     self._fresh.add(each)
                     self._stable.pop(each, None)
 
-    def _make_stable(self, folder: Path) -> None:
+    def make_stable(self, folder: Path) -> None:
         """Sync `folder`, and above it each directory that holds an entry not known to be stable.
 
         That goes up to where the file system is mounted: who made the data folder may not have synced the one above it.
@@ -327,7 +342,7 @@ class Writer:
         self.path = path
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         self._file = BlockFile(self._descriptor, spool.shelf)
-        self._closed = False
+        self._closed = self._removed = False
 
     @property
     def size_bytes(self) -> int:
@@ -375,6 +390,8 @@ class Writer:
         """
         final = self._spool.absolute(relative_path)
         try:
+            if self._keep_journalled(relative_path, final):
+                return Kept.STORED
             if not self._closed:
                 self._close_synced()
             kept = self._spool.link(self.path, final, same)
@@ -383,6 +400,26 @@ class Writer:
             raise storage_fault(fault) from fault
         self.discard()
         return kept
+
+    def _keep_journalled(self, relative_path: str, final: Path) -> bool:
+        """Keep a small object by the journal; False where it must go the usual way.
+
+        The entry comes before the name: a name is never there, after a power cut, for bytes that are nowhere.
+        """
+        content = None if self._closed else self._file.whole
+        journal = self._spool.journal() if content is not None and len(content) <= LONGEST else None
+        if content is None or journal is None:
+            return False
+        with journal.entry(relative_path, content) as taken:
+            if not taken:
+                return False
+            self._file.finish()
+            try:
+                self._spool.name(self.path, final)
+            except FileExistsError:
+                return False  # as the entry will be: what is there is the same, or the entry becomes another version
+        self.discard()
+        return True
 
     def _close_synced(self) -> None:
         self._closed = True
@@ -399,8 +436,10 @@ class Writer:
             self._closed = True
             self._file.release()
             os.close(self._descriptor)
-        with contextlib.suppress(OSError):  # a leftover is removed at the next start
-            self.path.unlink(missing_ok=True)
+        if not self._removed:
+            self._removed = True
+            with contextlib.suppress(OSError):  # a leftover is removed at the next start
+                self.path.unlink(missing_ok=True)
 
 
 def storage_fault(fault: OSError) -> StorageFull | StorageFailed:

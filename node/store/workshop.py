@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import itertools
 import os
 import uuid
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -31,23 +32,30 @@ class Workshop:
         return self.folder / f"{next(self._numbers)}.part"
 
 
-def remove_if_dead(folder: Path) -> int:
-    """Remove a workshop whose lock nobody holds; a lock that cannot be opened is being made or removed right now."""
+@contextmanager
+def if_dead(folder: Path) -> Iterator[bool]:
+    """Hold the lock of a workshop whose process has died; gives False where it lives, or is being made or removed right now."""
     try:
         lock = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
     except OSError:
-        return 0
+        yield False
+        return
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return 0
+        yield False
     else:
-        leftovers = list(folder.glob("*.part"))
-        for path in leftovers:
-            path.unlink(missing_ok=True)
-        (folder / "lock").unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
-            folder.rmdir()
-        return len(leftovers)
+        yield True
     finally:
         os.close(lock)
+
+
+def remove(folder: Path) -> int:
+    """Remove a workshop whose lock is held by `if_dead`; return how many unfinished files were in it."""
+    leftovers = list(folder.glob("*.part"))
+    for path in leftovers:
+        path.unlink(missing_ok=True)
+    (folder / "lock").unlink(missing_ok=True)
+    with suppress(OSError):
+        folder.rmdir()
+    return len(leftovers)

@@ -24,7 +24,7 @@ STRACE = ("/usr/bin/strace", "-f", "-yy", "-xx", "-s", "8000000", "-e", "signal=
 _LINE = re.compile(r"^(?P<thread>\d+) +(?:<\.\.\. (?P<resumed>\w+) resumed>(?P<rest>.*)|(?P<name>\w+)\((?P<arguments>.*))$")
 _RESULT = re.compile(r"^(?P<arguments>.*)\) += (?P<result>-?\d+|0x[0-9a-f]+|\?)(?P<more>.*)$")
 _UNFINISHED = " <unfinished ...>"
-_HEX = re.compile(r"\\x([0-9a-f]{2})")
+_HEX = re.compile(r"(?:\\x[0-9a-f]{2})+")
 _STRING = re.compile(r'"((?:\\x[0-9a-f]{2})*)"(\.\.\.)?')
 
 
@@ -52,7 +52,7 @@ class Call:
 
 
 def _bytes(text: str) -> bytes:
-    return bytes(int(pair, 16) for pair in _HEX.findall(text))
+    return bytes.fromhex("".join(_HEX.findall(text)).replace("\\x", ""))
 
 
 def _within(argument: str) -> str:
@@ -115,6 +115,7 @@ class Disk:
         self.top = Folder()
         self._positions: dict[str, int] = {}
         self._syncs: dict[Call, tuple[File | Folder, Any]] = {}
+        self._all_syncs: dict[Call, list[tuple[File | Folder, Any]]] = {}
         self.syncs = 0
 
     def apply(self, when: str, call: Call) -> None:
@@ -122,6 +123,8 @@ class Disk:
         handle = getattr(self, f"_{call.name}", None)
         if call.name in ("fsync", "fdatasync"):
             self._synced(when, call)
+        elif call.name == "syncfs":
+            self._all_synced(when, call)
         elif when == "end" and call.result is not None and call.result >= 0 and handle is not None:
             handle(call)
 
@@ -134,6 +137,16 @@ class Disk:
             if call.result == 0:
                 there.durable = state
                 self.syncs += 1
+
+    def _all_synced(self, when: str, call: Call) -> None:
+        """All that is there when the call begins: the model's disk is one file system."""
+        if when == "begin" and self._inside(call.path(0)):
+            self._all_syncs[call] = [(self.top, dict(self.top.names)), *_states(self.top)]
+        elif when == "end" and call in self._all_syncs:
+            for there, state in self._all_syncs.pop(call):
+                if call.result == 0:
+                    there.durable = state
+            self.syncs += 1
 
     def _openat(self, call: Call) -> None:
         flags, path = call.arguments[2], call.path(1)
@@ -149,7 +162,7 @@ class Disk:
         if any(self._inside(_within(argument)) for argument in call.arguments if "<" in argument):
             raise NotImplementedError(f"{call.name} is not part of this model")
 
-    _truncate = _copy_file_range = _sendfile = _splice = _symlink = _symlinkat = _sync = _syncfs = _creat
+    _truncate = _copy_file_range = _sendfile = _splice = _symlink = _symlinkat = _sync = _creat
 
     def _write(self, call: Call) -> None:
         path = call.path(0)
@@ -165,6 +178,12 @@ class Disk:
             self._put_bytes(path, int(call.arguments[-1]), call.content(), call.result or 0)
 
     _pwritev = _pwrite64
+
+    def _pwritev2(self, call: Call) -> None:
+        path = call.path(0)
+        if isinstance(self._find(path), File):
+            assert call.arguments[-1] == "0", "a write that syncs is not part of this model"
+            self._put_bytes(path, int(call.arguments[-2]), call.content(), call.result or 0)
 
     def _put_bytes(self, path: str, offset: int, content: bytes, count: int) -> None:
         file = self._find(path)
@@ -282,6 +301,16 @@ class Disk:
                 content = bytes(file.content[: chance.randint(0, len(file.content))]) if file.content != file.durable else content
             left[path] = content
         return left
+
+
+def _states(folder: Folder) -> Iterator[tuple[File | Folder, Any]]:
+    """Everything below a folder, with what a sync right now would keep of it."""
+    for what in folder.names.values():
+        if isinstance(what, Folder):
+            yield what, dict(what.names)
+            yield from _states(what)
+        else:
+            yield what, bytes(what.content)
 
 
 def _walk(folder: Folder, path: str, names: Any, folders: dict[str, bytes | None] | None = None) -> Iterator[tuple[str, File]]:

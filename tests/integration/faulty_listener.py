@@ -33,7 +33,7 @@ def break_disk(journal: Path, call: str, code: int, pattern: str, times: int) ->
 
         return wrapped
 
-    for name in ("write", "fdatasync", "fsync", "link"):
+    for name in ("write", "pwritev", "fdatasync", "fsync", "link"):
         setattr(os, name, wrap(name, getattr(os, name)))
 
 

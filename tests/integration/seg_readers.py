@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import warnings
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -166,6 +167,13 @@ def _reading(told: dict[str, Any]) -> Reading:
 
 
 def _highdicom(path: Path) -> Reading:
+    with warnings.catch_warnings():
+        # small random frames may take as many bytes compressed as they do plain, which pydicom takes for a wrong transfer syntax
+        warnings.filterwarnings("ignore", message="The number of bytes of compressed pixel data matches the expected number")
+        return _highdicom_reading(path)
+
+
+def _highdicom_reading(path: Path) -> Reading:
     seg = highdicom.seg.segread(BytesIO(path.read_bytes()))
     made = Reading({number: seg.get_segment_description(number).segment_label for number in seg.segment_numbers})
     shared = seg.SharedFunctionalGroupsSequence[0]

@@ -21,9 +21,9 @@ from tests.integration.orthanc_peer import Orthanc, running_orthanc
 from tests.story import CT, STUDY, Story, chosen, results
 
 
-def publish(story: Story, folder: Path, kinds: Sequence[str], destination: str, **attributes: str) -> dict[str, bytes]:
+def publish(story: Story, folder: Path, kinds: Sequence[str], *destinations: str, **attributes: str) -> dict[str, bytes]:
     """Publish a job's results, one object for each kind; the pixels of each by SOP Instance UID."""
-    job = story.reading(chosen("m", destination))
+    job = story.reading(chosen("m", *destinations))
     numbers = range(1, len(kinds) + 1)
     named = results(*(f"object{number}" for number in numbers), of="1")
     paths = files(folder, *numbers, study=STUDY, **attributes)

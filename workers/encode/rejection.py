@@ -14,7 +14,7 @@ from workers.encode.document import evidence_item
 from workers.encode.identity import Kind
 from workers.encode.keys import key_objects
 
-_IMAGES = frozenset({Kind.SEG, Kind.LABELMAP, Kind.CAPTURE, Kind.HEAT_MAP})
+_IMAGES = frozenset({Kind.SEG, Kind.LABELMAP, Kind.FRACTIONAL, Kind.CAPTURE, Kind.HEAT_MAP})
 
 
 def rejection_notes(case: Case, extras: Collection[str]) -> Iterator[tuple[str, Dataset]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -57,6 +57,16 @@ class Seg:
         """What a frame, counted from 1, was made from."""
         return self.grid.frames[self.frames[frame_number - 1][1]]
 
+    @property
+    def in_whole_bytes(self) -> bool:
+        """Whether every frame begins with a byte, and the pixels end with one that needs no padding.
+
+        Where not, OHIF 3.13.2 shows it wrong or never: it takes the bits of frames that begin within a byte in the wrong order;
+        it refuses pixels that are padded, then asks for single frames, and Orthanc 1.10.1 gives none that are BINARY.
+        """
+        bits = self.grid.rows * self.grid.columns
+        return bits % 8 == 0 and len(self.frames) * bits % 16 == 0
+
     def content(self) -> bytearray:
         """The whole file (PS3.10)."""
         head = file_bytes(self.dataset) + frame_groups(self.frames, self.grid)
@@ -78,21 +88,30 @@ def segmentations(found: Outlines, grid: Grid, case: Case, most_bytes: int = MOS
     most_bytes
         Of pixels in one object. One structure is never divided.
     """
-    parts = list(_shared_out(found.presence.sum(axis=1), max(1, most_bytes * 8 // (grid.rows * grid.columns))))
+    parts = shared_out(found.presence.sum(axis=1), max(1, most_bytes * 8 // (grid.rows * grid.columns)))
     return tuple(_part(found, grid, case, segments, (part, len(parts))) for part, segments in enumerate(parts, start=1))
 
 
-def _shared_out(frames: Sequence[int], most: int) -> Iterator[tuple[int, ...]]:
+def shared_out(frames: Sequence[int], most: int) -> list[tuple[int, ...]]:
     """Segment numbers, from 1, of each object, so that none holds more than `most` frames unless a single segment does."""
-    segments: list[int] = []
+    objects: list[list[int]] = [[]]
     used = 0
     for number, count in enumerate(frames, start=1):
-        if segments and used + count > most:
-            yield tuple(segments)
-            segments, used = [], 0
-        segments.append(number)
+        if objects[-1] and used + count > most:
+            objects.append([])
+            used = 0
+        objects[-1].append(number)
         used += int(count)
-    yield tuple(segments)
+    return [tuple(segments) for segments in objects]
+
+
+def binary_frames(found: Outlines, segments: tuple[int, ...]) -> tuple[Frame, ...]:
+    """A frame for each segment and slice on which it has a pixel: segment by segment, each in slice order."""
+    return tuple(
+        (place, int(index))
+        for place, number in enumerate(segments, start=1)
+        for index in np.flatnonzero(found.presence[number - 1])
+    )
 
 
 def _part(found: Outlines, grid: Grid, case: Case, segments: tuple[int, ...], part: tuple[int, int]) -> Seg:
@@ -101,11 +120,7 @@ def _part(found: Outlines, grid: Grid, case: Case, segments: tuple[int, ...], pa
     seg.SegmentsOverlap = "YES" if found.overlap else "NO"
     seg.BitsAllocated = seg.BitsStored = 1
     seg.HighBit = 0
-    frames = tuple(
-        (place, int(index))
-        for place, number in enumerate(segments, start=1)
-        for index in np.flatnonzero(found.presence[number - 1])
-    )
+    frames = binary_frames(found, segments)
     seg.NumberOfFrames = len(frames)
     return Seg(seg, found, grid, segments, frames)
 
@@ -122,7 +137,7 @@ def segmentation_head(
     part
         Which object of how many.
     kind
-        ``SEG`` or ``LABELMAP``.
+        ``SEG``, ``FRACTIONAL`` or ``LABELMAP``.
     """
     manifest, identity = case.manifest, case.identity
     structures = [found.found[number - 1] for number in segments]
@@ -130,7 +145,7 @@ def segmentation_head(
     which = f" ({part[0]} of {part[1]})" if part[1] > 1 else ""
     seg = Dataset()
     seg.update(case.subject.attributes)
-    seg.SOPClassUID = SegmentationStorage if kind is Kind.SEG else LABELMAP_STORAGE
+    seg.SOPClassUID = LABELMAP_STORAGE if kind is Kind.LABELMAP else SegmentationStorage
     put_series(
         seg,
         identity,
@@ -150,7 +165,7 @@ def segmentation_head(
         for number, structure in enumerate(structures, start=1)
     ]
     put_references(seg, grid, case)
-    put_dimensions(seg, identity.dimension_uid(kind), by_segment=kind is Kind.SEG, cycle=grid.phases > 1)
+    put_dimensions(seg, identity.dimension_uid(kind), by_segment=kind is not Kind.LABELMAP, cycle=grid.phases > 1)
     seg.SharedFunctionalGroupsSequence = [shared_groups(grid)]
     return seg
 

@@ -81,16 +81,6 @@ class SqlProofs:
         """It is not there, or nobody says so."""
         return self._change(task, ProofEvent.FAIL, "not proven", reason)
 
-    def waiting(self) -> dict[str, int]:
-        """How many proofs are still to come, by destination."""
-        counted = (
-            sa.select(proofs.c.destination, sa.func.count())
-            .where(proofs.c.state.in_([*_DUE, *_LEASED]))
-            .group_by(proofs.c.destination)
-        )
-        with self._database.read() as connection:
-            return {row[0]: row[1] for row in connection.execute(counted)}
-
     def _change(self, task: ProofTask, event: ProofEvent, kind: str, reason: str, **values: Any) -> bool:
         """Compare the fence, and take the proof one step on; `kind` of the event that a person reads, none where empty."""
         now = self._clock.now()

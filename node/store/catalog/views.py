@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, TypeVar
@@ -31,7 +31,18 @@ from node.store.catalog.tables import (
 )
 from node.store.commitment import CommitmentView
 from node.store.events import NodeEvent, Rejection
-from node.store.records import Decision, DecisionView, DeliveryView, JobView, KeptView, Outcome, Removed, ResultObject, StudyView
+from node.store.records import (
+    Decision,
+    DecisionView,
+    DeliveryView,
+    JobView,
+    KeptView,
+    Outcome,
+    QueueView,
+    Removed,
+    ResultObject,
+    StudyView,
+)
 from node.store.states import CommitmentState, DeliveryState, JobState, ProofState, StudyState
 
 T = TypeVar("T")
@@ -85,6 +96,27 @@ class SqlViews:
                 found = {row[0]: row[1] for row in connection.execute(by_state)}
                 counted[table.name] = {state.value: found.get(state, 0) for state in terms}
         return counted
+
+    def queues(self) -> Mapping[str, QueueView]:
+        """How it stands with what was made for each destination, by its name."""
+        waits = deliveries.c.state.in_([DeliveryState.DUE, DeliveryState.SENDING])
+        sent = deliveries.c.state == DeliveryState.SENT  # what is sent again is proven anew
+        counted = (
+            sa.select(
+                deliveries.c.destination,
+                sa.func.count().filter(waits).label("waiting"),
+                sa.func.min(deliveries.c.created_at, type_=Moment).filter(waits).label("oldest_at"),
+                sa.func.count().filter(deliveries.c.state == DeliveryState.FAILED).label("failed"),
+                sa.func.count().filter(deliveries.c.state == DeliveryState.HELD).label("held"),
+                sa.func.count().filter(sent, proofs.c.state.in_([ProofState.DUE, ProofState.ASKING])).label("unproven_yet"),
+                sa.func.count().filter(sent, proofs.c.state == ProofState.UNPROVEN).label("unproven"),
+            )
+            .outerjoin(proofs, proofs.c.delivery_id == deliveries.c.id)
+            .group_by(deliveries.c.destination)
+        )
+        with self._database.read() as connection:
+            found = [row._asdict() for row in connection.execute(counted)]
+        return {row.pop("destination"): QueueView(**row) for row in found}
 
     def commitments(self, limit: int = 100) -> Sequence[CommitmentView]:
         """Storage commitment requests: those that wait, those that could not be reported, the others; newest first."""
@@ -255,6 +287,7 @@ def _deliveries(connection: sa.Connection, ids: list[int]) -> defaultdict[int, l
             next_at=row.due_at if row.state == DeliveryState.DUE else None,
             proof=_proof(row) if row.proof_state and row.state == DeliveryState.SENT else "",
             proof_reason=row.proof_reason or "",
+            urgent=row.urgent,
         )
 
     joined = (

@@ -8,11 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
+from pydicom import dcmread
 from pydicom.dataset import FileDataset
 from scipy import ndimage
 
 from models.runtimes.cine_lv import LONG_AXIS
+from node.demo.cases import FILM
+from node.store.download import fetch
+from node.store.errors import DownloadFailed
+from node.store.settings import load_settings
 from tests import dicom
 from tests.unit.models.phantom import chest
 from tests.unit.models.runtimes.ct_phantom import make_phantom
@@ -38,11 +44,30 @@ def chest_film(folder: Path) -> Study:
     return _written([film], folder)
 
 
+def odd_film(folder: Path) -> Study:
+    """A frontal chest radiograph of an odd number of pixels: BINARY frames of it end within a byte."""
+    film = dicom.radiograph(chest(1201, 1001).astype(np.uint16), study="viewer odd film", series="odd film")
+    film.ImagerPixelSpacing = ["0.35", "0.35"]
+    film.SeriesDescription = "Chest PA, odd"
+    return _written([film], folder)
+
+
+def demo_film(folder: Path) -> Study:
+    """The chest film of ``overread demo``, 1955 x 1841 pixels, without its Pixel Spacing of 0, with which OHIF shows no image."""
+    try:
+        path = fetch(FILM.source, FILM.sha256, folder, load_settings().mirror)
+    except DownloadFailed as missing:
+        pytest.skip(f"the film of the demonstration cannot be fetched: {missing}")
+    film = dcmread(path)
+    del film.PixelSpacing
+    film.SeriesDescription = "Chest of the demonstration"
+    return _written([film], folder / "film")
+
+
 def abdominal_ct(folder: Path, slices: int = 12) -> Study:
     """An abdomen with spine, ribs, kidneys and gas, and the lungs' lower part."""
     phantom = make_phantom(contrast_hu=200.0)
-    # OHIF 3.13.2 misreads frames that begin within a byte: the pixels of a slice are a multiple of eight
-    hounsfield = phantom.hu[16 - slices // 2 : 16 + (slices + 1) // 2, :, :216]
+    hounsfield = phantom.hu[16 - slices // 2 : 16 + (slices + 1) // 2]
     made = dicom.ct_series(
         slices=slices,
         spacing=phantom.spacing_mm,

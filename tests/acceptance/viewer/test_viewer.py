@@ -14,7 +14,7 @@ from models.manifest import library_folder, read_manifest
 from tests.acceptance.viewer.conftest import Site
 from tests.acceptance.viewer.delivered import colour, drawn_areas, objects, places, shown_as, texts
 from tests.acceptance.viewer.ohif import Ohif, plain
-from tests.acceptance.viewer.studies import Study, abdominal_ct, chest_film, cine_mr, dermoscopy, head_mr
+from tests.acceptance.viewer.studies import Study, abdominal_ct, chest_film, cine_mr, demo_film, dermoscopy, head_mr, odd_film
 
 pytestmark = [pytest.mark.peer, pytest.mark.slow, pytest.mark.promise, pytest.mark.timeout(900)]
 
@@ -23,13 +23,14 @@ TOLERANCE = 6.0
 
 KINDS: dict[str, tuple[Callable[[Path], Study], str, list[str]]] = {
     "chest radiograph": (chest_film, "cxr-lungs", ["Right lung field", "Left lung field"]),
+    "chest film of an odd number of pixels": (odd_film, "cxr-lungs", ["Right lung field", "Left lung field"]),
     "abdominal CT": (abdominal_ct, "ct-tissue", ["Body", "Bone", "Right lung", "Left lung"]),
     "head MR": (head_mr, "brain-mr", ["Brain"]),
     "cine series": (cine_mr, "cine-lv", ["Left ventricular cavity", "Left ventricular myocardium"]),
     "dermoscopy image": (dermoscopy, "skin-7", []),
 }
 
-DRAWN = {"chest radiograph": 1, "cine series": 1}
+DRAWN = {"chest radiograph": 1, "chest film of an odd number of pixels": 1, "cine series": 1}
 """Reports with drawn measurements of each kind of study."""
 
 
@@ -49,6 +50,14 @@ def test_a_study_is_shown_as_it_was_written(kind: str, site: Site, studies: dict
     found = see_study(site, studies[kind], model)
     assert [str(segment.SegmentLabel) for one in found if one.Modality == "SEG" for segment in one.SegmentSequence] == names
     assert sum(bool(drawn_areas(one)) for one in found if one.Modality == "SR") == DRAWN.get(kind, 0)
+
+
+def test_the_film_of_the_demonstration_is_shown_as_it_was_written(site: Site, tmp_path: Path) -> None:
+    study = demo_film(tmp_path)
+    site.send(study)
+    found = see_study(site, study, "cxr-lungs")
+    (seg,) = (one for one in found if one.Modality == "SEG")
+    assert (seg.SegmentationType, seg.Rows * seg.Columns % 8) == ("FRACTIONAL", 3)
 
 
 def see_study(site: Site, study: Study, model: str) -> list[Dataset]:
@@ -103,7 +112,7 @@ def see_measurements(ohif: Ohif, findings: Dataset) -> None:
     ohif.confirm()
     ohif.takes_over(areas)
     ohif.open_panel("trackedMeasurements-btn")
-    ohif.reads(f"Measurements ({len(areas)})", *(f"{area:.0f}" for area in areas))
+    ohif.reads(f"Measurements ({len(areas)})", *(f"{area:.0f}" for area in ohif.areas()))
 
 
 def see_report(ohif: Ohif, report: Dataset) -> None:

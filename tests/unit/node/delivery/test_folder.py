@@ -1,7 +1,13 @@
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
+import resource
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from pydicom import Dataset, dcmread
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
@@ -63,4 +69,94 @@ def test_a_uid_that_is_a_path_writes_nothing(tmp_path: Path) -> None:
     (said,) = FolderSender(tmp_path / "out").send([path])
 
     assert (said.status, said.retryable) == (None, False)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@contextlib.contextmanager
+def room_for(size_bytes: int) -> Iterator[None]:
+    """Let every file that is written end with an error after so many bytes, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_copy_that_finds_no_room_leaves_nothing_and_is_tried_again(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    path = an_object(tmp_path / "spool", "x" * 9000)
+
+    with room_for(4096):
+        (said,) = FolderSender(tmp_path / "out").send([path])
+
+    assert (said.status, said.retryable, said.heard) == (None, True, False)
+    assert "did not take it" in said.reason
+    assert [one for one in (tmp_path / "out").rglob("*") if one.is_file()] == []
+    assert [one.status for one in FolderSender(tmp_path / "out").send([path])] == [0]
+
+
+def test_what_cannot_be_written_is_tried_again(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/1.2.3").write_text("where the study's folder would be")
+
+    (said,) = FolderSender(tmp_path / "out").send([an_object(tmp_path / "spool")])
+
+    assert (said.status, said.retryable) == (None, True)
+
+
+def test_what_a_power_cut_left_half_written_goes_and_what_is_being_written_stays(tmp_path: Path) -> None:
+    study = tmp_path / "out/1.2.3"
+    study.mkdir(parents=True)
+    cut_off, others, written = study / ".1.2.3.4.a.part", study / ".1.2.3.40.a.part", study / ".1.2.3.4.b.part"
+    for one in (cut_off, others, written):
+        one.write_bytes(b"half")
+    for one in (cut_off, others):
+        os.utime(one, (0, 0))
+
+    list(FolderSender(tmp_path / "out").send([an_object(tmp_path / "spool")]))
+
+    assert {one.name for one in study.iterdir()} == {"1.2.3.4.dcm", others.name, written.name}
+
+
+def test_names_are_on_stable_storage_before_it_counts_as_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "out").mkdir()
+    path = an_object(tmp_path / "spool")
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def seen(descriptor: int) -> None:
+        synced.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+        if len(synced) == 2:
+            raise OSError(errno.EIO, "Input/output error")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", seen)
+    first, again = (next(FolderSender(tmp_path / "out").send([path])) for _ in range(2))
+
+    out = str(tmp_path / "out")
+    assert (first.status, first.retryable) == (None, True), "it has its name, which the disk may forget"
+    assert again.status == DUPLICATE
+    assert [one for one in synced if not one.endswith(".part")] == [f"{out}/1.2.3", f"{out}/1.2.3", out]
+
+
+def test_a_share_that_knows_no_sync_of_folders_is_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "out").mkdir()
+
+    def fsync(descriptor: int) -> None:
+        if Path(f"/proc/self/fd/{descriptor}").is_dir():
+            raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    (said,) = FolderSender(tmp_path / "out").send([an_object(tmp_path / "spool")])
+    assert said.status == 0
+
+
+def test_a_file_that_is_none_is_not_copied(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "a.dcm").write_bytes(b"no DICOM" * 100)
+
+    (said,) = FolderSender(tmp_path / "out").send([tmp_path / "a.dcm"])
+
+    assert (said.status, said.retryable, said.heard) == (None, False, False)
     assert list((tmp_path / "out").iterdir()) == []

@@ -143,6 +143,23 @@ def test_acknowledgements(reply: bytes, stored: bool, retryable: bool, why: str,
     assert why in said.reason
 
 
+@pytest.mark.parametrize(
+    ("reply", "heard"),
+    [
+        (framed("AE"), True),
+        (framed("CE"), True),
+        (framed("CR"), True),
+        (framed("AE", more="\rERR|||204^Unknown key identifier^HL70357|E"), True),
+        (framed("AE", control="other"), False),
+        (START + b"garbage" + END, False),
+        (b"", False),
+    ],
+)
+def test_one_that_answers_our_message_with_an_error_is_not_down(reply: bytes, heard: bool, tmp_path: Path) -> None:
+    with interface(answering(reply)) as port:
+        assert sent(port, tmp_path / "a.hl7").heard is heard
+
+
 def test_what_the_other_system_says_is_not_passed_on(tmp_path: Path) -> None:
     with interface(answering(framed("AR", more="|Patient Müller is dead\rERR|||999^Müller^L|E|||Müller"))) as port:
         said = sent(port, tmp_path / "a.hl7")

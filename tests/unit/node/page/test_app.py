@@ -170,6 +170,8 @@ def test_metrics_count_by_state_and_hold_no_uid(page: Client) -> None:
     assert 'overread_jobs{state="refused"} 2.0' in text
     assert 'overread_outbox{destination="pacs"} 3.0' in text
     assert 'overread_outbox{destination="gone"} 1.0' in text
+    assert 'overread_proofs{destination="pacs",proof="not proven yet"} 5.0' in text
+    assert 'overread_proofs{destination="pacs",proof="not proven"} 2.0' in text
     assert "overread_disk_free_bytes" in text
     assert "overread_removed_files_total 412.0" in text
     assert "overread_oldest_original_seconds" in text

@@ -5,9 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+from node.page.standing import Circuit, Standing
 from node.store.commitment import CommitmentView
 from node.store.events import NodeEvent
-from node.store.records import Decision, DecisionView, DeliveryView, JobView, KeptView, Outcome, ResultObject, StudyView
+from node.store.records import (
+    Decision,
+    DecisionView,
+    DeliveryView,
+    JobView,
+    KeptView,
+    Outcome,
+    QueueView,
+    ResultObject,
+    StudyView,
+)
 from node.store.signals import SignalKind, SignalView
 from node.store.states import CommitmentState, DeliveryState, JobState, StudyState
 from tests.unit.node.delivery.outbox import MemoryBreakers
@@ -87,6 +98,8 @@ def a_study(uid: str = "1.2.3", state: StudyState = StudyState.FINISHED, **parts
 
 AN_EVENT = NodeEvent(AT, AT + timedelta(minutes=5), "association rejected", "no source lists <MR_1>: add it", 17)
 
+A_STANDING = Standing("pacs", "PACS@h:104", Circuit.CLOSED, None, QueueView())
+
 
 class MemoryCatalog:
     def __init__(self, *studies: StudyView, broken: bool = False) -> None:
@@ -136,6 +149,12 @@ class MemoryCatalog:
 
     def rejected(self) -> dict[str, int]:
         return {"association rejected": sum(event.count for event in self.events), "context rejected": 0}
+
+    def queues(self) -> dict[str, QueueView]:
+        return {
+            "pacs": QueueView(waiting=3, oldest_at=AT, unproven_yet=5, unproven=2),
+            "gone": QueueView(waiting=1, oldest_at=AT),
+        }
 
     def waiting(self) -> dict[str, int]:
         return {"pacs": 3, "gone": 1}

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from node.store import spool as module
 from node.store.errors import NotUnderstood, StorageFull
+from node.store.leftovers import clean
 from node.store.spool import INBOX, Kept, Spool, SpoolConflict, StorageFailed, check_uid, instance_path
 
 PATH = instance_path("1.2", "1.2.3", "1.2.3.4")
@@ -80,8 +81,8 @@ def test_order_of_the_promise(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> 
     calls = Calls(monkeypatch)
     spool.keep(PATH, b"bytes")
     names = [name for name, _ in calls.log]
-    assert names[:3] == ["write", "fdatasync", "link"]
-    assert set(names[3:]) == {"fsync"}
+    assert names[:4] == ["write", "fdatasync", "link", "link"], "and once more when the folder was made"
+    assert set(names[4:]) == {"fsync"}
     above = spool.root.parent.name
     assert [where for name, where in calls.log if name == "fsync"][:5] == ["1.2.3", "1.2", INBOX, "spool", above]
 
@@ -202,7 +203,7 @@ def test_scan_finds_instances_only(spool: Spool) -> None:
 
 def test_scan_of_nothing(spool: Spool) -> None:
     assert list(spool.scan()) == []
-    assert spool.clean() == 0
+    assert clean(spool) == 0
 
 
 def test_leftovers_of_the_dead_are_removed_and_those_of_the_living_are_left(spool: Spool) -> None:
@@ -215,11 +216,11 @@ def test_leftovers_of_the_dead_are_removed_and_those_of_the_living_are_left(spoo
         assert other.stdout.readline() == "ready\n"
         mine = spool.begin()
         assert len(temporaries(spool)) == 2
-        assert spool.clean() == 0
-        assert Spool(spool.root).clean() == 0
+        assert clean(spool) == 0
+        assert clean(Spool(spool.root)) == 0
         other.kill()
         other.wait()
-    assert spool.clean() == 1
+    assert clean(spool) == 1
     assert temporaries(spool) == [mine.path]
     mine.write(b"whole")
     assert mine.keep(PATH) is Kept.STORED
@@ -241,5 +242,5 @@ def test_a_spool_that_is_forgotten_gives_its_lock_back(spool: Spool) -> None:
         Spool(spool.root).keep(f"in/1/1/{number}.dcm", b"x")
     gc.collect()
     assert len(list(Path("/proc/self/fd").iterdir())) == before
-    spool.clean()
+    clean(spool)
     assert len(list((spool.root / "tmp").iterdir())) == 0

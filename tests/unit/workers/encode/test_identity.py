@@ -54,7 +54,8 @@ def test_series_numbers_are_five_digits_and_differ_by_kind() -> None:
     numbers = [identity().series_number(kind) for kind in objects]
 
     assert all(10000 <= number <= 99999 for number in numbers)
-    in_place = {Kind.LABELMAP: Kind.SEG, Kind.LABELMAP_MEASUREMENTS: Kind.MEASUREMENTS}  # no destination gets both
+    segs, measured = (Kind.LABELMAP, Kind.FRACTIONAL), (Kind.LABELMAP_MEASUREMENTS, Kind.FRACTIONAL_MEASUREMENTS)
+    in_place = {**dict.fromkeys(segs, Kind.SEG), **dict.fromkeys(measured, Kind.MEASUREMENTS)}  # no destination gets two of them
     assert len(set(numbers)) == len(objects) - len(in_place)
     assert all(identity().series_number(one) == identity().series_number(other) for one, other in in_place.items())
     assert numbers == [identity(revision=2).series_number(kind) for kind in objects]

@@ -38,7 +38,7 @@ def masks_of(objects: tuple[EncodedObject, ...], shape: tuple[int, int, int] = S
     found = {}
     for seg in datasets(objects, "labelmap"):
         pixels = seg.pixel_array.reshape(-1, *shape[1:])
-        for item in seg.SegmentSequence[1:]:
+        for item in seg.SegmentSequence[:-1]:
             mask = np.zeros(shape, dtype=bool)
             for frame, group in zip(pixels, seg.PerFrameFunctionalGroupsSequence, strict=True):
                 named = group.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID
@@ -67,9 +67,9 @@ def test_structures_that_do_not_overlap_share_one_object() -> None:
     assert seg.file_meta.TransferSyntaxUID == RLELossless
     assert (seg.SegmentationType, seg.SegmentsOverlap, seg.PhotometricInterpretation) == ("LABELMAP", "NO", "MONOCHROME2")
     assert [(item.SegmentNumber, item.SegmentLabel) for item in seg.SegmentSequence] == [
-        (0, "Background"),
         (1, "Bone"),
         (2, "Body"),
+        (0, "Background"),
     ]
     assert seg.NumberOfFrames == 2  # nothing is on the second slice
     assert np.array_equal(seg.pixel_array, np.where(labels == 3, 2, labels)[[0, 2]])
@@ -105,7 +105,7 @@ def test_more_segments_than_eight_bits_hold() -> None:
 def test_measurements_beside_a_label_map_are_tied_to_it_by_their_tracking_uids() -> None:
     masks = {"bone": np.ones(SHAPE, dtype=bool), "body": np.ones(SHAPE, dtype=bool)}
     objects = made(Prediction(Segmentation(masks), (Rating("pneumonia", 0.9),)))
-    segments = [item.TrackingUID for seg in datasets(objects, "labelmap") for item in seg.SegmentSequence[1:]]
+    segments = [item.TrackingUID for seg in datasets(objects, "labelmap") for item in seg.SegmentSequence[:-1]]
     binary, labelled = datasets(objects, "measurements"), datasets(objects, "labelmap-measurements")
 
     assert len(binary) == len(labelled) == 2

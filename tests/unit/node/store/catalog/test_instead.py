@@ -18,13 +18,21 @@ def settings(tmp_path: Path) -> Settings:
         return Destination.model_validate({"name": name, "ae_title": "PACS", "host": "h", "port": 104, **changes})
 
     both = {"kinds": ("seg", "report"), "instead": {"seg": "capture"}}
-    return Settings(data=tmp_path / "data", destinations=(to("pacs", **both), to("german", **both, language="de"), to("plain")))
+    return Settings(
+        data=tmp_path / "data",
+        destinations=(
+            to("pacs", **both),
+            to("german", **both, language="de"),
+            to("bytes", **both, seg="whole-bytes"),
+            to("plain"),
+        ),
+    )
 
 
 @pytest.fixture
 def made(story: Story) -> Story:
     story.arrive(1)
-    story.revise(chosen("a", "pacs", "german", "plain"))
+    story.revise(chosen("a", "pacs", "german", "bytes", "plain"))
     (job,) = story.catalog.worklist.due_jobs(10)
     kinds = ("seg", "measurements", "report", "report.de", "capture", "capture.de")
     story.catalog.desk.publish(story.claim(job), results(*kinds, of="1"))
@@ -42,7 +50,8 @@ def settle(story: Story, destination: str, *, refused: bool = True) -> list[tupl
 
 
 @pytest.mark.parametrize(
-    ("destination", "capture", "report"), [("pacs", "capture", "report"), ("german", "capture.de", "report.de")]
+    ("destination", "capture", "report"),
+    [("pacs", "capture", "report"), ("german", "capture.de", "report.de"), ("bytes", "capture", "report")],
 )
 def test_pictures_go_where_the_segmentation_is_refused(made: Story, destination: str, capture: str, report: str) -> None:
     expected = [("seg", DeliveryState.FAILED), (report, DeliveryState.SENT)]

@@ -9,6 +9,7 @@ import pytest
 
 from node.store.destinations import Destination
 from node.store.proof import ProofTask
+from node.store.records import QueueView
 from node.store.settings import Settings
 from node.store.states import DeliveryState
 from tests.story import LEASE_S, STUDY, Story, chosen, results
@@ -46,7 +47,7 @@ def proofs(story: Story) -> list[str]:
 
 
 def test_what_was_stored_is_to_be_proven_where_the_destination_shall(sent: Story) -> None:
-    assert sent.catalog.proofs.waiting() == {"pacs": 2}
+    assert sent.catalog.views.queues() == {"pacs": QueueView(unproven_yet=2), "plain": QueueView()}
     assert proofs(sent) == ["not proven yet", "not proven yet"]
     assert {one.proof for one in sent.study().deliveries if one.destination == "plain"} == {""}
     first, second = claim(sent)
@@ -65,7 +66,7 @@ def test_committed_and_found(sent: Story) -> None:
     assert not sent.catalog.proofs.found(second), "its lease is another's"
     assert sent.catalog.proofs.found(again)
     assert proofs(sent) == ["committed", "found"]
-    assert sent.catalog.proofs.waiting() == {}
+    assert sent.catalog.views.queues()["pacs"] == QueueView()
     assert [kind for kind in sent.kinds() if kind in {"committed", "found"}] == ["committed", "committed", "found"]
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from tests.story import STUDY, Story, chosen, results
+from node.store.records import QueueView
+from tests.story import LEASE_S, STUDY, Story, chosen, results
 
 
 def test_studies_are_listed_newest_first_and_in_pages(story: Story) -> None:
@@ -37,3 +38,18 @@ def test_moments_have_a_time_zone(story: Story) -> None:
     view = story.study(STUDY)
     assert view.first_arrival_at == story.clock.now()
     assert view.first_arrival_at.utcoffset() is not None
+
+
+def test_what_is_behind_each_destination(story: Story) -> None:
+    job = story.reading(chosen("a", "pacs", "viewer"))
+    story.catalog.desk.publish(story.claim(job), results("seg", "measurements", "report", of="1"))
+    since = story.clock.now()
+    story.clock.advance(60)
+    sent, failed, held = story.catalog.outbox.claim("pacs", "d1", LEASE_S, 10)
+    story.catalog.outbox.stored(sent, 0)
+    story.catalog.outbox.fail(failed, "A900")
+    story.catalog.outbox.hold(held, "another Patient ID")
+    assert story.catalog.views.queues() == {
+        "pacs": QueueView(failed=1, held=1),
+        "viewer": QueueView(waiting=1, oldest_at=since),
+    }
