@@ -154,13 +154,24 @@ class Association:
         self._send_command(context_id, command_set.echo_request(self._message_id, VERIFICATION))
         return self._status(command_set.C_ECHO_RSP)
 
-    def store(self, context_id: int, sop_class_uid: str, sop_instance_uid: str, data_set: BinaryIO, size_bytes: int) -> int:
+    def store(
+        self,
+        context_id: int,
+        sop_class_uid: str,
+        sop_instance_uid: str,
+        data_set: BinaryIO,
+        size_bytes: int,
+        *,
+        urgent: bool = False,
+    ) -> int:
         """Send C-STORE with the bytes of `data_set` from its present position; return the status of the response to it.
 
         Parameters
         ----------
         size_bytes
             How many bytes are left in `data_set`; they must be encoded in the context's transfer syntax.
+        urgent
+            Whether it is sent with priority HIGH (PS3.7 section 9.1.1.1.6); what the peer makes of that is its own affair.
 
         Raises
         ------
@@ -168,7 +179,8 @@ class Association:
             Where no response to this very object came: it must not be taken as stored.
         """
         self._message_id = self._message_id % 65535 + 1
-        self._send_command(context_id, command_set.store_request(self._message_id, sop_class_uid, sop_instance_uid))
+        priority = command_set.HIGH if urgent else command_set.MEDIUM
+        self._send_command(context_id, command_set.store_request(self._message_id, sop_class_uid, sop_instance_uid, priority))
         left = size_bytes
         while True:
             fragment = data_set.read(min(self._fragment, left))

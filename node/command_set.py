@@ -58,6 +58,9 @@ WARNING: Final = 0x00001023
 
 LONGEST: Final = 65536
 """Bytes; a command set is a few hundred, so that more is an attempt to fill the memory."""
+MEDIUM: Final = 0x0000
+HIGH: Final = 0x0001
+"""Values of Priority (0000,0700); PS3.7 section E.1."""
 _RESPONSE: Final = 0x8000
 _NUMBERS: Final = (COMMAND_FIELD, MESSAGE_ID, DATA_SET_TYPE)
 _A_NUMBER: Final = b"\0\0"
@@ -167,14 +170,14 @@ def response(request: Command, status: int, comment: str = "", beside: Mapping[i
     return encode(elements)
 
 
-def store_request(message_id: int, sop_class_uid: str, sop_instance_uid: str) -> bytes:
-    """A C-STORE-RQ of medium priority (PS3.7 section 9.3.1.1)."""
+def store_request(message_id: int, sop_class_uid: str, sop_instance_uid: str, priority: int = MEDIUM) -> bytes:
+    """A C-STORE-RQ (PS3.7 section 9.3.1.1) of priority `MEDIUM` or `HIGH`."""
     return encode(
         {
             AFFECTED_SOP_CLASS_UID: sop_class_uid,
             COMMAND_FIELD: C_STORE_RQ,
             MESSAGE_ID: message_id,
-            PRIORITY: 0,
+            PRIORITY: priority,
             DATA_SET_TYPE: 0x0001,
             AFFECTED_SOP_INSTANCE_UID: sop_instance_uid,
         }

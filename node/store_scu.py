@@ -126,13 +126,24 @@ class StoreScu:
     syntaxes
         Transfer syntaxes that objects of ours are offered in, what is preferred first: of those that the peer accepts for a SOP
         class, the first is taken. None: each file goes as it is, which is all that can be done with files of others.
+    urgent
+        Whether files are sent with priority HIGH.
     """
 
-    def __init__(self, peer: Peer, calling_ae: str, *, timeout_s: float = 60.0, syntaxes: Sequence[Syntax] | None = None) -> None:
+    def __init__(
+        self,
+        peer: Peer,
+        calling_ae: str,
+        *,
+        timeout_s: float = 60.0,
+        syntaxes: Sequence[Syntax] | None = None,
+        urgent: bool = False,
+    ) -> None:
         self.peer = peer
         self._calling_ae = calling_ae
         self._timeout_s = timeout_s
         self._syntaxes = syntaxes
+        self._urgent = urgent
 
     def send(self, paths: Iterable[Path]) -> Iterator[Verdict]:
         """Send files in their order; yields exactly one verdict for each, as soon as it is known, and raises none.
@@ -161,7 +172,7 @@ class StoreScu:
             try:
                 with Association(self.peer, self._calling_ae, _contexts(letters), self._timeout_s) as association:
                     while letters and association.is_open:
-                        verdict = _store(association, letters.pop(0))
+                        verdict = _store(association, letters.pop(0), urgent=self._urgent)
                         yield verdict
             except OverreadError as fault:
                 # A rejection too: the peer may be put right without anything changed here.
@@ -220,7 +231,7 @@ def _head_of(file: BinaryIO) -> FileHead:
     return head
 
 
-def _store(association: Association, letter: Letter) -> Verdict:
+def _store(association: Association, letter: Letter, *, urgent: bool) -> Verdict:
     head = letter.head
     taken = ((association.context_for(head.sop_class_uid, syntax), syntax) for syntax in letter.syntaxes)
     context_id, syntax = next((one for one in taken if one[0] is not None), (None, ""))
@@ -229,7 +240,7 @@ def _store(association: Association, letter: Letter) -> Verdict:
         return replace(_failed(letter, refusal, retryable=False), heard=True)
     try:
         with _content(letter, syntax) as (data_set, size_bytes):
-            status = association.store(context_id, head.sop_class_uid, head.sop_instance_uid, data_set, size_bytes)
+            status = association.store(context_id, head.sop_class_uid, head.sop_instance_uid, data_set, size_bytes, urgent=urgent)
     except AssociationLost as lost:
         return _failed(letter, str(lost), retryable=True)
     except NotUnderstood as broken:

@@ -145,6 +145,7 @@ def association_tables() -> dict[str, str]:
         ("Presentation contexts", f"one for each SOP class and transfer syntax, at most {upper_layer.MOST_CONTEXTS}"),
         ("Transfer syntaxes", f"of results, by default: {offered}; configurable (`transfer_syntaxes`): {can_be}"),
         ("Transfer syntax chosen", "the first in that order that is accepted; results are written anew in it, losslessly"),
+        ("Priority of C-STORE", "MEDIUM; HIGH for results of findings that the destination calls urgent (`urgent`)"),
         ("Associations open at once", "one to each destination"),
         one_at_a_time,
     ]

@@ -14,7 +14,9 @@ from models.manifest import Manifest, read_library
 from models.prediction import Prediction
 from models.runtime import Model, RatesOnly, load_model
 from models.weights import ensure_weights
+from node.store.destinations import AnyDestination, Results
 from node.store.errors import Permanent
+from node.store.naming import OWN, SeriesNaming, closest
 from node.store.profiles import usual
 from node.store.records import Claim, Facts, ResultObject, ResultSet, Superseded
 from node.store.settings import Settings
@@ -49,8 +51,9 @@ class Analyst:
         self, settings: Settings, library: Mapping[str, Manifest] | None = None, kinds: Collection[str] | None = None
     ) -> None:
         self._settings = settings
-        wanted = {kind for one in settings.destinations for kind in (*one.wanted, *one.replaced.values())}
-        self._extras = wanted | {usual(kind) for kind in wanted} if kinds is None else kinds
+        self._sets = _sets(settings.destinations) if kinds is None else {OWN: frozenset(kinds)}
+        self._extras = frozenset().union(*self._sets.values())
+        self._urgent = {pattern for one in settings.destinations for pattern in one.urgent}
         self._library = read_library(*settings.all_model_folders) if library is None else library
         self._loaded: dict[str, Model] = {}
 
@@ -122,18 +125,22 @@ class Analyst:
         if look is not None:
             look(image, prediction)
         measured = measure(prediction, stack.image, manifest)
-        objects = encode(
-            prediction,
-            stack.image,
-            stack.sources,
-            manifest,
-            identity,
-            frames=stack.frames,
-            measured=measured,
-            extras=self._extras,
-            superseded=superseded,
-        )
-        return objects, summary(prediction, measured, stack.sources, manifest)
+        objects: list[EncodedObject] = []
+        for naming, kinds in self._sets.items():
+            made = encode(
+                prediction,
+                stack.image,
+                stack.sources,
+                manifest,
+                replace(identity, naming=naming),
+                frames=stack.frames,
+                measured=measured,
+                extras=kinds,
+                superseded=_of_naming(superseded, naming),
+                urgent=self._urgent,
+            )
+            objects += [one for one in made if not objects or one.kind in kinds]  # whole is the first set alone
+        return tuple(objects), summary(prediction, measured, stack.sources, manifest)
 
     def _manifest(self, claim: Claim) -> Manifest:
         manifest = self._library.get(claim.model)
@@ -160,6 +167,26 @@ class Analyst:
         return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+def _sets(destinations: Sequence[AnyDestination]) -> dict[SeriesNaming, frozenset[str]]:
+    """By naming of their series: the kinds of object that destinations take, with what stands for one that cannot be made.
+
+    Overread's own naming comes first, where any has it. Messages, which have no series, tell of the first set.
+    """
+    sets: dict[SeriesNaming, set[str]] = {}
+    for one in sorted(destinations, key=lambda one: (not isinstance(one, Results), one.naming.key)):
+        naming = one.naming if isinstance(one, Results) else next(iter(sets), OWN)
+        sets.setdefault(naming, set()).update(one.wanted, one.replaced.values())
+    return {naming: frozenset(kinds | {usual(kind) for kind in kinds}) for naming, kinds in sets.items()} or {OWN: frozenset()}
+
+
+def _of_naming(superseded: Superseded | None, naming: SeriesNaming) -> Superseded | None:
+    """What these results replace of those whose series are named alike; of the others where none are."""
+    if superseded is None:
+        return None
+    key = closest(naming.key, (one.naming for one in superseded.objects))
+    return replace(superseded, objects=tuple(one for one in superseded.objects if one.naming == key))
+
+
 def _keep(spool: Spool, folder: str, made: EncodedObject) -> ResultObject:
     path = f"{folder}/{made.sop_instance_uid}{SUFFIXES.get(made.kind.partition('.')[0], '.dcm')}"
     spool.keep(path, made.content)
@@ -172,4 +199,5 @@ def _keep(spool: Spool, folder: str, made: EncodedObject) -> ResultObject:
         path=path,
         sha256=hashlib.sha256(made.content).hexdigest(),
         size_bytes=len(made.content),
+        naming=made.naming,
     )

@@ -146,7 +146,7 @@ def _parts(view: StudyView) -> list[RenderableType]:
         deliveries.add_row(
             sent.destination,
             sent.kind,
-            coloured(sent.state) + (f"\n{sent.proof}" if sent.proof else ""),
+            "\n".join((coloured(sent.state), *(["urgent"] if sent.urgent else []), *([sent.proof] if sent.proof else []))),
             str(sent.attempt),
             escape(sent.proof_reason or sent.reason or ("stored" if sent.state == "sent" else "")) + again,
         )

@@ -40,8 +40,8 @@ class HasOutbox(Protocol):
     def breakers(self) -> Breakers: ...
 
 
-def sender_to(destination: AnyDestination, settings: Settings) -> Sender:
-    """The sender to one destination, of whatever sort."""
+def sender_to(destination: AnyDestination, settings: Settings, urgent: bool) -> Sender:
+    """The sender to one destination, of whatever sort; what is `urgent` is marked so where the protocol has a mark for it."""
     if isinstance(destination, WebDestination):
         from node.delivery.stow import StowSender
 
@@ -60,7 +60,8 @@ def sender_to(destination: AnyDestination, settings: Settings) -> Sender:
         return FhirSender(destination)
     from node.store_scu import StoreScu
 
-    return StoreScu(destination, destination.calling_ae or settings.ae_title, syntaxes=destination.transfer_syntaxes)
+    title, syntaxes = destination.calling_ae or settings.ae_title, destination.transfer_syntaxes
+    return StoreScu(destination, title, syntaxes=syntaxes, urgent=urgent)
 
 
 class Courier:
@@ -84,7 +85,7 @@ class Courier:
         catalog: HasOutbox,
         *,
         clock: Clock | None = None,
-        sender: Callable[[AnyDestination, Settings], Sender] = sender_to,
+        sender: Callable[[AnyDestination, Settings, bool], Sender] = sender_to,
         poll_s: float = 0.25,
     ) -> None:
         self._settings = settings
@@ -114,7 +115,7 @@ class Courier:
         return Errand(
             destination.name,
             self._outbox,
-            lambda: self._sender(destination, self._settings),
+            lambda urgent: self._sender(destination, self._settings, urgent),
             waits=waits,
             ask=self._ask(destination),
             breaker=Breaker(destination.name, self._breakers, waits, self._clock),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Final, Protocol
@@ -88,7 +88,7 @@ class Errand:
     outbox
         Says what is due, and keeps what became of it.
     sender
-        Makes a sender, for one association.
+        Makes a sender, for one association; told whether what it is to send is urgent.
     waits
         When a delivery is tried again.
     breaker
@@ -105,7 +105,7 @@ class Errand:
         self,
         destination: str,
         outbox: Outbox,
-        sender: Callable[[], Sender],
+        sender: Callable[[bool], Sender],
         *,
         waits: Waits,
         breaker: Breaker,
@@ -128,9 +128,14 @@ class Errand:
         """Whether the destination said something; None where it was not spoken to."""
         self._unheard = ""
         """Why an object got no answer, by a sender that tells of each rather than raises."""
+        self._gave_way = False
+        """Whether the rest is left due because something urgent is."""
 
     def deliver(self, stop: threading.Event) -> int:
-        """Send what is due now; return how many objects were tried. Where `stop` is set halfway, the rest stays due."""
+        """Send what is due now; return how many objects were claimed.
+
+        Where `stop` is set halfway, or something urgent becomes due while other jobs' results are sent, the rest stays due.
+        """
         if self._breaker.holds:
             return 0
         most = 1 if self._breaker.probes else BATCH
@@ -141,6 +146,7 @@ class Errand:
         self._jitter = jitter()
         self._heard = None
         self._unheard = ""
+        self._gave_way = False
         reason = "the association ended without an answer for it"
         with Pulse(self._outbox, items, self._lease_s) as pulse:
             try:
@@ -148,12 +154,14 @@ class Errand:
             except OverreadError as error:
                 # A peer that rejects us may be put right tomorrow: only an answer to the object itself ends its delivery.
                 reason = str(error)
-            if left and not self._heard:
+            if left and not self._heard and not self._gave_way:
                 self._heard = False
             self._tell_breaker(self._unheard or reason, stopped=stop.is_set())
             for item in left.values():
                 if stop.is_set():
-                    self._put_back(item)
+                    self._outbox.put_back(item, "Overread was stopped before it was sent")
+                elif self._gave_way:
+                    self._outbox.put_back(item, "something urgent goes first")
                 else:
                     self._settle(item, Disposal.RETRY, reason)
         return len(items)
@@ -168,22 +176,23 @@ class Errand:
             self._hold(left, pulse, self._ask)
         if not left:
             return
-        answers = self._answers(list(left))
+        answers = self._answers(list(left), urgent=any(item.urgent for item in left.values()))
         try:
             for answer in answers:
                 item = left.pop(answer.path)
                 self._listen(answer)
                 pulse.drop(item)
                 self._settle(item, *_meaning(answer), answer.status, note=answer.note, again_after_s=answer.again_after_s)
-                if stop.is_set():
+                self._gave_way = self._gives_way(item, left)
+                if stop.is_set() or self._gave_way:
                     return
         finally:
             answers.close()  # releases the association where we stop halfway
 
-    def _answers(self, paths: Sequence[Path]) -> Generator[Answer]:
+    def _answers(self, paths: Sequence[Path], *, urgent: bool) -> Generator[Answer]:
         """Send; a fault in that is a reason to try again later, for at once all that wait would meet it again."""
         try:
-            yield from self._sender().send(paths)
+            yield from self._sender(urgent).send(paths)
         except OverreadError:
             raise
         except Exception as fault:
@@ -195,6 +204,13 @@ class Errand:
             self._heard, self._unheard = True, ""
         elif answer.retryable and not self._heard:
             self._heard, self._unheard = False, answer.reason
+
+    def _gives_way(self, settled: OutboxItem, left: Mapping[Path, OutboxItem]) -> bool:
+        """Whether the jobs that are left wait for something urgent; the objects of one job are not parted."""
+        next_one = next(iter(left.values()), None)
+        if next_one is None or next_one.urgent or next_one.job_id == settled.job_id:
+            return False
+        return self._outbox.urgent_waits(self._destination)
 
     def _hold(self, left: dict[Path, OutboxItem], pulse: Pulse, ask: Callable[[str], Known]) -> None:
         """Keep back, and take from `left`, what the destination knows as somebody else's."""
@@ -216,10 +232,6 @@ class Errand:
             self._breaker.answered()
         elif self._heard is False and not stopped:  # stopped: that nothing was answered is our doing
             self._breaker.failed(reason)
-
-    def _put_back(self, item: OutboxItem) -> None:
-        """Leave a delivery due at once: that it was not sent is not the destination's fault."""
-        self._outbox.retry(item, "Overread was stopped before it was sent", self._clock.now())
 
     def _settle(
         self,

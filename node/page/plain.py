@@ -89,6 +89,7 @@ def delivery_in_full(delivery: DeliveryView) -> Plain:
         "attempt": delivery.attempt,
         "reason": delivery.reason,
         "next_at": _moment(delivery.next_at) if delivery.next_at else None,
+        "urgent": delivery.urgent,
         "proof": delivery.proof,
         "proof_reason": delivery.proof_reason,
     }

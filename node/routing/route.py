@@ -13,6 +13,7 @@ from node.store.errors import ConfigurationError
 from node.store.nearest import nearest
 from node.store.records import Decision, Facts, Outcome
 from node.store.settings import Route, Settings
+from node.store.urgency import names
 
 DEFAULT: Final = "default"
 """Name of the route where none is configured."""
@@ -82,13 +83,15 @@ class Router:
     Raises
     ------
     ConfigurationError
-        Where a rule cannot be used, or a route names a model that is not there (the nearest one is named).
+        Where a rule cannot be used, a route names a model that is not there, or a destination an urgent finding that no model
+        rates (the nearest one is named).
     """
 
     def __init__(self, settings: Settings, library: Mapping[str, Manifest]) -> None:
         self._selections = {name: _compile(manifest) for name, manifest in sorted(library.items())}
         self._routes = tuple(_CompiledRoute(route, Rule(route.when, f"route {route.name}")) for route in settings.routes)
         self._destinations = tuple(destination.name for destination in settings.destinations)
+        _check_urgent(settings, library)
         for route in settings.routes:
             for name in route.models or ():
                 if name not in library:
@@ -173,6 +176,16 @@ class Router:
             fingerprint=selection.manifest.fingerprint,
             destinations=tuple(destinations),
         )
+
+
+def _check_urgent(settings: Settings, library: Mapping[str, Manifest]) -> None:
+    rated = [(name, finding.key) for name, manifest in library.items() for finding in manifest.findings]
+    for destination in settings.destinations:
+        for pattern in destination.urgent:
+            if not any(names(pattern, *one) for one in rated):
+                known = ["/".join(one) for one in rated] if "/" in pattern else [key for _, key in rated]
+                said = nearest(pattern, known, "no model rates one of that key")
+                raise ConfigurationError(f"destination {destination.name}: urgent names finding {pattern}, {said}")
 
 
 def _compile(manifest: Manifest) -> _Selection:

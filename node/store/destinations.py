@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, ValidationInfo
 
 from node.store.endpoint import Endpoint, endpoint_in_short
+from node.store.naming import OWN, DescriptionTemplate, NumberTemplate, SeriesNaming
 from node.store.peers import Peer
 from node.store.profiles import (
     INSTEAD,
@@ -23,6 +24,7 @@ from node.store.profiles import (
     usual,
 )
 from node.store.syntaxes import AS_MADE, Syntaxes
+from node.store.urgency import UrgentFinding
 
 
 def _web_address(value: str, field: ValidationInfo) -> str:
@@ -42,6 +44,8 @@ class Addressee(BaseModel):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
     language: Language = "en"
     """Of the texts for people that it gets."""
+    urgent: tuple[UrgentFinding, ...] = ()
+    """Findings whose results are sent to it before all others."""
 
     @property
     def wanted(self) -> tuple[str, ...]:
@@ -52,6 +56,11 @@ class Addressee(BaseModel):
     def replaced(self) -> dict[str, str]:
         """By kind, as the catalog has them: what is sent in place of one that is refused."""
         return {}
+
+    @property
+    def naming(self) -> SeriesNaming:
+        """How the series that it gets are named."""
+        return OWN
 
 
 class OverHttp(BaseModel):
@@ -80,6 +89,16 @@ class Results(Addressee):
     transfer_syntaxes: Syntaxes = AS_MADE
     """In which objects are sent, what is preferred first: the first that the peer accepts, or, where nothing is negotiated, the
     first that the object has a form in."""
+
+    series_number: NumberTemplate | None = None
+    """Template of Series Number; None: five digits that tell models and series apart."""
+    series_description: DescriptionTemplate | None = None
+    """Template of Series Description; None: what Overread says."""
+
+    @property
+    def naming(self) -> SeriesNaming:
+        """How the series that it gets are named."""
+        return SeriesNaming(self.series_number, self.series_description)
 
     @property
     def replaced(self) -> dict[str, str]:

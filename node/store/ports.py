@@ -265,7 +265,14 @@ class Outbox(Protocol):
     """The deliverers' port."""
 
     def claim(self, destination: str, deliverer: str, lease_s: float, limit: int) -> Sequence[OutboxItem]:
-        """Own deliveries to one destination that are due now, objects of one job together; what was tried less comes first."""
+        """Own deliveries to one destination that are due now, objects of one job together.
+
+        Urgent ones are claimed first and alone; else what was tried less comes first.
+        """
+        ...
+
+    def urgent_waits(self, destination: str) -> bool:
+        """Whether something urgent is due for a destination."""
         ...
 
     def heartbeat(self, items: Sequence[OutboxItem], lease_s: float) -> None: ...
@@ -275,6 +282,10 @@ class Outbox(Protocol):
         ...
 
     def retry(self, item: OutboxItem, reason: str, at: datetime) -> bool: ...
+
+    def put_back(self, item: OutboxItem, reason: str) -> bool:
+        """Leave it due as if it had never been claimed, for it was not tried."""
+        ...
 
     def fail(self, item: OutboxItem, reason: str, *, refused: bool = False) -> bool:
         """Give it up; where it was refused for good, what goes in its place is due."""

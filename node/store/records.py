@@ -251,6 +251,7 @@ class SupersededObject:
     sop_class_uid: str
     sop_instance_uid: str
     series_uid: str
+    naming: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,6 +311,8 @@ class ResultObject:
         ``seg``, ``measurements``, ``report`` …
     path
         Relative to the spool's root.
+    naming
+        `node.store.naming.SeriesNaming.key` of its series.
     """
 
     kind: str
@@ -320,6 +323,7 @@ class ResultObject:
     path: str
     sha256: str
     size_bytes: int
+    naming: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,7 +333,7 @@ class ResultSet:
     Parameters
     ----------
     summary
-        What a person reads in a table, as JSON values: ``{"findings": [{"name", "probability", "verdict"}],
+        What a person reads in a table, as JSON values: ``{"findings": [{"key", "name", "probability", "verdict", "raised"}],
         "measurements": [{"name", "quantity", "value", "unit"}], "notes": [...]}``; no patient data.
     """
 
@@ -349,6 +353,8 @@ class OutboxItem:
         Fencing token of the delivery's lease.
     released
         Whether a person said that it is to be sent whatever the destination calls the patient.
+    urgent
+        Whether it goes before all that is not.
     """
 
     delivery_id: int
@@ -359,6 +365,8 @@ class OutboxItem:
     path: str
     attempt: int
     released: bool = False
+    job_id: int = 0
+    urgent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -439,6 +447,7 @@ class DeliveryView:
     proof: str = ""
     """What the destination has proven since: ``committed``, ``found``, ``not proven`` or ``not proven yet``; empty: not asked."""
     proof_reason: str = ""
+    urgent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,8 @@ class Case:
         Header datasets in slice order; one for a multi-frame source.
     superseded
         Earlier results that these replace.
+    urgent
+        Names of findings that were raised and that are urgent here.
     """
 
     sources: Sequence[Dataset]
@@ -33,6 +35,7 @@ class Case:
     manifest: Manifest
     identity: ResultIdentity
     superseded: Superseded | None = None
+    urgent: tuple[str, ...] = ()
 
     @property
     def speech(self) -> Speech:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydicom.dataset import Dataset
 
 from models.image import Image
 from models.manifest import Manifest
 from models.prediction import Prediction
+from node.store.attributes import text
 from node.store.errors import Refused
 from node.store.profiles import ENGLISH, MESSAGES, in_language, language_of
 from node.store.records import Facts, Superseded
+from node.store.urgency import urgent as urgent_of
 from workers.encode.capture import captures
 from workers.encode.case import Case
 from workers.encode.fhir import transaction
@@ -36,7 +38,7 @@ from workers.encode.rejection import rejection_notes
 from workers.encode.report import not_found, reading, remarks, text_report
 from workers.encode.seg import Seg, segmentations
 from workers.encode.segments import Outlines, outlines
-from workers.encode.verdict import answers
+from workers.encode.verdict import answers, raised
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,8 @@ class EncodedObject:
     content
         A whole DICOM file (PS3.10); a message for ``hl7`` and ``fhir``, which has no SOP class, series and transfer syntax, and
         whose UID is its identity alone.
+    naming
+        `node.store.naming.SeriesNaming.key` of its series.
     """
 
     kind: str
@@ -59,6 +63,7 @@ class EncodedObject:
     series_uid: str
     transfer_syntax_uid: str
     content: bytes | bytearray
+    naming: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,7 @@ def encode(
     measured: Measured | None = None,
     extras: Collection[str] = (),
     superseded: Superseded | None = None,
+    urgent: Collection[str] = (),
 ) -> tuple[EncodedObject, ...]:
     """Make every result object of one answer; the same arguments give the same bytes, in any process, at any time.
 
@@ -104,6 +110,8 @@ def encode(
         ``report.de``, gives the same object with its texts in that language, beside the English one, under UIDs of its own.
     superseded
         Earlier results that these replace.
+    urgent
+        Patterns of findings that are urgent (`node.store.urgency`); the report says which of them were raised.
 
     Raises
     ------
@@ -113,7 +121,10 @@ def encode(
         Where prediction, image, sources and manifest do not belong together.
     """
     with leniently():
-        case = Case(sources, patient_and_study(sources, grouped=bool(manifest.input.group)), manifest, identity, superseded)
+        first = urgent_of(tuple(urgent), manifest.name, raised(manifest, prediction.ratings))
+        subject = patient_and_study(sources, grouped=bool(manifest.input.group))
+        identity = replace(identity, source=_series_of(sources[0]))
+        case = Case(sources, subject, manifest, identity, superseded, tuple(manifest.finding(key).name for key in first))
         measured = measured or measure(prediction, image, manifest)
         found, taken = measured.found, measured.taken
         segs = segmentations(found, grid_of(image, sources, identity, frames), case) if found and found.found else ()
@@ -137,7 +148,13 @@ def encode(
             made += [_encoded(kind, dataset, file_bytes(dataset), language) for kind, dataset in more]
             made += _messages(prediction, measured, spoken, wanted)
         made += [_encoded(kind, dataset, file_bytes(dataset)) for kind, dataset in rejection_notes(case, extras)]
-        return tuple(made)
+        return tuple(replace(one, naming=identity.naming.key) for one in made)
+
+
+def _series_of(source: Dataset) -> tuple[int, str]:
+    """Series Number, 0 where it has none, and Series Description of what was read."""
+    number = text(source, "SeriesNumber")
+    return int(number) if number.isascii() and number.isdigit() else 0, text(source, "SeriesDescription")
 
 
 def _other_segmentations(found: Outlines, segs: Sequence[Seg], case: Case, extras: Collection[str]) -> dict[Kind, Sequence[Seg]]:
@@ -199,7 +216,7 @@ def _extra_documents(
     if Kind.KEYS in extras:
         chosen = {slices[index].sop_instance_uid for index in key_slices(found)}
         yield Kind.KEYS, key_images([one for one in case.sources if one.SOPInstanceUID in chosen], case)
-    if Kind.PRESENTATION in extras and (state := presentation(found, slices, case)) is not None:
+    if Kind.PRESENTATION in extras and (state := presentation(found, image, slices, case)) is not None:
         yield Kind.PRESENTATION, state
 
 
@@ -217,13 +234,15 @@ def summary(prediction: Prediction, measured: Measured, sources: Sequence[Datase
         subject = patient_and_study(sources, grouped=bool(manifest.input.group))
     found = measured.found
     notes = [not_found(found, speech(ENGLISH))] if found and found.absent else []
-    verdicts = answers(manifest, prediction.ratings)
+    verdicts, above = answers(manifest, prediction.ratings), raised(manifest, prediction.ratings)
     return {
         "findings": [
             {
+                "key": rating.key,
                 "name": manifest.finding(rating.key).name,
                 "probability": round(rating.probability, 4),
                 "verdict": str(verdicts[rating.key]),
+                "raised": rating.key in above,
                 **({} if rating.spread is None else {"spread": round(rating.spread, 4)}),
             }
             for rating in prediction.ratings

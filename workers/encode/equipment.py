@@ -10,6 +10,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 
 from models.manifest import Manifest
+from node.store.naming import LONGEST_DESCRIPTION
 from node.store.provenance import MANUFACTURER
 from workers.encode.concepts import ARTIFICIAL_INTELLIGENCE, NEIGHBORHOOD_ANALYSIS, PROCESSING_EQUIPMENT, code_item
 from workers.encode.identity import Kind, ResultIdentity
@@ -75,7 +76,9 @@ def put_series(
     target.Modality = identity.modality(kind)
     target.SeriesInstanceUID = identity.series_uid(kind)
     target.SeriesNumber = identity.series_number(kind)
-    target.SeriesDescription = clip(description, 64 - len(revised := revision_of(identity))) + revised
+    revised = "" if "{revision}" in (identity.naming.description or "") else revision_of(identity)
+    described = identity.series_description(kind, description)
+    target.SeriesDescription = clip(described, LONGEST_DESCRIPTION - len(revised)) + revised
     target.SeriesDate = target.ContentDate = target.InstanceCreationDate = date
     target.SeriesTime = target.ContentTime = target.InstanceCreationTime = time
     target.SOPInstanceUID = identity.instance_uid(kind, variant, part)

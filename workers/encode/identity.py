@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from node.store.naming import OWN, SeriesNaming
 from node.store.profiles import ENGLISH, Language
 from workers.encode.uids import derived_number, derived_uid
 
@@ -46,6 +47,22 @@ _LAST_DIGIT: Final = {
     Kind.FRACTIONAL: 1,
     Kind.FRACTIONAL_MEASUREMENTS: 2,
 }
+_WORDS: Final = {
+    Kind.SEG: "segmentation",
+    Kind.MEASUREMENTS: "measurements",
+    Kind.REPORT: "report",
+    Kind.CAPTURE: "pictures",
+    Kind.KEYS: "key images",
+    Kind.PRESENTATION: "outlines",
+    Kind.FINDINGS: "findings",
+    Kind.HEAT_MAP: "heat map",
+    Kind.REJECTION: "rejection",
+    Kind.LABELMAP: "segmentation",
+    Kind.LABELMAP_MEASUREMENTS: "measurements",
+    Kind.FRACTIONAL: "segmentation",
+    Kind.FRACTIONAL_MEASUREMENTS: "measurements",
+}
+"""Of `node.store.naming.DESCRIPTION`."""
 _MODALITY: Final = {
     Kind.SEG: "SEG",
     Kind.LABELMAP: "SEG",
@@ -78,6 +95,10 @@ class ResultIdentity:
     language
         RFC 5646, of texts for people. One that is not English has objects and series of its own; what is tracked over
         revisions is the same in all.
+    naming
+        How its series are named; one that is not Overread's own has objects and series of its own too.
+    source
+        Series Number and Series Description of what was read, for that naming; no UID depends on it.
     """
 
     installation: str
@@ -90,6 +111,8 @@ class ResultIdentity:
     run: int
     created_at: datetime
     language: Language = ENGLISH
+    naming: SeriesNaming = OWN
+    source: tuple[int, str] = (0, "")
 
     def instance_uid(self, kind: Kind, variant: str = "", part: int = 1) -> str:
         """SOP Instance UID of one object."""
@@ -104,9 +127,23 @@ class ResultIdentity:
         return self._uid("dimension", kind, "", 1)
 
     def series_number(self, kind: Kind) -> int:
-        """Series Number: five digits, the same for every revision, SEG before measurements before report."""
-        base = derived_number(9000, self.installation, self.study_uid, self.stack_key, self.model)
-        return 10000 + base * 10 + _LAST_DIGIT[kind]
+        """Series Number as `naming` says, else five digits, the same for all revisions: SEG before measurements before report."""
+        base, digit = derived_number(9000, self.installation, self.study_uid, self.stack_key, self.model), _LAST_DIGIT[kind]
+        number = 10000 + base * 10 + digit
+        return self.naming.numbered({"kind": digit, "revision": self.revision, "source": self.source[0], "number": number})
+
+    def series_description(self, kind: Kind, description: str) -> str:
+        """Series Description, as `naming` says: else `description`."""
+        return self.naming.described(
+            {
+                "model": self.model,
+                "version": self.version,
+                "kind": _WORDS[kind],
+                "revision": f"{self.revision}.{self.run}" if self.run > 1 else str(self.revision),
+                "source": self.source[1],
+                "description": description,
+            }
+        )
 
     def tracking_uid(self, key: str) -> str:
         """Tracking UID of a structure or finding: the same over revisions, runs and versions of the model."""
@@ -143,4 +180,5 @@ class ResultIdentity:
             self.run,
             *purpose,
             *(() if self.language == ENGLISH else (self.language,)),
+            *(("naming", self.naming.key) if self.naming.key else ()),
         )

@@ -154,7 +154,9 @@ def _items(said: Said) -> list[ContentItem]:
 
 def _caution(case: Case) -> list[str]:
     manifest, say = case.manifest, case.speech.say
+    names = ", ".join(say(name) for name in case.urgent)
     return [
+        *([say("URGENT by the settings of this installation: {names}.", names=names)] if names else []),
         say("AI RESULT. Preliminary, not verified by a physician."),
         say("Made by {title} ({model} {version}).", title=say(manifest.title), model=manifest.name, version=manifest.version),
         say(manifest.warning),

@@ -63,6 +63,17 @@ def answers(manifest: Manifest, ratings: Sequence[Rating]) -> dict[str, Verdict]
     }
 
 
+def raised(manifest: Manifest, ratings: Sequence[Rating]) -> list[str]:
+    """Keys of the findings that are reported as present, or whose probability reaches the threshold at which they would be.
+
+    The second are those of which the report says that they are unsure, or not excluded: they may be urgent all the same.
+    """
+    said = answers(manifest, ratings)
+    return [
+        one.key for one in ratings if said[one.key] is Verdict.PRESENT or one.probability >= manifest.finding(one.key).threshold
+    ]
+
+
 def in_words(probability: float) -> str:
     """How likely, as a radiologist would say it."""
     return next((words for bound, words in LIKELY if probability < bound), CERTAIN)

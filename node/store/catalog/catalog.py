@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from node.store.catalog.breakers import SqlBreakers
 from node.store.catalog.commitments import SqlCommitments
+from node.store.catalog.deliveries import Wish
 from node.store.catalog.desk import SqlJobDesk
 from node.store.catalog.engine import Database, sqlite_url
 from node.store.catalog.fetches import SqlFetches
@@ -49,20 +50,20 @@ class Catalog:
         self.installation = _installation(database)
         """UUID of this installation, made when its catalog was."""
         spool = settings.spool.resolve()
-        kinds = {destination.name: frozenset[str](destination.wanted) for destination in settings.destinations}
+        wishes = {one.name: Wish(frozenset(one.wanted), one.urgent, one.naming.key) for one in settings.destinations}
         attempts = settings.limits.job_attempts
         self.intake = SqlIntakeLog(database, clock)
         self.worklist = SqlWorklist(
             database,
             clock,
-            kinds=kinds,
+            wishes=wishes,
             job_attempts=attempts,
             requeue_after_s=min(LONGEST_REQUEUE_S, settings.limits.lease_s),
         )
-        self.desk = SqlJobDesk(database, clock, spool=spool, installation=self.installation, kinds=kinds, job_attempts=attempts)
+        self.desk = SqlJobDesk(database, clock, spool=spool, installation=self.installation, wishes=wishes, job_attempts=attempts)
         proven = [one.name for one in settings.destinations if isinstance(one, ArchiveDestination) and one.proves]
         instead = {one.name: one.replaced for one in settings.destinations}
-        self.outbox = SqlOutbox(database, clock, spool=spool, proven=proven, instead=instead)
+        self.outbox = SqlOutbox(database, clock, spool=spool, proven=proven, instead=instead, wishes=wishes)
         self.proofs = SqlProofs(database, clock)
         self.breakers = SqlBreakers(database, clock)
         self.removals = SqlRemovals(database, clock)

@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from node.store.catalog.deliveries import add_deliveries
+from node.store.catalog.deliveries import Wish, add_deliveries
 from node.store.catalog.engine import Database
 from node.store.catalog.leases import leased_until
 from node.store.catalog.progress import change_job, expire_lease, finish_if_read, lock_job, record
@@ -35,8 +35,8 @@ class SqlJobDesk:
         Root of the spool, absolute.
     installation
         UUID of this installation.
-    kinds
-        By name of a destination: the kinds of result object that it gets.
+    wishes
+        By name of a destination: what it is sent.
     job_attempts
         How many workers may give no answer on a job before it ends as failed.
     """
@@ -48,14 +48,14 @@ class SqlJobDesk:
         *,
         spool: Path,
         installation: str,
-        kinds: Mapping[str, frozenset[str]],
+        wishes: Mapping[str, Wish],
         job_attempts: int,
     ) -> None:
         self._database = database
         self._clock = clock
         self._spool = spool
         self._installation = installation
-        self._kinds = kinds
+        self._wishes = wishes
         self._job_attempts = job_attempts
 
     def claim(self, job_id: int, worker: str, lease_s: float) -> Claim | None:
@@ -106,7 +106,7 @@ class SqlJobDesk:
             objects = connection.execute(sa.select(result_objects).where(result_objects.c.job_id == job.id)).all()
             destinations = _destinations(connection, job.id)
             count = add_deliveries(
-                connection, now, study_id=study.id, job_id=job.id, objects=objects, destinations=destinations, kinds=self._kinds
+                connection, now, study_id=study.id, job_id=job.id, objects=objects, destinations=destinations, wishes=self._wishes
             )
             detail = f"{job.model} on {job.stack_key}: {len(objects)} objects, {count} deliveries"
             record(connection, now, "published", detail, study.uid)
@@ -201,6 +201,7 @@ def _superseded(connection: sa.Connection, job: sa.Row[Any]) -> Superseded | Non
         result_objects.c.sop_class_uid,
         result_objects.c.sop_instance_uid,
         result_objects.c.series_uid,
+        result_objects.c.naming,
     )
     rows = connection.execute(sa.select(*named).where(result_objects.c.job_id == found.id).order_by(result_objects.c.id)).all()
     return Superseded(found.revision, found.run, found.fingerprint, tuple(SupersededObject(*row) for row in rows))
@@ -230,4 +231,5 @@ def _row(job_id: int, made: ResultObject) -> dict[str, object]:
         "path": made.path,
         "sha256": made.sha256,
         "size_bytes": made.size_bytes,
+        "naming": made.naming,
     }

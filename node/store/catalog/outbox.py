@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
 
-from node.store.catalog.deliveries import add_deliveries
+from node.store.catalog.deliveries import Wish, add_deliveries
 from node.store.catalog.engine import Database
-from node.store.catalog.leases import claimable, held, leased_until
+from node.store.catalog.leases import any_waits, claimable, held, leased_until
 from node.store.catalog.progress import record
 from node.store.catalog.proofs import begin_proof
 from node.store.catalog.results import object_columns, result_object
@@ -42,6 +43,8 @@ class SqlOutbox:
         Names of destinations that shall prove that they keep what they are sent.
     instead
         By name of a destination: what it gets in place of a kind that it refuses.
+    wishes
+        By name of a destination: what is sent to it first.
     """
 
     def __init__(
@@ -52,30 +55,38 @@ class SqlOutbox:
         spool: Path,
         proven: Collection[str] = (),
         instead: Mapping[str, Mapping[str, str]] | None = None,
+        wishes: Mapping[str, Wish] | None = None,
     ) -> None:
         self._database = database
         self._clock = clock
         self._spool = spool
         self._proven = frozenset(proven)
         self._instead = instead or {}
+        self._wishes = wishes or {}
 
     def claim(self, destination: str, deliverer: str, lease_s: float, limit: int) -> Sequence[OutboxItem]:
-        """Own deliveries to one destination that are due now, objects of one job together; what was tried less comes first.
+        """Own deliveries to one destination that are due now, objects of one job together.
 
-        So an object that breaks a destination is not in the way of the others. The objects of a job are never parted: `limit` is
-        exceeded where the first job alone has more.
+        Urgent ones are claimed first and alone; else what was tried less comes first, so that an object that breaks a destination
+        is not in the way of the others. The objects of a job are never parted: `limit` is exceeded where the first job alone has
+        more.
         """
         now = self._clock.now()
-        free = sa.and_(deliveries.c.destination == destination, claimable(deliveries, now, due=_DUE, leased=_LEASED))
+        free = self._free(destination, now)
+        urgent = sa.func.max(sa.cast(deliveries.c.urgent, sa.Integer))
+        tries = sa.func.max(deliveries.c.attempt)
+        # of what is down, one job is asked for at a time: there what is urgent goes first only while it was never tried
+        goes_first = urgent if limit > 1 else sa.case((tries == 0, urgent), else_=0)
         first_jobs = (
-            sa.select(deliveries.c.job_id)
+            sa.select(deliveries.c.job_id, urgent)
             .where(free)
             .group_by(deliveries.c.job_id)
-            .order_by(sa.func.max(deliveries.c.attempt), deliveries.c.job_id)
+            .order_by(goes_first.desc(), tries, deliveries.c.job_id)
             .limit(limit)
         )
         with self._database.read() as connection:  # however many wait, the writer's turn is taken for a few
-            jobs = connection.execute(first_jobs).scalars().all()
+            found = connection.execute(first_jobs).all()
+        jobs = [job_id for job_id, is_urgent in found if is_urgent == found[0][1]]
         if not jobs:
             return ()
         of_jobs = sa.select(deliveries).where(free, deliveries.c.job_id.in_(jobs)).order_by(deliveries.c.id).with_for_update()
@@ -86,6 +97,15 @@ class SqlOutbox:
                 owned = {"state": step(state, DeliveryEvent.CLAIM), "deliverer": deliverer, **leased_until(row, now, lease_s)}
                 connection.execute(sa.update(deliveries).where(deliveries.c.id == row.id).values(owned))
             return self._items(connection, [row.id for row in chosen])
+
+    def urgent_waits(self, destination: str) -> bool:
+        """Whether something urgent is due for a destination."""
+        due = sa.select(deliveries.c.id).where(self._free(destination, self._clock.now()), deliveries.c.urgent)
+        return any_waits(self._database, due)
+
+    def _free(self, destination: str, now: datetime) -> sa.ColumnElement[bool]:
+        """What may be claimed for a destination."""
+        return sa.and_(deliveries.c.destination == destination, claimable(deliveries, now, due=_DUE, leased=_LEASED))
 
     def heartbeat(self, items: Sequence[OutboxItem], lease_s: float) -> None:
         """Prolong the leases that still hold."""
@@ -107,6 +127,10 @@ class SqlOutbox:
     def retry(self, item: OutboxItem, reason: str, at: datetime) -> bool:
         """Send it again at a later moment; False where somebody else owns it now."""
         return self._end(item, DeliveryEvent.RETRY, reason, due_at=at)
+
+    def put_back(self, item: OutboxItem, reason: str) -> bool:
+        """Leave it due as if it had never been claimed, for it was not tried; False where somebody else owns it now."""
+        return self._end(item, DeliveryEvent.RETRY, reason, due_at=self._clock.now(), attempt=item.attempt - 1)
 
     def fail(self, item: OutboxItem, reason: str, *, refused: bool = False) -> bool:
         """Give it up; False where somebody else owns it now. Where it was refused for good, what goes in its place is due."""
@@ -169,11 +193,26 @@ class SqlOutbox:
                 kind = _TOLD.get(state, "not delivered")
                 record(connection, now, kind, detail, item.study_uid)
             connection.execute(sa.update(deliveries).where(deliveries.c.id == row.id).values(values))
-            if other is not None and (sent := _send_instead(connection, now, row, other)):
+            if other is not None and (sent := self._send_instead(connection, now, row, other)):
                 record(connection, now, "sent instead", f"{sent} to {row.destination}, for {item.result.kind}", item.study_uid)
             if state == DeliveryState.SENT and row.destination in self._proven:
                 begin_proof(connection, now, row)
         return True
+
+    def _send_instead(self, connection: sa.Connection, now: datetime, refused: sa.Row[Any], kind: str) -> str:
+        """Make objects of another kind of the same job due for the destination; what it had none of yet, "" for nothing."""
+        made = connection.execute(sa.select(result_objects).where(result_objects.c.job_id == refused.job_id)).all()
+        (chosen,) = taken({kind}, {one.kind for one in made})
+        added = add_deliveries(
+            connection,
+            now,
+            study_id=refused.study_id,
+            job_id=refused.job_id,
+            objects=[one for one in made if one.kind == chosen],
+            destinations=(refused.destination,),
+            wishes={refused.destination: replace(self._wishes[refused.destination], kinds=frozenset({chosen}))},
+        )
+        return chosen if added else ""
 
     def _items(self, connection: sa.Connection, ids: list[int]) -> list[OutboxItem]:
         owned = (
@@ -193,25 +232,11 @@ class SqlOutbox:
                 path=str(self._spool / row.object_path),
                 attempt=row.attempt,
                 released=row.released,
+                job_id=row.job_id,
+                urgent=row.urgent,
             )
             for row in map(rows.__getitem__, ids)
         ]
-
-
-def _send_instead(connection: sa.Connection, now: datetime, refused: sa.Row[Any], kind: str) -> str:
-    """Make objects of another kind of the same job due for the destination; what it had none of yet, "" for nothing."""
-    made = connection.execute(sa.select(result_objects).where(result_objects.c.job_id == refused.job_id)).all()
-    (chosen,) = taken({kind}, {one.kind for one in made})
-    added = add_deliveries(
-        connection,
-        now,
-        study_id=refused.study_id,
-        job_id=refused.job_id,
-        objects=[one for one in made if one.kind == chosen],
-        destinations=(refused.destination,),
-        kinds={},
-    )
-    return chosen if added else ""
 
 
 def _whole_jobs(jobs: Sequence[int], rows: Sequence[sa.Row[Any]], limit: int) -> list[sa.Row[Any]]:

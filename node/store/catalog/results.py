@@ -9,7 +9,17 @@ import sqlalchemy as sa
 from node.store.catalog.tables import result_objects
 from node.store.records import ResultObject
 
-_FIELDS = ("kind", "sop_class_uid", "sop_instance_uid", "series_uid", "transfer_syntax_uid", "path", "sha256", "size_bytes")
+_FIELDS = (
+    "kind",
+    "sop_class_uid",
+    "sop_instance_uid",
+    "series_uid",
+    "transfer_syntax_uid",
+    "path",
+    "sha256",
+    "size_bytes",
+    "naming",
+)
 
 
 def object_columns() -> list[sa.Label[Any]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from node.store.catalog.deliveries import add_deliveries
+from node.store.catalog.deliveries import Wish, add_deliveries
 from node.store.catalog.progress import change_job, finish_if_read, insert, lock_study, record
 from node.store.catalog.tables import decisions, jobs, result_objects, revisions, stack_instances, stacks, studies
 from node.store.records import Decision, DueStudy, Outcome, StackPlan
@@ -27,14 +27,14 @@ class RevisionWriter:
         A writing transaction.
     now
         The moment of the revision and of its jobs.
-    kinds
-        By name of a destination: the kinds of result object that it gets.
+    wishes
+        By name of a destination: what it is sent.
     """
 
-    def __init__(self, connection: sa.Connection, now: datetime, kinds: Mapping[str, frozenset[str]]) -> None:
+    def __init__(self, connection: sa.Connection, now: datetime, wishes: Mapping[str, Wish]) -> None:
         self._connection = connection
         self._now = now
-        self._kinds = kinds
+        self._wishes = wishes
         self._jobs: dict[Key, int] = {}  # of this revision
         self._kept: dict[Key, sa.Row[Any] | None] = {}
 
@@ -221,7 +221,7 @@ class RevisionWriter:
             job_id=job_id,
             objects=objects,
             destinations=decision.destinations,
-            kinds=self._kinds,
+            wishes=self._wishes,
         )
 
     def _supersede_others(self, study: sa.Row[Any], number: int) -> None:

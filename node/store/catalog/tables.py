@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from node.store.signals import SignalKind
 from node.store.states import CommitmentState, DeliveryState, FetchState, JobState, ProofState, StudyState
 
-SCHEMA: Final = "0009"
+SCHEMA: Final = "0011"
 """Newest revision in `node.store.migrations`."""
 
 
@@ -238,6 +238,7 @@ result_objects = sa.Table(
     sa.Column("path", sa.String(512), nullable=False),
     sa.Column("sha256", sa.String(64), nullable=False),
     sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sa.Column("naming", sa.String(8), nullable=False, server_default=""),  # of its series; "": as Overread names them
     sa.Column("removal_id", sa.Integer, index=True),  # by which its file was or is being removed; the row stays
 )
 
@@ -256,6 +257,7 @@ deliveries = sa.Table(
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("status", sa.Integer),  # DIMSE status of the last answer (PS3.7 annex C)
     sa.Column("released", sa.Boolean, nullable=False, server_default=sa.false()),  # a person said that it is to be sent as it is
+    sa.Column("urgent", sa.Boolean, nullable=False, server_default=sa.false()),  # sent before all that is not
     sa.Column("created_at", Moment, nullable=False),
     sa.Column("due_at", Moment, nullable=False),
     sa.Column("lease_until", Moment),

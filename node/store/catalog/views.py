@@ -287,6 +287,7 @@ def _deliveries(connection: sa.Connection, ids: list[int]) -> defaultdict[int, l
             next_at=row.due_at if row.state == DeliveryState.DUE else None,
             proof=_proof(row) if row.proof_state and row.state == DeliveryState.SENT else "",
             proof_reason=row.proof_reason or "",
+            urgent=row.urgent,
         )
 
     joined = (

@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from node.store.catalog.deliveries import Wish
 from node.store.catalog.engine import Database
 from node.store.catalog.fetches import fetched_as_prior_of
 from node.store.catalog.progress import expire_lease, lock_job
@@ -30,8 +31,8 @@ class SqlWorklist:
         The catalog's.
     clock
         Where moments come from.
-    kinds
-        By name of a destination: the kinds of result object that it gets.
+    wishes
+        By name of a destination: what it is sent.
     job_attempts
         How many workers may give no answer on a job before it ends as failed.
     requeue_after_s
@@ -43,13 +44,13 @@ class SqlWorklist:
         database: Database,
         clock: Clock,
         *,
-        kinds: Mapping[str, frozenset[str]],
+        wishes: Mapping[str, Wish],
         job_attempts: int,
         requeue_after_s: float,
     ) -> None:
         self._database = database
         self._clock = clock
-        self._kinds = kinds
+        self._wishes = wishes
         self._job_attempts = job_attempts
         self._requeue_after = timedelta(seconds=requeue_after_s)
 
@@ -127,7 +128,7 @@ class SqlWorklist:
     def open_revision(self, due: DueStudy, stacks: Sequence[StackPlan]) -> int:
         """Write revision, stacks, decisions and jobs in one transaction; return its number, 0 where an image came since."""
         with self._database.write() as connection:
-            return RevisionWriter(connection, self._clock.now(), self._kinds).write(due, stacks)
+            return RevisionWriter(connection, self._clock.now(), self._wishes).write(due, stacks)
 
     def due_jobs(self, limit: int) -> Sequence[int]:
         """Ids of jobs that wait for a worker, never enqueued ones first, then by priority and age; marks them as enqueued now."""

@@ -23,7 +23,7 @@ from tests.unit.workers.encode.samples import affine_of, identity, manifest, sli
 from workers.encode.encode import EncodedObject, encode
 
 SHAPE = (3, 9, 7)
-KINDS = ("seg", "measurements", "report", "capture", "labelmap", "keys", "presentation")
+KINDS = ("seg", "measurements", "report", "capture", "labelmap", "fractional", "keys", "presentation")
 
 
 def answer(mask: np.ndarray) -> dict[str, EncodedObject]:

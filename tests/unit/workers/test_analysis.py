@@ -5,16 +5,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from pydicom import dcmread
 
 from models.manifest import read_library
 from node.store.errors import Permanent, Refused
+from node.store.naming import OWN, SeriesNaming
 from node.store.profiles import PROFILES
-from node.store.records import Claim
+from node.store.records import Claim, Superseded, SupersededObject
 from node.store.settings import Settings
 from node.store.spool import Spool
 from tests.integration.phantom import ct_phantom
 from tests.unit.models.phantom import chest, image
-from workers.analysis import RESULTS, Analyst
+from workers.analysis import RESULTS, Analyst, _of_naming
 
 MODEL = read_library()["ct-tissue"]
 
@@ -87,3 +89,48 @@ def test_heat_maps_are_made_only_where_somebody_is_sent_pictures(tmp_path: Path)
     assert not without.heat_maps
     assert pictured.heat_maps
     assert without.ratings == pictured.ratings
+
+
+def test_destinations_that_name_series_alike_share_a_set_and_messages_tell_of_the_first(tmp_path: Path) -> None:
+    def folder(name: str, **says: object) -> dict[str, object]:
+        return {"name": name, "folder": str(tmp_path), "kinds": ["seg", "report"], **says}
+
+    named = {"series_number": "90{kind}", "series_description": "AI {kind}"}
+    destinations = [
+        folder("one", **named),
+        folder("two", **named, language="de"),
+        folder("own"),
+        {"name": "ris", "mllp": "127.0.0.1:9"},
+    ]
+    made, spool = claim(tmp_path / "ct"), Spool(tmp_path / "spool")
+    settings = Settings.model_validate({"data": tmp_path, "destinations": destinations})
+    found = Analyst(settings).analyse(made, spool)
+    kinds: dict[str, list[str]] = {}
+    for one in found.objects:
+        kinds.setdefault(one.naming, []).append(one.kind)
+    key = settings.destinations[0].naming.key
+    assert {naming: sorted(of) for naming, of in kinds.items()} == {
+        "": ["hl7", "measurements", "report", "seg"],
+        key: ["report", "report.de", "seg"],
+    }
+    numbers = {one.naming: dcmread(spool.absolute(one.path)).SeriesNumber for one in found.objects if one.kind == "seg"}
+    assert numbers[key] == 901
+    assert numbers[""] >= 10000
+    alone = Analyst(Settings.model_validate({"data": tmp_path, "destinations": destinations[:1]})).analyse(made, spool)
+    assert {one.sha256 for one in alone.objects} >= {
+        one.sha256 for one in found.objects if one.naming and one.kind in {"seg", "report"}
+    }
+
+
+def test_replaced_are_the_objects_that_are_named_alike(tmp_path: Path) -> None:
+    named = SeriesNaming("9000")
+    gone = tuple(SupersededObject("seg", "1.2", f"2.25.{number}", "2.25.9", key) for number, key in enumerate(("", named.key)))
+    before = Superseded(1, 1, "f" * 64, gone)
+    assert [[one.naming for one in of.objects] for of in (_of_naming(before, OWN), _of_naming(before, named)) if of] == [
+        [""],
+        [named.key],
+    ]
+    other = _of_naming(before, SeriesNaming("1"))
+    assert other is not None
+    assert [one.naming for one in other.objects] == [""]
+    assert _of_naming(None, OWN) is None

@@ -69,7 +69,7 @@ class MemoryOutbox:
         now = self.clock.now()
         claimed = []
         with self._lock:
-            for number, row in self.rows.items():
+            for number, row in sorted(self.rows.items(), key=lambda one: not one[1].item.urgent):
                 if row.state is DeliveryState.SENDING and row.lease_until and row.lease_until <= now:
                     row.state = step(row.state, DeliveryEvent.LEASE_EXPIRED)
                 if row.item.destination != destination or row.state is not DeliveryState.DUE or row.due_at > now:
@@ -99,6 +99,17 @@ class MemoryOutbox:
     def stored(self, item: OutboxItem, status: int, note: str = "") -> bool:
         self.rows[item.delivery_id].statuses.append(status)
         return self._settle(item, DeliveryEvent.STORED, f"{status:04X}")
+
+    def put_back(self, item: OutboxItem, reason: str) -> bool:
+        kept = self.retry(item, reason, self.clock.now())
+        row = self.rows[item.delivery_id]
+        row.item = replace(row.item, attempt=item.attempt - 1)
+        return kept
+
+    def urgent_waits(self, destination: str) -> bool:
+        now = self.clock.now()
+        rows = [row for row in self.rows.values() if row.item.destination == destination and row.item.urgent]
+        return any(row.state is DeliveryState.DUE and row.due_at <= now for row in rows)
 
     def retry(self, item: OutboxItem, reason: str, at: datetime) -> bool:
         self.rows[item.delivery_id].due_at = at

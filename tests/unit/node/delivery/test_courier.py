@@ -5,13 +5,18 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from node.delivery.courier import Courier
+import pytest
+from pynetdicom import AE, evt
+from pynetdicom.events import Event
+
+from node.delivery.courier import Courier, sender_to
 from node.store.destinations import Destination
 from node.store.errors import Retryable
 from node.store.settings import Limits, Settings
 from node.store.states import DeliveryState
 from tests.unit.node.delivery.outbox import MemoryOutbox
 from tests.unit.node.delivery.test_errand import Answered
+from tests.unit.node.listener.encoded import CT, EXPLICIT, image, write
 
 PACS = Destination(name="pacs", ae_title="PACS", host="127.0.0.1", port=104)
 HUNG = Destination(name="hung", ae_title="HUNG", host="127.0.0.1", port=105)
@@ -24,7 +29,7 @@ class Network:
         self.let_go = threading.Event()
         self.down = threading.Event()
 
-    def __call__(self, destination: Destination, settings: Settings) -> Peer:
+    def __call__(self, destination: Destination, settings: Settings, urgent: bool) -> Peer:
         return Peer(self, destination.name)
 
 
@@ -117,3 +122,24 @@ def test_stopping_waits_for_all_destinations_together_no_longer_than_the_drain(t
     thread.join(10)
     assert time.monotonic() - begun < 1.2
     network.let_go.set()
+
+
+@pytest.mark.parametrize(("urgent", "priority"), [(False, 0), (True, 1)])
+def test_what_is_urgent_says_so_in_each_command(tmp_path: Path, urgent: bool, priority: int) -> None:
+    seen = []
+    entity = AE("PACS")
+    entity.add_supported_context(CT, EXPLICIT)
+
+    def store(event: Event) -> int:
+        seen.append(event.request.Priority)
+        return 0
+
+    server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, store)])
+    try:
+        pacs = Destination(name="pacs", ae_title="PACS", host="127.0.0.1", port=server.server_address[1])
+        files = [write(tmp_path, image(number), EXPLICIT) for number in (1, 2)]
+        answers = list(sender_to(pacs, Settings(), urgent).send(files))
+    finally:
+        entity.shutdown()
+    assert [answer.status for answer in answers] == [0, 0]
+    assert seen == [priority, priority]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -37,7 +37,8 @@ class Script:
         self.sent: list[str] = []
         self.closed = False
 
-    def __call__(self) -> Script:
+    def __call__(self, urgent: bool = False) -> Script:
+        self.urgent = urgent
         return self
 
     def send(self, paths: Sequence[Path]) -> Iterator[Answered]:
@@ -237,6 +238,54 @@ def test_an_object_that_is_refused_is_no_destination_that_is_down(tmp_path: Path
         made(outbox, tmp_path, f"a{number}")
         errand(outbox, Script({f"a{number}": 0xA700}), clock).deliver(threading.Event())
     assert outbox.breakers.story == []
+
+
+def jobs(outbox: MemoryOutbox, folder: Path, *names: str) -> None:
+    """Objects that are named after their jobs, a digit each."""
+    for number in made(outbox, folder, *names):
+        row = outbox.rows[number]
+        row.item = replace(row.item, job_id=int(Path(row.item.path).name[0]))
+
+
+class Interrupted(Script):
+    """Something urgent becomes due while one file is sent."""
+
+    def __init__(self, outbox: MemoryOutbox, during: str) -> None:
+        super().__init__(dict.fromkeys(["1a", "1b", "2a", "2b", "9a"], 0))
+        self.outbox, self.during = outbox, during
+
+    def send(self, paths: Sequence[Path]) -> Iterator[Answered]:
+        for answer in super().send(paths):
+            if answer.path.name == self.during:
+                jobs(self.outbox, answer.path.parent, "9a")
+                row = self.outbox.rows[len(self.outbox.rows)]
+                row.item = replace(row.item, urgent=True)
+            yield answer
+
+
+def test_other_jobs_give_way_to_something_urgent_and_lose_no_try(tmp_path: Path, clock: FakeClock) -> None:
+    outbox = MemoryOutbox(clock)
+    jobs(outbox, tmp_path, "1a", "1b", "2a", "2b")
+    script = Interrupted(outbox, during="1a")
+    way = errand(outbox, script, clock)
+    way.deliver(threading.Event())
+    assert script.sent == ["1a", "1b"], "the objects of one job are not parted"
+    assert not script.urgent
+    assert [(outbox.state(number), outbox.rows[number].item.attempt) for number in (3, 4)] == [(DeliveryState.DUE, 0)] * 2
+    assert outbox.rows[3].reasons == ["something urgent goes first"]
+    way.deliver(threading.Event())
+    assert script.sent[2:] == ["9a", "2a", "2b"]
+
+
+def test_what_is_urgent_gives_way_to_nothing(tmp_path: Path, clock: FakeClock) -> None:
+    outbox = MemoryOutbox(clock)
+    jobs(outbox, tmp_path, "1a", "2a")
+    for row in outbox.rows.values():
+        row.item = replace(row.item, urgent=True)
+    script = Interrupted(outbox, during="1a")
+    errand(outbox, script, clock).deliver(threading.Event())
+    assert script.urgent
+    assert script.sent == ["1a", "2a"]
 
 
 def test_what_is_wrong_with_our_own_file_says_nothing_of_the_destination(tmp_path: Path, clock: FakeClock) -> None:

@@ -53,6 +53,7 @@ def test_keys_are_the_documented_ones() -> None:
         "attempt",
         "reason",
         "next_at",
+        "urgent",
         "proof",
         "proof_reason",
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 
 from node.routing.route import Router
@@ -136,6 +138,22 @@ def test_a_route_of_no_models_reads_nothing() -> None:
 def test_wrong_routes_are_found_when_loaded(route: dict, words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):
         Router(Settings.model_validate({"routes": [route]}), LIBRARY)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "words"),
+    [
+        ("onne", "destination pacs: urgent names finding onne, did you mean one"),
+        ("cxr-tv/one", "did you mean cxr-tb/one"),
+        ("pneumothorax", "urgent names finding pneumothorax, no model rates one of that key"),
+        ("cxr-*/o?e", ""),
+        ("one", ""),
+    ],
+)
+def test_urgent_findings_that_no_model_rates_are_found_when_loaded(pattern: str, words: str) -> None:
+    settings = Settings.model_validate({"destinations": [{"name": "pacs", "folder": "/x", "urgent": [pattern]}]})
+    with pytest.raises(ConfigurationError, match=words) if words else nullcontext():
+        Router(settings, LIBRARY)
 
 
 def test_a_wrong_manifest_is_found_when_loaded() -> None:

@@ -95,7 +95,9 @@ def test_the_summary_is_json_without_the_patient() -> None:
 
     told = summary(answer(), measure(answer(), image, manifest()), slices_of(image), manifest())
 
-    assert told["findings"] == [{"name": "Pneumonia", "probability": 0.7, "verdict": "present"}]
+    assert told["findings"] == [
+        {"key": "pneumonia", "name": "Pneumonia", "probability": 0.7, "verdict": "present", "raised": True}
+    ]
     assert told["measurements"][0] == {"name": "Bone", "quantity": "volume", "value": pytest.approx(0.00672), "unit": "ml"}
     assert told["notes"] == ["Looked for and not found in this image: Body.", "A note."]
     text = json.dumps(told)

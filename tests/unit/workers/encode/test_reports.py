@@ -128,6 +128,31 @@ def test_only_what_is_there_is_coded_as_a_finding(probability: float, verdict: s
     assert len(coded_ones) == (verdict == "present")
 
 
+@pytest.mark.parametrize(
+    ("probability", "urgent", "language", "expected"),
+    [
+        (0.93, ["pneumonia"], "", "URGENT by the settings of this installation: Pneumonia."),
+        (0.93, ["sample-model/pneumo*"], ".de", "DRINGEND nach den Einstellungen dieser Installation: Pneumonie."),
+        (0.55, ["pneumonia"], "", "URGENT by the settings of this installation: Pneumonia."),
+        (0.45, ["pneumonia"], "", None),
+        (0.02, ["pneumonia"], "", None),
+        (0.93, ["other-model/pneumonia"], "", None),
+        (0.93, [], "", None),
+    ],
+)
+def test_the_first_sentence_says_what_is_urgent(
+    probability: float, urgent: list[str], language: str, expected: str | None
+) -> None:
+    image = volume(affine_of(), SHAPE)
+    prediction = Prediction(ratings=(Rating("pneumonia", probability),))
+    kind = f"report{language}"
+    made = encode(prediction, image, slices_of(image), manifest(), identity(), extras=[kind], urgent=urgent)
+    said = sentences(document(made, kind))
+    marked = [sentence for sentence in said if sentence.startswith(("URGENT", "DRINGEND"))]
+    assert marked == ([expected] if expected else [])
+    assert not marked or said[said.index(marked[0]) + 1].startswith(("AI RESULT", "KI-ERGEBNIS")), "it comes first"
+
+
 def test_probabilities_are_numbers_in_percent() -> None:
     made = objects(Prediction(ratings=(Rating("pneumonia", 0.8769),)))
 
