@@ -92,8 +92,13 @@ def _of_volume(run: str, figures: dict[str, Any]) -> list[str]:
     """Volumes, agreement with a reference, and what changes in copies of the same study."""
     steps = " x ".join(f"{step:.2f}" for step in figures["spacing_mm"])
     lines = [f"**{run}** (version {figures['version']}): {figures['slices']} slices, voxels of {steps} mm.", ""]
-    volumes = figures["volumes_ml"]
-    lines += [", ".join(f"{key} {_millilitres(value)}" for key, value in volumes.items()) + " (ml).", ""]
+    copies = figures["copies"]
+    lines += ["| " + " | ".join(["structure", "ml", *copies]) + " |", "|---" * (len(copies) + 2) + "|"]
+    for key, volume_ml in figures["volumes_ml"].items():
+        cells = ["refused" if "refused" in one else _change(one["by_structure"][key]) for one in copies.values()]
+        lines.append("| " + " | ".join([key, _millilitres(volume_ml), *cells]) + " |")
+    lines += [f"- {name} was refused: {one['refused']}" for name, one in copies.items() if "refused" in one]
+    lines.append("")
     if reference := figures.get("reference"):
         lines += ["| beside the reference | Dice | least and most of a slice | labelled part found |", "|---|---|---|---|"]
         for key, one in reference.items():
@@ -103,12 +108,6 @@ def _of_volume(run: str, figures: dict[str, Any]) -> list[str]:
             slices = f"{one['dice_of_slices'][0]:.2f} to {one['dice_of_slices'][1]:.2f} ({one['slices']} slices)"
             part = "" if one["labelled_part_found"] is None else f"{one['labelled_part_found']:.3f}"
             lines.append(f"| {key} | {one['dice']:.3f} | {slices} | {part} |")
-        lines.append("")
-    if copies := figures["copies"]:
-        lines += ["| copy | " + " | ".join(volumes) + " |", "|---" * (len(volumes) + 1) + "|"]
-        for name, one in copies.items():
-            cells = [f"refused: {one['refused']}"] if "refused" in one else [_change(one["by_structure"][key]) for key in volumes]
-            lines.append(f"| {name} | " + " | ".join(cells + [""] * (len(volumes) - len(cells))) + " |")
         lines.append("")
     return lines
 
@@ -120,7 +119,10 @@ def _millilitres(value: float) -> str:
 def _change(one: dict[str, Any]) -> str:
     """Change of the volume, and Dice with what the volume itself gave."""
     difference = one["difference"]
-    return "absent" if difference is None else f"{difference:+.1%}, {one['dice']:.3f}"
+    if difference is None:
+        return "absent"
+    change = f"{difference:+.1%}" if abs(difference) >= 0.0005 else "0.0%"
+    return f"{change}, {one['dice']:.3f}"
 
 
 def _headline(figures: dict[str, Any]) -> list[str]:

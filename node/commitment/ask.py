@@ -30,7 +30,7 @@ REPORT_WAIT_S: Final = 10.0
 _ANSWER_WAIT_S: Final = 60.0
 """Seconds for the answer to our request, whatever is reported before it."""
 ASK_AGAIN_S: Final = 900.0
-"""Seconds without a report after which whoever was asked is asked anew."""
+"""Seconds without a report after which whoever was asked is asked anew for the first time."""
 
 
 def ask_and_keep(
@@ -61,9 +61,17 @@ def ask_and_keep(
     return asked.outcome if asked else None
 
 
-def overdue(asked: Asked, now: datetime) -> bool:
-    """Whether a report has been waited for so long that it is asked for anew."""
-    return now >= asked.asked_at + timedelta(seconds=ASK_AGAIN_S)
+def overdue(asked: Asked, now: datetime, since: datetime) -> bool:
+    """Whether a report has been waited for so long that it is asked for anew.
+
+    The waits double: an archive that commits at night reports on a request that is still the newest then, however long it takes.
+
+    Parameters
+    ----------
+    since
+        When the instances were first asked about.
+    """
+    return now >= asked.asked_at + max(timedelta(seconds=ASK_AGAIN_S), asked.asked_at - since)
 
 
 def ask_to_commit(

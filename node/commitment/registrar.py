@@ -122,7 +122,7 @@ class Registrar:
         if archive is None:
             self._later(task, f"no archive {task.policy.removeprefix(ARCHIVE)} is configured")
             return
-        if asked is not None and not overdue(asked, self._clock.now()):
+        if asked is not None and not overdue(asked, self._clock.now(), task.created_at):
             self._again(task, f"{archive.name} has not reported yet", min(ASK_AGAIN_S / 10, self._waits.plain(task.attempt)))
             return
         self._ask(task, archive)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
@@ -103,7 +103,7 @@ class Prover:
         asked = self._commitments.asked(uid) if uid else None
         if asked is not None and asked.outcome is not None:
             self._settle(destination, tasks, asked.outcome)
-        elif asked is not None and not overdue(asked, self._clock.now()):
+        elif asked is not None and not overdue(asked, self._clock.now(), _first(tasks) or asked.asked_at):
             self._later(tasks, _UNREPORTED)
         else:
             self._ask(destination, tasks)
@@ -191,3 +191,8 @@ class Prover:
         for task in tasks:
             log.warning("not proven", study_uid=task.study_uid, reason=reason)
             self._proofs.fail(task, reason)
+
+
+def _first(tasks: Sequence[ProofTask]) -> datetime | None:
+    """When the first of them was first asked about."""
+    return min((task.accepted_at for task in tasks if task.accepted_at), default=None)

@@ -33,7 +33,7 @@ Profile = Literal["standard", "ohif", "orthanc", "dcm4chee", "any-pacs", "air", 
 PROFILES: Final[dict[Profile, tuple[ResultKind, ...]]] = {
     "standard": ("seg", "measurements", "report"),
     "ohif": ("seg", "findings", "report", "capture"),
-    "orthanc": ("seg", "measurements", "report"),
+    "orthanc": ("seg", "measurements", "findings", "report"),
     "dcm4chee": ("seg", "measurements", "findings", "report", "keys", "presentation", "rejection"),
     "any-pacs": ("capture", "report"),
     "air": ("seg", "measurements", "findings", "heatmap", "keys"),

@@ -104,4 +104,8 @@ def running_orthanc(folder: Path, overread_port: int, **settings: object) -> Ite
         yield peer
     finally:
         process.terminate()
-        process.wait(30)
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:  # it is of no use any more, and the tests that follow shall not fail for it
+            process.kill()
+            process.wait()

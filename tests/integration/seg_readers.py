@@ -20,6 +20,8 @@ import highdicom
 import numpy as np
 from numpy.typing import NDArray
 
+from workers.encode.fractional import WHOLE
+
 Mask = NDArray[np.bool_]
 
 JARS = ":".join(
@@ -59,7 +61,7 @@ class Reading:
         found: dict[str, dict[str, Mask]] = {name: {} for number, name in self.names.items() if number}
         for plane in self.planes:
             for number in [plane.segment] if plane.segment else [one for one in self.names if one]:
-                mask = plane.pixels == (1 if plane.segment else number)
+                mask = plane.pixels > 0 if plane.segment else plane.pixels == number
                 if mask.any():
                     found[self.names[number]][plane.source] = mask
         return found
@@ -117,10 +119,12 @@ def dcmqi_points(path: Path, folder: Path) -> dict[int, NDArray[np.float64]]:
         columns, rows, slices = np.frombuffer(content[42:48], "<i2")
         voxels = np.frombuffer(content[352:], kind).reshape(slices, rows, columns)
         to_ras = np.frombuffer(content[280:328], "<f4").reshape(3, 4).astype(np.float64)
-        for number in np.unique(voxels[voxels > 0]):
-            index = np.argwhere(voxels == number)[:, ::-1]
+        for value in np.unique(voxels[voxels > 0]):
+            index = np.argwhere(voxels == value)[:, ::-1]
             places = index @ to_ras[:, :3].T + to_ras[:, 3]
-            found.setdefault(int(number), []).append(places * (-1, -1, 1))
+            # voxels have the number of their segment; of a FRACTIONAL one the stored value, in a file with that number for a name
+            number = int(value) if value < WHOLE else int(volume.name.partition(".")[0])
+            found.setdefault(number, []).append(places * (-1, -1, 1))
     return {number: np.concatenate(places) for number, places in found.items()}
 
 

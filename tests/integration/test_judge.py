@@ -51,7 +51,7 @@ def cases() -> dict[str, tuple[Image, list[Dataset]]]:
         "multi-frame": (ct, [multi_frame_of(ct)]),
     }
     for kind in (SpacingKind.DETECTOR, SpacingKind.CALIBRATED, SpacingKind.NONE):
-        film, source = radiograph(kind, (24, 20))
+        film, source = radiograph(kind, (23, 21))
         made[f"film-{kind}"] = (film, [source])
     return made
 
@@ -72,7 +72,16 @@ def answer_for(array: NDArray[np.generic]) -> Prediction:
     )
 
 
-EXTRAS = ("capture", "keys", "presentation", "findings", "heatmap", "labelmap-measurements")
+EXTRAS = (
+    "capture",
+    "keys",
+    "presentation",
+    "findings",
+    "heatmap",
+    "labelmap-measurements",
+    "fractional",
+    "fractional-measurements",
+)
 
 
 def written(made: tuple[EncodedObject, ...], folder: Path) -> list[Path]:
@@ -97,7 +106,7 @@ def dciodvfy(path: Path) -> list[str]:
 
 
 def pixelmed(path: Path) -> list[str]:
-    if re.search("-(seg|capture|heatmap|keys|presentation)", path.name):  # not the IODs that it knows
+    if re.search(r"-(seg|fractional|capture|heatmap|keys|presentation)\.dcm", path.name):  # not the IODs that it knows
         return []
     text = said("java", "-Djava.awt.headless=true", "-cp", JARS, "com.pixelmed.validate.DicomSRValidator", str(path))
     assert "validation complete" in text, text
@@ -106,7 +115,7 @@ def pixelmed(path: Path) -> list[str]:
 
 def dsrdump(path: Path) -> list[str]:
     """dcmtk's reader; what it prints is the document, what it finds wrong makes it fail."""
-    if re.search("-(seg|capture|heatmap|presentation)", path.name):
+    if re.search(r"-(seg|fractional|capture|heatmap|presentation)\.dcm", path.name):
         return []
     done = subprocess.run(
         ["dsrdump", "-q", str(path)], capture_output=True, text=True, errors="replace", timeout=100, check=False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,26 @@ def test_one_that_was_down_for_long_has_its_time_from_when_it_took_the_request(
         assert asked(stored, archive) == ["not proven yet"] * 2
         archive.has |= uids(stored)
         assert asked(stored, archive) == ["committed"] * 2
+
+
+def test_one_that_takes_longer_to_report_than_we_wait_before_we_ask_anew_proves_all_the_same(
+    stored: Sent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A report is of one request: asked anew each quarter of an hour, the newest would never be the one reported on."""
+    takes = timedelta(minutes=40)
+    with archive_that_commits(uids(stored), monkeypatch) as archive:
+        monkeypatch.setattr("node.commitment.ask.REPORT_WAIT_S", 0.1)
+        destination = stored.destination.model_copy(update={"port": archive.port})
+        commitments, clock, reported = stored.story.catalog.commitments, stored.story.clock, dict[str, datetime]()
+        while {one.proof for one in stored.story.study().deliveries} != {"committed"}:
+            stored.ask(destination)
+            for _, report in archive.pending:
+                asked_at = reported.setdefault(str(report.TransactionUID), clock.now())
+                if clock.now() >= asked_at + takes:  # over an association of its own, which the listener keeps
+                    commitments.answered(str(report.TransactionUID), dict.fromkeys(uids(stored), 0))
+            clock.advance(60)
+            assert len(archive.requests) < 7
+    assert len(archive.requests) == 4, "at once, and after 15, 30 and 60 minutes"
 
 
 def test_what_it_has_not_after_its_time_is_not_proven_though_it_was_down_meanwhile(

@@ -25,7 +25,7 @@ from workers.encode.references import source_item
 from workers.encode.report import UNITS
 from workers.encode.segments import Outlines
 from workers.encode.verdict import WORDS, answers
-from workers.encode.window import stated_window
+from workers.encode.window import spread_window, stated_window
 
 CAUTION: Final = message("AI RESULT - NOT FOR DIAGNOSIS - not verified by a physician")
 LOOKED_AT: Final = message("It shows what the network looked at, not where the disease is.")
@@ -128,10 +128,7 @@ def _shades(image: Image, index: int, source: Dataset) -> Pixels:
         return np.asarray(plane, dtype=np.uint8)
     values = np.asarray(plane, dtype=np.float32)
     window = stated_window(source) if image.header.photometric_interpretation in ("", "MONOCHROME2") else None
-    if window is None:
-        low, high = (float(value) for value in np.percentile(values, (0.5, 99.5)))
-        window = (low + high) / 2, max(high - low, 1.0)
-    return windowed(values, *window)
+    return windowed(values, *(window or spread_window(values)))
 
 
 def _pixel_ratio(image: Image) -> float:

@@ -216,7 +216,7 @@ def _extra_documents(
     if Kind.KEYS in extras:
         chosen = {slices[index].sop_instance_uid for index in key_slices(found)}
         yield Kind.KEYS, key_images([one for one in case.sources if one.SOPInstanceUID in chosen], case)
-    if Kind.PRESENTATION in extras and (state := presentation(found, slices, case)) is not None:
+    if Kind.PRESENTATION in extras and (state := presentation(found, image, slices, case)) is not None:
         yield Kind.PRESENTATION, state
 
 

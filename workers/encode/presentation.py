@@ -11,16 +11,17 @@ from highdicom.color import CIELabColor
 from highdicom.pr import GraphicAnnotation, GraphicLayer, GraphicObject, GrayscaleSoftcopyPresentationState
 from pydicom.dataset import Dataset
 
+from models.image import Image
 from node.store.provenance import MANUFACTURER
 from workers.encode.body_part import put_body_part
 from workers.encode.case import Case
 from workers.encode.contours import contours
 from workers.encode.equipment import clip, put_equipment, put_series
-from workers.encode.grid import SourceFrame
+from workers.encode.grid import SourceFrame, decimal
 from workers.encode.identity import Kind
 from workers.encode.patient import REQUIRED
 from workers.encode.segments import Outlines, cielab
-from workers.encode.window import stated_window
+from workers.encode.window import spread_window, stated_window
 
 SMALLEST_PIXELS: Final = 4
 """Borders of fewer pixels are left out: they would be dots."""
@@ -44,15 +45,19 @@ TAKEN_OVER: Final = (
     "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
 )
+FUNCTIONS: Final = frozenset({"LINEAR", "LINEAR_EXACT", "SIGMOID"})
+"""VOI LUT Functions (PS3.3 section C.11.2.1.3)."""
+ENOUGH: Final = 256
+"""Rows and columns of a slice that are looked at for a window."""
 MOST_SLICES: Final = 200
 """Slices with graphics; a longer stack has them on evenly spread slices."""
 
 
-def presentation(found: Outlines, frames: Sequence[SourceFrame], case: Case) -> Dataset | None:
+def presentation(found: Outlines, image: Image, frames: Sequence[SourceFrame], case: Case) -> Dataset | None:
     """Build the state, one graphic layer a structure in its colour; None where one state cannot show all images right.
 
-    Window and rescale values are those of the sources: a state replaces them all, so that it must be made of images that share
-    them, and that are grey.
+    Windows, VOI LUTs and rescale values are those of the sources: a state replaces them all, so that it must be made of images
+    that share their rescale values, and that are grey. Where they state no window the state has one that shows their values.
 
     Parameters
     ----------
@@ -70,7 +75,43 @@ def presentation(found: Outlines, frames: Sequence[SourceFrame], case: Case) -> 
     if not annotations:
         return None
     used = {item.ReferencedSOPInstanceUID for one in annotations for item in one.ReferencedImageSequence}
-    return _state(annotations, layers, [source for source in case.sources if source.SOPInstanceUID in used], case)
+    made = _state(annotations, layers, [source for source in case.sources if source.SOPInstanceUID in used], case)
+    if "SoftcopyVOILUTSequence" not in made and (shown := _shown_with(found, image, case.sources)) is not None:
+        made.SoftcopyVOILUTSequence = [shown]
+    return made
+
+
+def _shown_with(found: Outlines, image: Image, sources: Sequence[Dataset]) -> Dataset | None:
+    """An item of Softcopy VOI LUT (PS3.3 section C.11.8) for images that state no window: their table, or one of their values.
+
+    None where the images' tables differ, and for a film that is stored the other way round under rescale values of its own.
+    """
+    tables = [source.get("VOILUTSequence") for source in sources]
+    if any(tables):
+        if any(table != tables[0] for table in tables):
+            return None
+        item = Dataset()
+        item.VOILUTSequence = tables[0]
+        return item
+    outlined = np.flatnonzero(found.presence.any(axis=0))
+    every = max(1, min(image.array.shape[1:3]) // ENOUGH)
+    centre, width = spread_window(np.asarray(image.array)[outlined, ::every, ::every].astype(np.float32))
+    if image.affine is None and image.header.photometric_interpretation == "MONOCHROME1":
+        ends = _turned_at(sources[0])
+        if ends is None:
+            return None
+        centre = ends - centre
+    item = Dataset()
+    item.WindowCenter, item.WindowWidth = decimal(centre), decimal(width)
+    item.WindowCenterWidthExplanation = "99 % of the values"
+    return item
+
+
+def _turned_at(source: Dataset) -> float | None:
+    """What a stored value and that of the film turned round (`models.image.Image.array`) add up to; None where rescaled."""
+    if (float(source.get("RescaleSlope") or 1), float(source.get("RescaleIntercept") or 0)) != (1, 0):
+        return None
+    return -1.0 if source.get("PixelRepresentation") == 1 else float(2 ** int(source.get("BitsStored") or 16) - 1)
 
 
 def _lab(color: tuple[int, int, int]) -> tuple[float, float, float]:
@@ -149,4 +190,6 @@ def _bare(image: Dataset) -> Dataset:
     window = stated_window(image)
     if window is not None:
         bare.WindowCenter, bare.WindowWidth = window
+        if image.get("VOILUTFunction") in FUNCTIONS:
+            bare.VOILUTFunction = image.VOILUTFunction
     return bare

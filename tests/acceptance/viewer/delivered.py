@@ -100,12 +100,15 @@ def shown_as(stored: Sequence[int]) -> NDArray[np.float64]:
 def _masks(seg: Dataset) -> dict[tuple[str, int], dict[int, NDArray[np.bool_]]]:
     """Source image and frame to segment number to ``(row, column)`` mask."""
     found: dict[tuple[str, int], dict[int, NDArray[np.bool_]]] = defaultdict(dict)
-    planes = seg.pixel_array.reshape(-1, seg.Rows, seg.Columns) > 0
+    planes = seg.pixel_array.reshape(-1, seg.Rows, seg.Columns)
     for plane, groups in zip(planes, seg.PerFrameFunctionalGroupsSequence, strict=True):
         source = groups.DerivationImageSequence[0].SourceImageSequence[0]
         image = (str(source.ReferencedSOPInstanceUID), int(source.get("ReferencedFrameNumber") or 1))
+        if seg.SegmentationType == "LABELMAP":
+            found[image].update({int(number): plane == number for number in np.unique(plane[plane > 0])})
+            continue
         number = int(groups.SegmentIdentificationSequence[0].ReferencedSegmentNumber)
-        found[image][number] = plane
+        found[image][number] = plane > 0
     return found
 
 

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
 from scipy import ndimage
 
 from models.manifest import library_folder, read_manifest
+from models.prediction import Prediction, Segmentation
+from tests import dicom
 from tests.acceptance.viewer.conftest import Site
 from tests.acceptance.viewer.delivered import colour, drawn_areas, objects, places, shown_as, texts
 from tests.acceptance.viewer.ohif import Ohif, plain
 from tests.acceptance.viewer.studies import Study, abdominal_ct, chest_film, cine_mr, demo_film, dermoscopy, head_mr, odd_film
+from tests.unit.workers.encode.samples import identity, manifest
+from workers.encode.encode import encode
+from workers.series.stack import load_stack
 
 pytestmark = [pytest.mark.peer, pytest.mark.slow, pytest.mark.promise, pytest.mark.timeout(900)]
 
@@ -55,13 +61,36 @@ def test_a_study_is_shown_as_it_was_written(kind: str, site: Site, studies: dict
 def test_the_film_of_the_demonstration_is_shown_as_it_was_written(site: Site, tmp_path: Path) -> None:
     study = demo_film(tmp_path)
     site.send(study)
-    found = see_study(site, study, "cxr-lungs")
+    found = see_study(site, study, "cxr-lungs", picture=False)
     (seg,) = (one for one in found if one.Modality == "SEG")
     assert (seg.SegmentationType, seg.Rows * seg.Columns % 8) == ("FRACTIONAL", 3)
 
 
-def see_study(site: Site, study: Study, model: str) -> list[Dataset]:
-    """Look at everything that the archive has of a study, once the model has read it; what it has."""
+def test_structures_of_a_label_map_have_their_own_colours(site: Site, tmp_path: Path) -> None:
+    film = dicom.radiograph(np.full((401, 301), 900, np.uint16), study="viewer label map", series="film")
+    loaded = load_stack(dicom.write([film], tmp_path))
+    masks = {key: np.zeros(loaded.image.array.shape, dtype=bool) for key in ("bone", "right_lung", "body")}
+    for place, mask in enumerate(masks.values()):
+        mask[0, 40 + 110 * place : 130 + 110 * place, 60:240] = True
+    who = identity(study_uid=film.StudyInstanceUID, stack_key="1")
+    made = encode(Prediction(Segmentation(masks)), loaded.image, loaded.sources, manifest(), who, extras=("labelmap",))
+    site.orthanc.take(*tmp_path.rglob("*.dcm"))
+    (content,) = (one.content for one in made if one.kind == "labelmap")
+    site.orthanc.post("/instances", bytes(content))
+
+    site.ohif.open(str(film.StudyInstanceUID), 2)
+    see_segments(site.ohif, dcmread(BytesIO(content)))
+    assert site.ohif.browser.faults() == []
+
+
+def see_study(site: Site, study: Study, model: str, *, picture: bool = True) -> list[Dataset]:
+    """Look at everything that the archive has of a study, once the model has read it; what it has.
+
+    Parameters
+    ----------
+    picture
+        Look at the picture too: not where it is too finely drawn to have evenly coloured places on the screen.
+    """
     if model not in site.read(study):
         pytest.skip(f"{model} gave no answer: no way to its weights?")
     found = objects(site.orthanc, study.uid)
@@ -72,7 +101,8 @@ def see_study(site: Site, study: Study, model: str) -> list[Dataset]:
     for findings in (one for one in found if one.Modality == "SR" and drawn_areas(one)):
         see_measurements(site.ohif, findings)
     see_report(site.ohif, next(one for one in found if one.get("SeriesDescription", "").startswith("AI report")))
-    see_picture(site.ohif, next(one for one in found if one.Modality == "OT"))
+    if picture:
+        see_picture(site.ohif, next(one for one in found if one.Modality == "OT"))
     assert site.ohif.browser.faults() == []
     return found
 
@@ -86,7 +116,7 @@ def see_segments(ohif: Ohif, seg: Dataset) -> None:
         bare[place] = ohif.colours(np.array([[place.row, place.column]]))[0]
     ohif.load_until(str(seg.SeriesDescription), "it asks about the segmentation", ohif.asks)
     ohif.confirm()
-    labels = [str(one.SegmentLabel) for one in seg.SegmentSequence]
+    labels = [str(one.SegmentLabel) for one in sorted(seg.SegmentSequence, key=lambda one: int(one.SegmentNumber))]
     assert ohif.segments(len(labels)) == labels
     ohif.open_panel("panelSegmentation-btn")
     ohif.reads("Segmentations", *labels)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 import struct
 import time
 from pathlib import Path
@@ -72,6 +73,17 @@ def test_nobody_there() -> None:
     assert (verdict.status, verdict.stored, verdict.retryable) == (None, False, True)
     with pytest.raises(AssociationLost, match="cannot be reached"):
         echo(peer, "SENDER")
+
+
+def test_an_acceptance_that_is_none_is_told_of() -> None:
+    def script(accepted: socket.socket) -> None:
+        accepted.recv(65536)
+        items = b"\x21\0\xff\xff"  # of a context that is longer than what follows, and what follows ends within an item
+        body = bytes(68) + items + b"\0" * 65535 + b"\x21\0"
+        accepted.sendall(struct.pack(">BBL", upper_layer.A_ASSOCIATE_AC, 0, len(body)) + body)
+
+    with Acceptor(script) as peer, pytest.raises(AssociationLost, match="what is not DICOM"):
+        echo(Peer(ae_title="ODD", host="127.0.0.1", port=peer.port), "SENDER")
 
 
 def test_echo(tmp_path: Path) -> None:

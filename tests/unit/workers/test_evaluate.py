@@ -99,7 +99,9 @@ def test_figures_of_a_volume_go_into_the_card_of_a_folder(tmp_path: Path) -> Non
 
     text = (model / "MODEL_CARD.md").read_text()
     assert "**chest** (version 1.0.0): 6 slices, voxels of 5.00 x 7.19 x 7.19 mm." in text
-    assert "| again | +0.0%, 1.000 |" in text
+    assert "| structure | ml | again |" in text
+    assert "| lung_left |" in text
+    assert " | 0.0%, 1.000 |" in text
 
 
 def test_a_table_is_shown_to_people(tmp_path: Path) -> None:

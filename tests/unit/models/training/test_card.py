@@ -40,7 +40,19 @@ def test_a_card_without_a_place_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "model", ["cine-lv", "ct-tissue", "cxr-lungs", "cxr-pneumonia", "cxr-tb", "mammo-density", "mammo-lesion", "skin-7"]
+    "model",
+    [
+        "brain-mr",
+        "brain-tissue",
+        "cine-lv",
+        "ct-tissue",
+        "cxr-lungs",
+        "cxr-pneumonia",
+        "cxr-tb",
+        "mammo-density",
+        "mammo-lesion",
+        "skin-7",
+    ],
 )
 def test_the_shipped_card_says_what_was_measured(model: str) -> None:
     folder = library_folder() / model

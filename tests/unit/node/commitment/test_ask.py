@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from node import command_set
-from node.commitment.ask import ask_to_commit
+from node.commitment.ask import ask_to_commit, overdue
 from node.doubles.peer import Acceptor
-from node.store.commitment import Reference
+from node.store.commitment import Asked, Reference
 from node.store.errors import OverreadError, Permanent, Retryable
 from node.store.peers import Archive
 from tests.unit.node.query.answering import Reply, answering
@@ -37,3 +39,13 @@ def test_a_request_that_is_taken_is_waited_for() -> None:
 def test_only_the_answer_to_the_request_takes_it(reply: Reply, error: type[OverreadError], said: str) -> None:
     with pytest.raises(error, match=said):
         asked(reply)
+
+
+@pytest.mark.parametrize(
+    ("first_asked_before_s", "waited_s", "anew"),
+    [(0, 899, False), (0, 900, True), (900, 899, False), (900, 900, True), (3600, 3599, False), (3600, 3600, True)],
+)
+def test_what_was_asked_long_ago_is_waited_for_longer(first_asked_before_s: int, waited_s: int, anew: bool) -> None:
+    at = datetime(2026, 3, 4, tzinfo=UTC)
+    since, now = at - timedelta(seconds=first_asked_before_s), at + timedelta(seconds=waited_s)
+    assert overdue(Asked("2.25.7", "vna", at, None), now, since) is anew

@@ -28,7 +28,7 @@ def test_viewers_that_lose_their_way_in_binary_ones_get_segmentations_of_bytes()
     orthanc, plain = FolderDestination(name="a", folder="/a", profile="orthanc"), FolderDestination(name="b", folder="/b")
     told = FolderDestination(name="c", folder="/c", profile="ohif", seg="binary", kinds=("seg", "rejection"))
 
-    assert orthanc.wanted == ("fractional", "fractional-measurements", "report")
+    assert orthanc.wanted == ("fractional", "fractional-measurements", "findings", "report")
     assert plain.wanted == ("seg", "measurements", "report")
     assert told.wanted == ("seg", "rejected-seg")
 
