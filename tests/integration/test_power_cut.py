@@ -129,11 +129,14 @@ def successes(call: Call) -> Iterator[str]:
 def kept(left: dict[str, bytes | None]) -> dict[str, list[bytes]]:
     """Content of the instances in the spool after a start, by SOP Instance UID: what a journal holds takes its place."""
     there = {path.removeprefix("data/spool/"): content for path, content in left.items() if content is not None}
-    for path, part in left.items():
-        if "/journal-" in path and part is not None:
-            for name, content in entries(part):
-                if name not in there or is_debris(there[name], content):
-                    there[name] = content
+    held = sorted(entry for path, part in left.items() if "/journal-" in path and part is not None for entry in entries(part))
+    for _, first, content in held:
+        for number in itertools.count(1):
+            name = first if number == 1 else first.replace(".dcm", f".v{number}.dcm")
+            if name not in there or is_debris(there[name], content):
+                there[name] = content
+            if there[name] == content:
+                break
     found: dict[str, list[bytes]] = defaultdict(list)
     for path, content in there.items():
         match = re.fullmatch(r"in/[0-9.]+/[0-9.]+/([0-9.]+?)(?:\.v[0-9]+)?\.dcm", path)

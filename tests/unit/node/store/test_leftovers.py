@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import threading
@@ -97,6 +98,30 @@ def test_an_entry_whose_bytes_went_on_as_a_version_is_that_version(spool: Spool)
     spool.absolute(SECOND).write_bytes(CONTENT)
     clean(spool)
     assert kept(spool) == {PATH: b"others", SECOND: CONTENT}
+
+
+@pytest.mark.parametrize("names", [("a", "b"), ("b", "a")])
+def test_of_two_under_one_name_the_later_one_is_the_later_version(spool: Spool, names: tuple[str, str]) -> None:
+    """Whichever process took which: what came last is what is read."""
+    later = CONTENT[::-1]
+    for name, content in zip(names, (CONTENT, later), strict=True):
+        folder = spool.root / "tmp" / name
+        folder.mkdir(parents=True)
+        (folder / "lock").touch()
+        made = journal.Journal(folder, lambda _: None)
+        eventually(lambda made=made, content=content: taken(made, content))  # type: ignore[misc]
+        for part in ("journal-0", "journal-1"):
+            shutil.copy(folder / part, folder / f"{part}.kept")
+        made.close()
+        for part in ("journal-0", "journal-1"):
+            (folder / f"{part}.kept").rename(folder / part)
+    clean(spool)
+    assert kept(spool) == {PATH: CONTENT, SECOND: later}
+
+
+def taken(made: journal.Journal, content: bytes) -> bool:
+    with made.entry(PATH, memoryview(content)) as yes:
+        return yes
 
 
 def test_restored_bytes_are_synced_before_the_journal_goes(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
