@@ -16,10 +16,6 @@ from node.store import journal, leftovers
 from node.store.leftovers import clean, wait_until_clean
 from node.store.spool import Kept, Spool, SpoolConflict, instance_path
 
-pytestmark = pytest.mark.skipif(
-    not journal.serves(Path(__file__)), reason="the file system or the kernel has no journal: see node.store.journal.serves"
-)
-
 PATH = instance_path("1.2", "1.2.3", "1.2.3.4")
 SECOND = instance_path("1.2", "1.2.3", "1.2.3.4", 2)
 CONTENT = bytes(range(256)) * 20
@@ -38,6 +34,12 @@ for path in sys.argv[2:]:
 print("kept", flush=True)
 sys.stdin.read()
 """
+
+
+@pytest.fixture(autouse=True)
+def has_journals(tmp_path: Path) -> None:
+    if not journal.serves(tmp_path):
+        pytest.skip("the file system or the kernel has no journal: see node.store.journal.serves")
 
 
 @pytest.fixture
