@@ -22,6 +22,7 @@ from node.store.faults import tell
 from node.store.journal import Entry
 from node.store.log import get_logger
 from node.store.spool import TEMPORARY, Spool, SpoolConflict, same_bytes
+from node.store.sync import sync
 
 log = get_logger(__name__)
 
@@ -105,12 +106,12 @@ def _restore(spool: Spool, folder: Path, entry: Entry) -> bool:
         final = spool.absolute(name)
         found = _read(final, len(entry.content))
         if found == entry.content:
-            _sync(final)
+            sync(final)
             spool.make_stable(final.parent)
             return False
         if found is None or journal.is_debris(found, entry.content):
             temporary.write_bytes(entry.content)
-            _sync(temporary)
+            sync(temporary)
             if found is None:
                 spool.link(temporary, final, same_bytes)
             else:
@@ -137,11 +138,3 @@ def _read(path: Path, most: int) -> bytes | None:
             return file.read(most + 1)
     except FileNotFoundError:
         return None
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -6,7 +6,7 @@ import errno
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from node.store import journal as module
 from node.store.journal import BLOCK, LONGEST, PART_BYTES, Journal, entries, file_system, is_debris, left_by_the_dead
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 
 def opened(folder: Path) -> Journal:
     made = Journal(folder, lambda _: None)
-    eventually(lambda: taken(made, "first", b"1"))
+    assert eventually(lambda: taken(made, "first", b"1"))
     return made
 
 
@@ -37,13 +38,6 @@ def held(folder: Path) -> list[tuple[str, bytes]]:
 def taken(journal: Journal, name: str, content: bytes) -> bool:
     with journal.entry(name, memoryview(content)) as yes:
         return yes
-
-
-def eventually(holds: Callable[[], bool]) -> None:
-    until = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < until
-        time.sleep(0.01)
 
 
 def test_what_is_taken_is_read_again(tmp_path: Path, journal: Journal) -> None:
@@ -86,7 +80,7 @@ def test_a_full_part_is_emptied_and_used_again(tmp_path: Path, journal: Journal,
     monkeypatch.setattr(module, "_write_out", written_out.append)
     content = bytes(LONGEST)
     for turn in range(3 * PART_BYTES // LONGEST):
-        eventually(lambda turn=turn: taken(journal, f"{turn}", content))  # type: ignore[misc]
+        assert eventually(lambda turn=turn: taken(journal, f"{turn}", content))  # type: ignore[misc]
     assert len(written_out) >= 2
     assert len(list(left_by_the_dead(tmp_path))) <= 2 * PART_BYTES // LONGEST, "what was written out is void"
 
@@ -103,14 +97,14 @@ def test_nothing_is_void_while_a_file_is_being_made(tmp_path: Path, journal: Jou
             taken(journal, f"{number}", b"")  # has the part emptied for want of room
         assert ("slow", b"bytes") in held(tmp_path)
         assert not written_out.is_set()
-    eventually(written_out.is_set)
-    eventually(lambda: ("slow", b"bytes") not in held(tmp_path))
+    assert eventually(written_out.is_set)
+    assert eventually(lambda: ("slow", b"bytes") not in held(tmp_path))
 
 
 def test_entries_are_void_after_a_while_however_few_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_OLDEST_S", 0.05)
     journal = opened(tmp_path)
-    eventually(lambda: not list(left_by_the_dead(tmp_path)))
+    assert eventually(lambda: not list(left_by_the_dead(tmp_path)))
     journal.close()
 
 

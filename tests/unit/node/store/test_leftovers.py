@@ -6,8 +6,6 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ import pytest
 from node.store import journal, leftovers
 from node.store.leftovers import clean, wait_until_clean
 from node.store.spool import Kept, Spool, SpoolConflict, instance_path
+from tests.waiting import eventually
 
 PATH = instance_path("1.2", "1.2.3", "1.2.3.4")
 SECOND = instance_path("1.2", "1.2.3", "1.2.3.4", 2)
@@ -111,7 +110,7 @@ def test_of_two_under_one_name_the_later_one_is_the_later_version(spool: Spool, 
         folder.mkdir(parents=True)
         (folder / "lock").touch()
         made = journal.Journal(folder, lambda _: None)
-        eventually(lambda made=made, content=content: taken(made, content))  # type: ignore[misc]
+        assert eventually(lambda made=made, content=content: taken(made, content))  # type: ignore[misc]
         for part in ("journal-0", "journal-1"):
             shutil.copy(folder / part, folder / f"{part}.kept")
         made.close()
@@ -203,15 +202,8 @@ def with_journal(folder: Path) -> Spool:
     spool = Spool(folder / "spool", journalled=True)
     made = spool.journal()
     assert made is not None
-    eventually(lambda: made._active is not None)
+    assert eventually(lambda: made._active is not None)
     return spool
-
-
-def eventually(holds: Callable[[], bool]) -> None:
-    until = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < until
-        time.sleep(0.01)
 
 
 def test_a_small_object_is_in_the_journal_before_its_name_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
