@@ -9,10 +9,11 @@ from typing import Final
 from models.manifest import Manifest
 from models.networks.architectures import find_architecture
 from models.networks.weights import load_weights
-from models.runtimes.preparation import INPUT, Preparation, check_grid, check_known
-from models.runtimes.prepared import PreparedModel, on_device, only_file, outputs_of
+from models.runtimes.evidence import Features
+from models.runtimes.preparation import Preparation, check_grid, check_known
+from models.runtimes.prepared import SAID, PreparedModel, on_device, only_file, outputs_of
 
-KNOWN: Final = INPUT | {"arch", "width", "classes", "slope", "offsets"}
+KNOWN: Final = SAID | {"arch", "width"}
 
 
 class NetworkModel(PreparedModel):
@@ -43,6 +44,6 @@ class NetworkModel(PreparedModel):
         width = given.get("width")
         network = architecture.build(preparation.channels, outputs, int(width) if isinstance(width, int) else None)
         load_weights(network, weights[only_file(manifest)])
-        network.eval().to(device)
-
-        super().__init__(manifest, preparation, architecture.answers, on_device(network, device))
+        network.eval().requires_grad_(requires_grad=False).to(device)
+        evidence = Features(architecture.reads, network, architecture.features, device)
+        super().__init__(manifest, preparation, architecture.answers, on_device(network, device), evidence)
