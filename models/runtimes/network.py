@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Final
 
 from models.manifest import Manifest
-from models.networks.architectures import find_architecture
+from models.networks.architectures import Answers, find_architecture
 from models.networks.weights import load_weights
 from models.runtimes.preparation import INPUT, Preparation, check_grid, check_known
 from models.runtimes.prepared import PreparedModel, on_device, only_file, outputs_of
+from models.runtimes.quickened import quickened
 
 KNOWN: Final = INPUT | {"arch", "width", "classes", "slope", "offsets"}
 
@@ -44,5 +45,7 @@ class NetworkModel(PreparedModel):
         network = architecture.build(preparation.channels, outputs, int(width) if isinstance(width, int) else None)
         load_weights(network, weights[only_file(manifest)])
         network.eval().to(device)
+        if architecture.answers is Answers.STRUCTURES:  # heat maps of findings look inside a network as it was built
+            network = quickened(network)
 
         super().__init__(manifest, preparation, architecture.answers, on_device(network, device))
