@@ -66,8 +66,8 @@ def _card(manifest: Manifest, training: str) -> str:
         "",
         "## Where it fails",
         "",
-        "(To be added. Does it still answer where only the border or the background is shown? Then it reads how an image was made,",
-        "not what it shows.)",
+        "(To be added. Does it still answer where only the border or the background is shown? Then it reads how an image was",
+        "made, not what it shows.)",
         "",
     ]
     return "\n".join(lines)
