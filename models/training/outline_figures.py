@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from models.manifest import Manifest
 from models.prediction import LabelMap, Prediction, Segmentation
 from models.runtimes.lung_fields import split_sides
+from models.training.groups import groups_of
 from models.training.metrics import dice, segmentation
 from models.training.samples import is_volume, read_sample
 from models.training.tables import Row, read_grey
@@ -20,9 +21,6 @@ from node.store.errors import ConfigurationError
 TOGETHER: Final = "together"
 _SIDES: Final = {"lung_right": 0, "lung_left": 1}
 """Structures that are a side of what one mask holds: the image's left half first."""
-
-_GROUPS: Final = ("view", "source", "licence")
-"""Columns by which figures are also given group by group."""
 
 Mask = NDArray[np.bool_]
 Answers = Sequence[tuple[Row, Prediction]]
@@ -136,10 +134,7 @@ def _together(manifest: Manifest, folder: Path, answers: Answers) -> Figures:
 
 def _by_group(rows: Sequence[Row], scores: NDArray[np.float64]) -> dict[str, dict[str, float | int]]:
     """Mean and worst Dice of each group of images that the folder names, e.g. ``view=PA``."""
-    found: dict[str, dict[str, float | int]] = {}
-    for column in _GROUPS:
-        values = sorted({row[column] for row in rows if row.get(column)})
-        for value in values if len(values) > 1 else ():
-            chosen = scores[[row.get(column) == value for row in rows]]
-            found[f"{column}={value}"] = {"n": chosen.size, "dice": float(chosen.mean()), "dice_min": float(chosen.min())}
-    return found
+    return {
+        name: {"n": int(chosen.sum()), "dice": float(scores[chosen].mean()), "dice_min": float(scores[chosen].min())}
+        for name, chosen in groups_of(rows, least=1).items()
+    }
