@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -109,6 +110,48 @@ def _outlines(prediction: Prediction, keys: Sequence[str]) -> Mapping[str, Mask]
     if isinstance(found, LabelMap):
         return {key: np.asarray(found.array == index) for index, key in enumerate(found.keys, 1) if key in keys}
     return {key: found.masks[key] for key in keys if key in found.masks} if found else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What of one row was scored.
+
+    Parameters
+    ----------
+    key, name
+        The structure; where one mask holds all of them `TOGETHER`.
+    found, truth
+        ``(slice, row, column)``.
+    """
+
+    key: str
+    name: str
+    found: Mask
+    truth: Mask
+
+
+def compared(manifest: Manifest, folder: Path, row: Row, prediction: Prediction) -> Compared | None:
+    """Outline and label of the structure that the headline figure is about; None where the row is not in that figure.
+
+    Raises
+    ------
+    ConfigurationError
+        Where the mask is missing.
+    """
+    columns = mask_columns(manifest)
+    if not columns:
+        truth = _read_mask(folder / row["mask"])
+        keys = [structure.key for structure in manifest.structures]
+        parts = _outlines(prediction, keys).values()
+        return Compared(TOGETHER, "outlines", np.logical_or.reduce([np.zeros_like(truth), *parts]), truth)
+    key, names = next(iter(columns.items()))
+    if not all(row[name] for name in names):
+        return None
+    truth = _truth(folder, row, names)
+    if int(truth.sum()) < manifest.pictures.small_mask_pixels:
+        return None
+    found = _outlines(prediction, (key,)).get(key)
+    return Compared(key, manifest.structure(key).name, np.zeros_like(truth) if found is None else found, truth)
 
 
 def _together(manifest: Manifest, folder: Path, answers: Answers) -> Figures:
