@@ -10,9 +10,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-SIDE: Final = 160
-"""Side, in pixels, of what the networks are shown."""
-
 TURNS: Final = ((0, False), (1, True), (2, False), (3, True))
 """Quarter turns and mirrors that are averaged."""
 
@@ -26,7 +23,7 @@ def centre(colours: Colours) -> tuple[int, int, int]:
     return (rows - side) // 2, (columns - side) // 2, side
 
 
-def square(colours: Colours, side: int = SIDE) -> Tensor:
+def square(colours: Colours, side: int) -> Tensor:
     """The central square of a picture, ``(1, 3, side, side)``, 0 to 1."""
     top, left, length = centre(colours)
     part = np.ascontiguousarray(colours[top : top + length, left : left + length].transpose(2, 0, 1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +19,7 @@ from models.networks.weights import load_weights
 from models.prediction import HeatMap, Prediction, Rating
 from models.runtimes.film import Letterbox
 from models.runtimes.heat_map import Place, attribute, heat, lay_out
-from models.runtimes.lesion_views import SIDE, Colours, centre, square, turned
+from models.runtimes.lesion_views import Colours, centre, square, turned
 from node.store.errors import Refused
 
 LEAST_SIDE: Final = 100
@@ -29,15 +30,37 @@ LEAST_COLOUR: Final = 6.0
 screen. Of lesions that were learned from the least has 11."""
 
 
+FAMILIES: Final = ("squeezenet", "efficientnet-lite0")
+"""Of the networks in each file of weights, in the manifest's order. Both families count alike, however many networks each has."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """Features of one network, in each of the turns."""
+
+    network: LesionNet
+    features: Tensor
+
+    @property
+    def pooled(self) -> Tensor:
+        return self.network.pool(self.features)
+
+    def places(self, kind: int) -> Tensor:
+        """What each place adds to the logit of a kind, in the picture as it is (the first of the turns)."""
+        return attribute(self.features[:1], lambda one: self.network.head(self.network.pool(one))[:, kind])[0]
+
+
 class SkinLesion:
-    """Rates all kinds from the central square of the picture, the mean over networks, turns and mirrors.
+    """Rates all kinds from the central square of the picture: the mean over two families of networks, of the mean over turns and
+    mirrors and the networks of each.
 
     Parameters
     ----------
     manifest
-        Findings in the order of the networks' outputs; parameters ``networks``, ``temperature`` and ``strange``.
+        Findings in the order of the networks' outputs; a file of weights for each of `FAMILIES`; parameters ``temperature``,
+        ``strange`` and, named as the families, the number of networks in each file.
     weights
-        One file with all networks.
+        The files.
     device
         As torch spells it.
 
@@ -50,10 +73,13 @@ class SkinLesion:
     def __init__(self, manifest: Manifest, weights: Mapping[str, Path], device: str) -> None:
         self._keys = tuple(finding.key for finding in manifest.findings)
         self._temperature, self._strange = (manifest.number(name) for name in ("temperature", "strange"))
-        self._networks = [LesionNet(len(self._keys)) for _ in range(int(manifest.number("networks")))]
-        together = nn.ModuleList(self._networks)
-        load_weights(together, weights[manifest.weights[0].file])
-        together.eval().to(device)
+        self._families: list[list[LesionNet]] = []
+        for family, file in zip(FAMILIES, manifest.weights, strict=True):
+            networks = [LesionNet(len(self._keys), family) for _ in range(int(manifest.number(family)))]
+            together = nn.ModuleList(networks)
+            load_weights(together, weights[file.file])
+            together.eval().to(device)
+            self._families.append(networks)
         self._device = device
 
     def predict(self, image: Image) -> Prediction:
@@ -65,36 +91,41 @@ class SkinLesion:
             Where this is not one colour picture, or is unlike those that were learned from.
         """
         colours = take_picture(image)
-        squares = turned(square(colours)).to(self._device)
         with torch.inference_mode():
-            seen = [network.see(squares) for network in self._networks]
-            pooled = [network.pool(features) for network, features in zip(self._networks, seen, strict=True)]
-            strange = torch.stack([net.strangeness(one).mean() for net, one in zip(self._networks, pooled, strict=True)]).mean()
+            seen = [self._see(networks, colours) for networks in self._families]
+            strange = _evenly([[one.network.strangeness(one.pooled).mean() for one in family] for family in seen])
             if float(strange) > self._strange:
                 raise Refused(
                     "unlike the dermoscopic pictures that this model learned from: "
                     f"{float(strange):.2f} times as far from them as usual, {self._strange:.2f} at most",
                     "out-of-distribution",
                 )
-            logits = torch.stack([network.head(one) for network, one in zip(self._networks, pooled, strict=True)])
-        each = torch.softmax(logits / self._temperature, -1).flatten(0, 1).cpu().double().numpy()
-        mean = torch.softmax(logits.mean((0, 1)) / self._temperature, -1).cpu().double().numpy()
+            logits = [[one.network.head(one.pooled) for one in family] for family in seen]
+        each = torch.softmax(torch.cat([torch.cat(family) for family in logits]) / self._temperature, -1).cpu().double().numpy()
+        together = _evenly([[one.mean(0) for one in family] for family in logits])
+        mean = torch.softmax(together / self._temperature, -1).cpu().double().numpy()
         ratings = tuple(
             Rating(key, float(value), float(spread)) for key, value, spread in zip(self._keys, mean, each.std(0), strict=True)
         )
         return Prediction(ratings=ratings, heat_maps=(self._heat_map(int(mean.argmax()), seen, colours),))
 
-    def _heat_map(self, kind: int, seen: list[Tensor], colours: Colours) -> HeatMap:
-        """What speaks for the likeliest kind, from the picture as it is (the first of the turns)."""
-        places = torch.stack(
-            [
-                attribute(features[:1], lambda one, network=network: network.head(network.pool(one))[:, kind])[0]  # type: ignore[misc]
-                for network, features in zip(self._networks, seen, strict=True)
-            ]
-        ).mean(0)
+    def _see(self, networks: list[LesionNet], colours: Colours) -> list[_Seen]:
+        squares = turned(square(colours, networks[0].family.side)).to(self._device)
+        return [_Seen(network, network.see(squares)) for network in networks]
+
+    def _heat_map(self, kind: int, seen: list[list[_Seen]], colours: Colours) -> HeatMap:
+        """What speaks for the likeliest kind, from the picture as it is."""
         top, left, side = centre(colours)
-        laid = lay_out(places, Place(Letterbox(side, side, SIDE), top, left), colours.shape[:2])
-        return HeatMap(self._keys[kind], heat(laid)[np.newaxis], "HiResCAM")
+        laid = []
+        for family in seen:
+            place = Place(Letterbox(side, side, family[0].network.family.side), top, left)
+            laid.append(lay_out(_evenly([[one.places(kind) for one in family]]), place, colours.shape[:2]))
+        return HeatMap(self._keys[kind], heat(np.mean(laid, axis=0))[np.newaxis], "HiResCAM")
+
+
+def _evenly(families: list[list[Tensor]]) -> Tensor:
+    """The mean over families of the mean over the networks of each."""
+    return torch.stack([torch.stack(family).mean(0) for family in families]).mean(0)
 
 
 def take_picture(image: Image) -> Colours:

@@ -53,7 +53,7 @@ def test_screens_are_refused(model: Model, name: str) -> None:
 
 
 def test_a_manifest_without_its_numbers_is_refused() -> None:
-    manifest = MANIFEST.model_copy(update={"parameters": {"networks": 1, "strange": 2.0}})
+    manifest = MANIFEST.model_copy(update={"parameters": {"squeezenet": 3, "efficientnet-lite0": 1, "strange": 2.0}})
     with pytest.raises(ConfigurationError, match="parameters must hold the number temperature"):
         load_model(manifest, {one.file: manifest.folder / one.file for one in manifest.weights})
 
