@@ -13,6 +13,7 @@ from models.manifest import Manifest
 from models.prediction import LabelMap, Prediction, Segmentation
 from models.runtimes.lung_fields import split_sides
 from models.training.metrics import dice, segmentation
+from models.training.samples import is_volume, read_sample
 from models.training.tables import Row, read_grey
 from node.store.errors import ConfigurationError
 
@@ -92,17 +93,24 @@ def _part(scores: NDArray[np.float64], groups: NDArray[np.str_], chosen: Mask) -
 
 def _truth(folder: Path, row: Row, names: Sequence[str]) -> Mask:
     """The first column's mask without what the others hold."""
-    first, *others = (read_grey(folder / row[name]) > 127 for name in names)
+    first, *others = (_read_mask(folder / row[name]) for name in names)
     truth: Mask = np.logical_and.reduce([first, *(~other for other in others)])
     return truth
 
 
+def _read_mask(path: Path) -> Mask:
+    """``(slice, row, column)``: what is above half of the brightest in a picture, and any label in a volume."""
+    if not is_volume(path.name):
+        return read_grey(path)[np.newaxis] > 127
+    return np.asarray(read_sample(path).array > 0)
+
+
 def _outlines(prediction: Prediction, keys: Sequence[str]) -> Mapping[str, Mask]:
-    """``(row, column)`` masks of the first slice by structure; structures that are not in the image are left out."""
+    """``(slice, row, column)`` masks by structure; structures that are not in the image are left out."""
     found: Segmentation | LabelMap | None = prediction.segmentation
     if isinstance(found, LabelMap):
-        return {key: found.array[0] == index for index, key in enumerate(found.keys, 1) if key in keys}
-    return {key: found.masks[key][0] for key in keys if key in found.masks} if found else {}
+        return {key: np.asarray(found.array == index) for index, key in enumerate(found.keys, 1) if key in keys}
+    return {key: found.masks[key] for key in keys if key in found.masks} if found else {}
 
 
 def _together(manifest: Manifest, folder: Path, answers: Answers) -> Figures:
@@ -110,11 +118,11 @@ def _together(manifest: Manifest, folder: Path, answers: Answers) -> Figures:
     keys = [structure.key for structure in manifest.structures]
     scores: dict[str, list[float]] = {TOGETHER: [], **{key: [] for key in keys if key in _SIDES}}
     for row, prediction in answers:
-        truth = read_grey(folder / row["mask"]) > 127
+        truth = _read_mask(folder / row["mask"])
         found = _outlines(prediction, keys)
         nothing = np.zeros_like(truth)
         scores[TOGETHER].append(dice(np.logical_or.reduce([nothing, *found.values()]), truth))
-        halves = split_sides(truth)
+        halves = [half[np.newaxis] for half in split_sides(truth[0])] if any(key in _SIDES for key in keys) else []
         for key in keys:
             if key in _SIDES:
                 scores[key].append(dice(found.get(key, nothing), halves[_SIDES[key]]))

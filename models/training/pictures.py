@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from models.image import Header, Image, SpacingKind
 from models.manifest import Pictures
 from models.training.marked import marked_film
+from models.training.samples import is_volume, read_sample
 from models.training.tables import Row, read_colour, read_grey
 
 
@@ -36,13 +37,15 @@ def colour_image(colour: NDArray[np.uint8], modality: str = "XC") -> Image:
 
 
 def row_image(folder: Path, row: Row, pictures: Pictures) -> Image:
-    """The image of one row, with its marked region where the folder lists regions.
+    """The image of one row, a volume where it is one, with its marked region where the folder lists regions.
 
     Raises
     ------
     ConfigurationError
         Where the picture is missing.
     """
+    if is_volume(row["image"]):
+        return read_sample(folder / row["image"], modality=pictures.modality)
     if pictures.colour:
         return colour_image(read_colour(folder / row["image"]), pictures.modality)
     marked = marked_film(folder, row) if row.get("rois") else None

@@ -18,6 +18,12 @@ from node.store.errors import ConfigurationError
 VOLUME_KEYS: Final = ("image", "mask", "array")
 """Names of the array in an ``.npz``; ``spacing_mm`` beside it is the distance of slices, rows and columns."""
 _PICTURES: Final = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".gif", ".bmp"})
+_VOLUMES: Final = (".nii", ".nii.gz", ".npy", ".npz")
+
+
+def is_volume(name: str) -> bool:
+    """Whether a row's ``image`` or ``mask`` is an array or a NIfTI volume, by its name."""
+    return name.endswith(_VOLUMES)
 
 
 def read_sample(path: Path, *, colour: bool = False, modality: str = "OT") -> Image:

@@ -42,19 +42,26 @@ def clean(spool: Spool) -> int:
     parent = spool.root / TEMPORARY
     if not parent.is_dir():
         return 0
-    with _alone(parent):
+    with _locked(parent, fcntl.LOCK_EX):
         return sum(_clean(spool, folder) for folder in sorted(parent.iterdir()) if folder.is_dir())
 
 
 def wait_until_clean(spool: Spool, timeout_s: float = 15.0) -> bool:
     """Wait until no dead process has left a journal; False where that takes longer, as it does where nobody cleans."""
     until = time.monotonic() + timeout_s
-    while any(_is_left(folder) for folder in (spool.root / TEMPORARY).glob("*")):
+    while _anything_left(spool.root / TEMPORARY):
         if time.monotonic() > until:
             log.warning("images may wait in a journal for the listener to start: what is read now may lack them")
             return False
         time.sleep(_POLL_S)
     return True
+
+
+def _anything_left(parent: Path) -> bool:
+    if not parent.is_dir():
+        return False
+    with _locked(parent, fcntl.LOCK_SH):  # else whoever cleans right now would take for living what is only looked at
+        return any(_is_left(folder) for folder in parent.iterdir())
 
 
 def _is_left(folder: Path) -> bool:
@@ -63,11 +70,11 @@ def _is_left(folder: Path) -> bool:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Wait until no other process cleans."""
+def _locked(folder: Path, how: int) -> Iterator[None]:
+    """Wait until no other process cleans, and for the exclusive lock until none looks."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        fcntl.flock(descriptor, how)
         yield
     finally:
         os.close(descriptor)

@@ -142,7 +142,7 @@ def encode(
             spoken = case if language == ENGLISH else case.spoken(language)
             wanted = {kind.partition(".")[0] for kind in extras if language_of(kind) == language}
             if Kind.REPORT in wanted or language == ENGLISH:
-                report = text_report(prediction, found, taken, [seg.dataset for seg in segs], spoken)
+                report = text_report(prediction, found, taken, spoken)
                 made.append(_encoded(Kind.REPORT, report, file_bytes(report), language))
             more = _extra_documents(prediction, measured, image, slices=slices, case=spoken, frames=frames, extras=wanted)
             made += [_encoded(kind, dataset, file_bytes(dataset), language) for kind, dataset in more]

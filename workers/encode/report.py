@@ -99,7 +99,6 @@ def text_report(
     prediction: Prediction,
     found: Outlines | None,
     taken: Sequence[Measure],
-    segs: Sequence[Dataset],
     case: Case,
 ) -> Dataset:
     """Build the readable report, a Basic Text SR, which is what most viewers show.
@@ -111,8 +110,8 @@ def text_report(
     ----------
     found
         What was outlined; None for a model that outlines nothing.
-    segs
-        The SEG objects of the same answer, which count as evidence; none where nothing was outlined.
+    case
+        Its sources are the evidence. Segmentations are not named: who takes the text may get them in another form, or never.
     """
     root = ContainerContentItem(name=concepts.DIAGNOSTIC_IMAGING_REPORT, template_id="2000")
     content = ContentSequence()
@@ -130,7 +129,7 @@ def text_report(
         kind=Kind.REPORT,
         sop_class_uid=BasicTextSRStorage,
         description=case.speech.say("AI report, not verified (Overread {model})", model=case.manifest.name),
-        evidence=[*instances_of(case.sources), *instances_of(segs)],
+        evidence=instances_of(case.sources),
     )
 
 

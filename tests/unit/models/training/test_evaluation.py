@@ -85,6 +85,34 @@ def test_only_rows_that_meet_the_condition_are_read(lung_folder: Path) -> None:
         evaluate(LUNGS, Oracle(lung_folder, []), lung_folder, "val", where={"hospital": "x"})
 
 
+BALL = _manifest(structures=(Structure(key="ball", name="ball", category=CODE, type=CODE, color=(1, 2, 3)),))
+
+
+class Bright:
+    """Outlines what is brighter than 500."""
+
+    def predict(self, image: Image) -> Prediction:
+        assert image.affine is not None
+        return Prediction(segmentation=Segmentation({"ball": image.array > 500}))
+
+
+def test_volumes_of_a_labelled_folder_are_scored_in_all_their_slices(tmp_path: Path) -> None:
+    z, y, x = np.indices((9, 16, 16))
+    near = (z - 4) ** 2 + (y - 8) ** 2 + (x - 7) ** 2 < 16
+    lines = ["split,image,mask,patient"]
+    for number, slices in enumerate((9, 4)):
+        np.savez(tmp_path / f"{number}.npz", image=near * 900.0, spacing_mm=(3.0, 1.0, 1.0))
+        np.save(tmp_path / f"{number}-mask.npy", (near & (z < slices)).astype(np.uint8))
+        lines.append(f"val,{number}.npz,{number}-mask.npy,{number}")
+    (tmp_path / "index.csv").write_text("\n".join(lines))
+
+    figures = evaluate(BALL, Bright(), tmp_path, "val")
+
+    half = 2 * (near & (z < 4)).sum() / (near.sum() + (near & (z < 4)).sum())
+    assert figures["dice"] == pytest.approx((1 + half) / 2)
+    assert figures["dice_min"] == pytest.approx(half)
+
+
 class Brightness:
     """Rates by the mean grey value; refuses every sixth film."""
 

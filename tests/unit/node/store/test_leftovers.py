@@ -146,6 +146,25 @@ def test_whoever_reads_waits_for_that(spool: Spool) -> None:
     assert kept(spool) == {PATH: CONTENT}
 
 
+def test_who_looks_is_not_taken_for_the_living(spool: Spool) -> None:
+    """Looking takes a dead process's lock for a moment; whoever cleans then must not pass it over."""
+    kept_by_a_process_that_dies(spool, PATH)
+    done = threading.Event()
+
+    def look() -> None:
+        while not done.is_set():
+            wait_until_clean(spool, timeout_s=0.0)
+
+    looking = [threading.Thread(target=look) for _ in range(3)]
+    for thread in looking:
+        thread.start()
+    clean(spool)
+    done.set()
+    for thread in looking:
+        thread.join()
+    assert nothing_left(spool)
+
+
 def test_nobody_waits_for_the_living(tmp_path: Path) -> None:
     spool = with_journal(tmp_path)
     spool.keep(PATH, CONTENT)
