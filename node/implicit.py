@@ -9,9 +9,7 @@ import struct
 from typing import Final
 
 from node.store.errors import NotUnderstood
-
-_LONG: Final = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
-"""Value representations with two reserved bytes and a length of four (PS3.5 section 7.1.2)."""
+from node.store.part10 import LONG_FORM
 
 _ITEM: Final = bytes.fromhex("FEFF00E0")
 _END_OF_ITEM: Final = bytes.fromhex("FEFF0DE0")
@@ -41,10 +39,10 @@ def _elements(data: bytes, position: int, end: int, out: bytearray, depth: int =
         tag, vr = data[position : position + 4], data[position + 4 : position + 6]
         if tag == _END_OF_ITEM:
             return position + 8
-        start = position + (12 if vr in _LONG else 8)
+        start = position + (12 if vr in LONG_FORM else 8)
         if start > end:
             raise NotUnderstood("the data set ends within an element")
-        length = struct.unpack_from("<L", data, start - 4)[0] if vr in _LONG else struct.unpack_from("<H", data, start - 2)[0]
+        length = struct.unpack_from("<L", data, start - 4)[0] if vr in LONG_FORM else struct.unpack_from("<H", data, start - 2)[0]
         if vr == b"SQ":
             held = bytearray()
             position = _items(data, start, _stop(start, length, end), held, depth)

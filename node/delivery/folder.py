@@ -22,6 +22,7 @@ from node.recoding import as_wanted
 from node.store.attributes import BROKEN, quietly
 from node.store.errors import NotUnderstood
 from node.store.spool import check_uid
+from node.store.sync import sync
 from node.store.syntaxes import AS_MADE, Syntax
 
 _CUT_OFF_S: Final = 3600.0
@@ -118,11 +119,8 @@ def _placed(hidden: Path, target: Path, path: Path) -> Answered:
 
 def _sync(folder: Path) -> None:
     """Have the names in a folder on stable storage, where its file system can do that."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(descriptor)
+        sync(folder)
     except OSError as fault:
         if fault.errno not in _NO_SYNC:
             raise
-    finally:
-        os.close(descriptor)

@@ -15,6 +15,7 @@ from typing import Final
 from node import uids
 from node.listener.source import Filed, Inflating, Readable, Source
 from node.store.errors import NotUnderstood
+from node.store.part10 import LONG_FORM
 
 SOP_CLASS_UID: Final = 0x00080016
 SOP_INSTANCE_UID: Final = 0x00080018
@@ -36,7 +37,6 @@ _UNDEFINED: Final = 0xFFFFFFFF
 _FILE_META: Final = b"\x02\x00"
 """Group 0002 in little endian, as file meta information always is (PS3.10 section 7.1)."""
 
-_LONG_FORM: Final = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
 _SHORT_FORM: Final = frozenset(
     {b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN", b"SH", b"SL", b"SS", b"ST"}
     | {b"TM", b"UI", b"UL", b"US"}
@@ -205,7 +205,7 @@ class _Walk:
             value = position + 8
             if implicit:
                 length = long.unpack_from(window, position + 4)[0]
-            elif vr in _LONG_FORM:
+            elif vr in LONG_FORM:
                 length = long.unpack_from(window, value)[0]
                 value += 4
             elif vr not in _SHORT_FORM:
@@ -254,7 +254,7 @@ class _Walk:
         vr = head[4:6]
         if self._encoding.implicit or not (vr.isalpha() and vr.isupper()) or head[:2] in (b"\xfe\xff", b"\xff\xfe"):
             return b"", self._length_of(head)  # some writers fall into implicit VR inside of explicit: readers follow them
-        if vr in _SHORT_FORM or (vr not in _LONG_FORM and head[6:8] != b"\0\0"):
+        if vr in _SHORT_FORM or (vr not in LONG_FORM and head[6:8] != b"\0\0"):
             return vr, int(self._short.unpack_from(head, 6)[0])
         rest = self._source.take(4)  # a VR of later editions is of the long form (PS3.5 section 6.2)
         if len(rest) < 4:

@@ -13,6 +13,7 @@ from typing import Final
 from node.store import part10
 from node.store.errors import NotUnderstood
 from node.store.spool import INBOX, REMEMBERED_S, RESULTS
+from node.store.sync import sync
 
 _CHUNK: Final = 1 << 20
 _EMPTY_FOR_S: Final = 6 * REMEMBERED_S
@@ -51,7 +52,7 @@ def unlink(paths: Iterable[Path]) -> None:
         folders.add(path.parent)
     for folder in sorted(folders):
         with contextlib.suppress(FileNotFoundError):
-            _sync(folder)
+            sync(folder)
 
 
 def remove_empty_folders(root: Path, now: float | None = None) -> int:
@@ -84,11 +85,3 @@ def _folders(parent: Path) -> list[Path]:
             return [Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
     except FileNotFoundError:
         return []
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

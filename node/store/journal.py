@@ -16,6 +16,7 @@ import platform
 import secrets
 import struct
 import threading
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -38,9 +39,9 @@ _OLDEST_S: Final = 5.0
 """Seconds after which an entry is made void, however few there are."""
 _NAMES: Final = ("journal-0", "journal-1")
 _MARK: Final = b"overread"
-_HEAD: Final = struct.Struct("<8s16sLLL")
-"""Mark, epoch of the part, bytes of the name, bytes of the object, CRC-32 of name and object. The first block has it with nothing
-but mark and epoch. An epoch is random: no object can hold what passes for an entry."""
+_HEAD: Final = struct.Struct("<8s16sQLLL")
+"""Mark, epoch of the part, when the entry was written, bytes of the name, bytes of the object, CRC-32 of name and object. The
+first block has it with nothing but mark and epoch. An epoch is random: no object can hold what passes for an entry."""
 _ZEROS: Final = bytes(1 << 20)
 _TELLS_OF_FAILURE: Final = (5, 8)
 """Linux from which ``syncfs`` says that something could not be written."""
@@ -51,12 +52,15 @@ _LOCAL: Final = frozenset({"btrfs", "ext2", "ext3", "ext4", "f2fs", "tmpfs", "xf
 class Entry(NamedTuple):
     """Parameters
     ----------
+    written_ns
+        When, in nanoseconds since 1970: which of two under one name came first, whichever process took them.
     name
         Relative to the spool's root.
     content
         All bytes of the file.
     """
 
+    written_ns: int
     name: str
     content: bytes
 
@@ -68,11 +72,11 @@ def entries(part: bytes) -> Iterator[Entry]:
         return
     for start in range(BLOCK, len(part) - _HEAD.size, BLOCK):
         if part.startswith(_MARK + epoch, start):
-            _, _, name_bytes, content_bytes, checksum = _HEAD.unpack_from(part, start)
+            _, _, written_ns, name_bytes, content_bytes, checksum = _HEAD.unpack_from(part, start)
             middle = start + _HEAD.size + name_bytes
             name, content = part[start + _HEAD.size : middle], part[middle : middle + content_bytes]
             if len(content) == content_bytes and zlib.crc32(content, zlib.crc32(name)) == checksum:
-                yield Entry(os.fsdecode(name), content)
+                yield Entry(written_ns, os.fsdecode(name), content)
 
 
 def left_by_the_dead(folder: Path) -> Iterator[Entry]:
@@ -162,7 +166,8 @@ class _Part:
 
     def write(self, name: bytes, content: memoryview, offset: int) -> None:
         """Write an entry, and sync it. Raises OSError."""
-        head = _HEAD.pack(_MARK, self.epoch, len(name), len(content), zlib.crc32(content, zlib.crc32(name)))
+        checksum = zlib.crc32(content, zlib.crc32(name))
+        head = _HEAD.pack(_MARK, self.epoch, time.time_ns(), len(name), len(content), checksum)
         written = os.pwritev(self.descriptor, (head + name, content), offset)
         if written != _HEAD.size + len(name) + len(content):
             raise OSError(f"only {written} bytes were written")

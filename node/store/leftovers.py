@@ -10,8 +10,8 @@ import fcntl
 import os
 import re
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Final
@@ -22,6 +22,7 @@ from node.store.faults import tell
 from node.store.journal import Entry
 from node.store.log import get_logger
 from node.store.spool import TEMPORARY, Spool, SpoolConflict, same_bytes
+from node.store.sync import sync
 
 log = get_logger(__name__)
 
@@ -42,8 +43,13 @@ def clean(spool: Spool) -> int:
     parent = spool.root / TEMPORARY
     if not parent.is_dir():
         return 0
-    with _locked(parent, fcntl.LOCK_EX):
-        return sum(_clean(spool, folder) for folder in sorted(parent.iterdir()) if folder.is_dir())
+    with _locked(parent, fcntl.LOCK_EX), ExitStack() as held:
+        dead = [folder for folder in sorted(parent.iterdir()) if folder.is_dir() and held.enter_context(workshop.if_dead(folder))]
+        if not _restore_all(spool, dead):
+            return 0
+        for folder in dead:
+            journal.remove(folder)
+        return sum(workshop.remove(folder) for folder in dead)
 
 
 def wait_until_clean(spool: Spool, timeout_s: float = 15.0) -> bool:
@@ -80,19 +86,17 @@ def _locked(folder: Path, how: int) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _clean(spool: Spool, folder: Path) -> int:
-    with workshop.if_dead(folder) as dead:
-        if not dead:
-            return 0
-        try:
-            restored = sum(_restore(spool, folder, entry) for entry in journal.left_by_the_dead(folder))
-        except (OSError, OverreadError) as fault:
-            log.error("images stay in a journal: see to the disk, then restart", folder=folder.name, fault=tell(fault))
-            return 0
-        if restored:
-            log.warning("images were taken from a journal, as after a power cut", images=restored)
-        journal.remove(folder)
-        return workshop.remove(folder)
+def _restore_all(spool: Spool, folders: Sequence[Path]) -> bool:
+    """Put all entries in their place, the first written first: of two under one name the later one is the later version."""
+    try:
+        found = sorted(entry for folder in folders for entry in journal.left_by_the_dead(folder))
+        restored = sum(_restore(spool, folders[0], entry) for entry in found)
+    except (OSError, OverreadError) as fault:
+        log.error("images stay in a journal: see to the disk, then restart", fault=tell(fault))
+        return False
+    if restored:
+        log.warning("images were taken from a journal, as after a power cut", images=restored)
+    return True
 
 
 def _restore(spool: Spool, folder: Path, entry: Entry) -> bool:
@@ -102,12 +106,12 @@ def _restore(spool: Spool, folder: Path, entry: Entry) -> bool:
         final = spool.absolute(name)
         found = _read(final, len(entry.content))
         if found == entry.content:
-            _sync(final)
+            sync(final)
             spool.make_stable(final.parent)
             return False
         if found is None or journal.is_debris(found, entry.content):
             temporary.write_bytes(entry.content)
-            _sync(temporary)
+            sync(temporary)
             if found is None:
                 spool.link(temporary, final, same_bytes)
             else:
@@ -134,11 +138,3 @@ def _read(path: Path, most: int) -> bytes | None:
             return file.read(most + 1)
     except FileNotFoundError:
         return None
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -23,7 +23,8 @@ _SENDING_AE: Final = 0x00020017
 _RECEIVING_AE: Final = 0x00020018
 _SOURCE_AE: Final = 0x00020016
 
-_LONG_FORM: Final = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
+LONG_FORM: Final = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
+"""Value representations with two reserved bytes and a length of four (PS3.5 section 7.1.2)."""
 _LONGEST: Final = 1 << 20
 """Bytes of file meta information that are read at most; private information there may be long, but not this long."""
 
@@ -54,7 +55,7 @@ def _element(tag: int, vr: bytes, value: bytes) -> bytes:
     if len(value) % 2:
         value += b" " if vr in (b"SH", b"AE") else b"\0"
     head = struct.pack("<HH", tag >> 16, tag & 0xFFFF) + vr
-    return head + (struct.pack("<HL", 0, len(value)) if vr in _LONG_FORM else struct.pack("<H", len(value))) + value
+    return head + (struct.pack("<HL", 0, len(value)) if vr in LONG_FORM else struct.pack("<H", len(value))) + value
 
 
 def encode_head(head: FileHead) -> bytes:
@@ -98,7 +99,7 @@ def read_head(file: BinaryIO) -> FileHead:
             break
         group, element, vr, length = struct.unpack("<HH2sH", start)
         offset += 8
-        if vr in _LONG_FORM:
+        if vr in LONG_FORM:
             rest = file.read(4)
             length = struct.unpack("<L", rest)[0] if len(rest) == 4 else _LONGEST
             offset += 4

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from node.store.settings import Settings
 from node.store.spool import Spool
 from node.store_scu import StoreScu, Verdict
 from tests.unit.node.listener.encoded import EXPLICIT, image, write
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -125,13 +126,6 @@ def test_no_false_success_and_nothing_left_behind(
 SMALL = 4000
 
 
-def eventually(holds: Callable[[], bool]) -> None:
-    until = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < until
-        time.sleep(0.05)
-
-
 @pytest.mark.parametrize(
     ("call", "code", "pattern"),
     [
@@ -141,17 +135,16 @@ def eventually(holds: Callable[[], bool]) -> None:
         ("write", "ENOSPC", r"journal-1$"),
     ],
 )
-@pytest.mark.skipif(
-    not serves(Path(__file__)), reason="the file system or the kernel has no journal: see node.store.journal.serves"
-)
 def test_small_objects_are_kept_one_by_one_where_their_journal_fails(tmp_path: Path, call: str, code: str, pattern: str) -> None:
+    if not serves(tmp_path):
+        pytest.skip("the file system or the kernel has no journal: see node.store.journal.serves")
     data, journal = tmp_path / "data", tmp_path / "journal"
     (tmp_path / "study").mkdir()
     files = [write(tmp_path / "study", image(number, pixels=bytes([number]) * SMALL), EXPLICIT) for number in range(1, 30)]
     with listening(data, str(journal), call, code, pattern, "1") as peer:
         assert {verdict.status for verdict in send(peer, files[:1])} == {0}
         seen = {"pwritev": "journal-1 ok", "fdatasync": "failed", "write": ""}[call]
-        eventually(lambda: seen in journal.read_text())  # it is made while the first object is on its way
+        assert eventually(lambda: seen in journal.read_text())  # it is made while the first object is on its way
         for start in range(1, len(files), 7):
             assert {verdict.status for verdict in send(peer, files[start : start + 7])} == {0}
             if call == "pwritev" and "pwritev" not in journal.read_text():

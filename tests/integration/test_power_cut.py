@@ -24,7 +24,7 @@ from node import command_set, upper_layer
 from node.command_set import AFFECTED_SOP_INSTANCE_UID, C_STORE_RSP, STATUS
 from node.listener.rescan import rescan
 from node.store.catalog.catalog import open_catalog
-from node.store.journal import Entry, entries, is_debris
+from node.store.journal import Entry, entries, is_debris, serves
 from node.store.leftovers import clean
 from node.store.peers import Peer
 from node.store.settings import Settings
@@ -83,7 +83,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Sent
     ]
     with listening(data, *STRACE, "-o", str(trace)) as (process, peer):
         for turn, batch in enumerate(batches):
-            if turn == len(rounds) - 1:
+            if turn == len(rounds) - 1 and serves(data):
                 wait_until_void(data)
             senders = [sender(peer, files) for _, _, files in batch]
             assert [one.wait(60) for one in senders] == [0, 0]
@@ -129,11 +129,14 @@ def successes(call: Call) -> Iterator[str]:
 def kept(left: dict[str, bytes | None]) -> dict[str, list[bytes]]:
     """Content of the instances in the spool after a start, by SOP Instance UID: what a journal holds takes its place."""
     there = {path.removeprefix("data/spool/"): content for path, content in left.items() if content is not None}
-    for path, part in left.items():
-        if "/journal-" in path and part is not None:
-            for name, content in entries(part):
-                if name not in there or is_debris(there[name], content):
-                    there[name] = content
+    held = sorted(entry for path, part in left.items() if "/journal-" in path and part is not None for entry in entries(part))
+    for _, first, content in held:
+        for number in itertools.count(1):
+            name = first if number == 1 else first.replace(".dcm", f".v{number}.dcm")
+            if name not in there or is_debris(there[name], content):
+                there[name] = content
+            if there[name] == content:
+                break
     found: dict[str, list[bytes]] = defaultdict(list)
     for path, content in there.items():
         match = re.fullmatch(r"in/[0-9.]+/[0-9.]+/([0-9.]+?)(?:\.v[0-9]+)?\.dcm", path)
@@ -189,7 +192,7 @@ def test_whenever_the_power_goes_what_was_acknowledged_is_there_and_whole(
     assert missing(acknowledged, sent, disk.after_power_cut()) == []
     assert sum(acknowledged.values()) == len(STUDIES) * (IMAGES + 4 + len(LATER))
     assert disk.syncs > len(STUDIES) * IMAGES
-    assert journalled >= len(LATER)
+    assert journalled >= len(LATER) or not serves(root)
     real = {str(path.relative_to(root)): path.read_bytes() for path in (root / "data" / "spool" / "in").rglob("*.dcm")}
     assert {path: content for path, content in disk.files().items() if path.startswith("data/spool/in")} == real, (
         "the model is the disk"
@@ -220,6 +223,8 @@ def restart_on(left: dict[str, bytes | None], folder: Path, acknowledged: Counte
 def test_the_model_sees_a_sync_that_is_left_out(recorded: tuple[Path, Path, Sent], forgotten: str) -> None:
     """Were one of the syncs not made, the test above would fail."""
     trace, root, sent = recorded
+    if forgotten == "syncfs" and not serves(root):
+        pytest.skip("the file system or the kernel has no journal: see node.store.journal.serves")
     disk = Disk(root)
     acknowledged: Counter[str] = Counter()
     lost: list[str] = []

@@ -5,37 +5,22 @@ import numpy as np
 import pytest
 
 from models.image import Image
-from models.labels import Code, Finding, Structure
-from models.manifest import Input, Manifest
+from models.labels import Finding, Structure
 from models.prediction import Prediction, Rating, Segmentation
 from models.runtimes.lung_fields import split_sides
 from models.training.evaluation import evaluate, load_for_evaluation
 from models.training.metrics import sayable
 from models.training.tables import read_grey
 from node.store.errors import ConfigurationError, HashMismatch, Refused
+from tests.unit.models.training.drawn import CODE, manifest
 
-CODE = Code(scheme="SCT", value="1", meaning="x")
-
-
-def _manifest(**said: object) -> Manifest:
-    return Manifest(
-        name="drawn",
-        version="1.0.0",
-        title="t",
-        licence="l",
-        intended_use="i",
-        runtime="models.runtimes.x:X",
-        input=Input(require=()),
-        **said,  # type: ignore[arg-type]
-    )
-
-
-LUNGS = _manifest(
+LUNGS = manifest(
+    "drawn",
     structures=tuple(
         Structure(key=key, name=key, category=CODE, type=CODE, color=(1, 2, 3)) for key in ("lung_right", "lung_left")
-    )
+    ),
 )
-PNEUMONIA = _manifest(findings=(Finding(key="pneumonia", name="Pneumonia", code=CODE, threshold=0.5),))
+PNEUMONIA = manifest("drawn", findings=(Finding(key="pneumonia", name="Pneumonia", code=CODE, threshold=0.5),))
 
 
 class Oracle:
@@ -85,7 +70,7 @@ def test_only_rows_that_meet_the_condition_are_read(lung_folder: Path) -> None:
         evaluate(LUNGS, Oracle(lung_folder, []), lung_folder, "val", where={"hospital": "x"})
 
 
-BALL = _manifest(structures=(Structure(key="ball", name="ball", category=CODE, type=CODE, color=(1, 2, 3)),))
+BALL = manifest("drawn", structures=(Structure(key="ball", name="ball", category=CODE, type=CODE, color=(1, 2, 3)),))
 
 
 class Bright:

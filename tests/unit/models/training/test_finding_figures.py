@@ -1,22 +1,15 @@
 import numpy as np
 import pytest
 
-from models.labels import Code, Finding
-from models.manifest import Input, Manifest
+from models.labels import Finding
 from models.prediction import Prediction, Rating
 from models.training.finding_figures import choice, confusion, finding_figures
 from node.store.errors import ConfigurationError
+from tests.unit.models.training.drawn import CODE, manifest
 
-CODE = Code(scheme="SCT", value="1", meaning="x")
 KEYS = ("bcc", "mel", "nv")
-SKIN = Manifest(
-    name="skin",
-    version="1.0.0",
-    title="t",
-    licence="l",
-    intended_use="i",
-    runtime="models.runtimes.x:X",
-    input=Input(require=()),
+SKIN = manifest(
+    "skin",
     findings=tuple(Finding(key=key, name=key, code=CODE, threshold=0.3) for key in KEYS),
     one_of=True,
 )

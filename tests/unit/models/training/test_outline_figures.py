@@ -4,21 +4,14 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 
-from models.labels import Code, Structure
-from models.manifest import Input, Manifest, Pictures
+from models.manifest import Manifest, Pictures
 from models.prediction import LabelMap, Prediction, Segmentation
 from models.training.outline_figures import needed_columns, outline_figures
+from tests.unit.models.training.drawn import manifest, structures
 
-CODE = Code(scheme="SCT", value="1", meaning="x")
-HEART = Manifest(
-    name="heart",
-    version="1.0.0",
-    title="t",
-    licence="l",
-    intended_use="i",
-    runtime="models.runtimes.x:X",
-    input=Input(require=()),
-    structures=tuple(Structure(key=key, name=key, category=CODE, type=CODE, color=(1, 2, 3)) for key in ("cavity", "wall")),
+HEART = manifest(
+    "heart",
+    structures=structures("cavity", "wall"),
     pictures=Pictures(modality="MR", masks={"cavity": ("endo",), "wall": ("epi", "endo")}, small_mask_pixels=200),
 )
 

@@ -8,24 +8,16 @@ import numpy as np
 import pytest
 
 from models.image import Image
-from models.labels import Code, Structure
-from models.manifest import Input, Manifest
 from models.prediction import LabelMap, Prediction, Segmentation
 from models.training.copies import Copy, copies_of
 from models.training.steadiness import steadiness
 from node.store.errors import ConfigurationError, Refused
+from tests.unit.models.training.drawn import manifest, structures
 from tests.unit.models.training.test_copies import ball
 
-CODE = Code(scheme="SCT", value="1", meaning="x")
-MANIFEST = Manifest(
-    name="bright",
-    version="1.0.0",
-    title="t",
-    licence="l",
-    intended_use="i",
-    runtime="models.runtimes.x:X",
-    input=Input(require=()),
-    structures=tuple(Structure(key=key, name=key, category=CODE, type=CODE, color=(1, 2, 3)) for key in ("ball", "spot")),
+MANIFEST = manifest(
+    "bright",
+    structures=structures("ball", "spot"),
 )
 
 

@@ -26,7 +26,7 @@ class Killer:
         self.left = 1_000_000
         self.steps = 0
         monkeypatch.setattr(Path, "unlink", self._before(Path.unlink))
-        monkeypatch.setattr(files, "_sync", self._before(files._sync))
+        monkeypatch.setattr(files, "sync", self._before(files.sync))
         for name in ("begin", "finish"):
             monkeypatch.setattr(type(attic.catalog.removals), name, self._before(getattr(type(attic.catalog.removals), name)))
 

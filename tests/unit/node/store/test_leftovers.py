@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,10 +13,7 @@ import pytest
 from node.store import journal, leftovers
 from node.store.leftovers import clean, wait_until_clean
 from node.store.spool import Kept, Spool, SpoolConflict, instance_path
-
-pytestmark = pytest.mark.skipif(
-    not journal.serves(Path(__file__)), reason="the file system or the kernel has no journal: see node.store.journal.serves"
-)
+from tests.waiting import eventually
 
 PATH = instance_path("1.2", "1.2.3", "1.2.3.4")
 SECOND = instance_path("1.2", "1.2.3", "1.2.3.4", 2)
@@ -37,6 +33,12 @@ for path in sys.argv[2:]:
 print("kept", flush=True)
 sys.stdin.read()
 """
+
+
+@pytest.fixture(autouse=True)
+def has_journals(tmp_path: Path) -> None:
+    if not journal.serves(tmp_path):
+        pytest.skip("the file system or the kernel has no journal: see node.store.journal.serves")
 
 
 @pytest.fixture
@@ -97,6 +99,30 @@ def test_an_entry_whose_bytes_went_on_as_a_version_is_that_version(spool: Spool)
     spool.absolute(SECOND).write_bytes(CONTENT)
     clean(spool)
     assert kept(spool) == {PATH: b"others", SECOND: CONTENT}
+
+
+@pytest.mark.parametrize("names", [("a", "b"), ("b", "a")])
+def test_of_two_under_one_name_the_later_one_is_the_later_version(spool: Spool, names: tuple[str, str]) -> None:
+    """Whichever process took which: what came last is what is read."""
+    later = CONTENT[::-1]
+    for name, content in zip(names, (CONTENT, later), strict=True):
+        folder = spool.root / "tmp" / name
+        folder.mkdir(parents=True)
+        (folder / "lock").touch()
+        made = journal.Journal(folder, lambda _: None)
+        assert eventually(lambda made=made, content=content: taken(made, content))  # type: ignore[misc]
+        for part in ("journal-0", "journal-1"):
+            shutil.copy(folder / part, folder / f"{part}.kept")
+        made.close()
+        for part in ("journal-0", "journal-1"):
+            (folder / f"{part}.kept").rename(folder / part)
+    clean(spool)
+    assert kept(spool) == {PATH: CONTENT, SECOND: later}
+
+
+def taken(made: journal.Journal, content: bytes) -> bool:
+    with made.entry(PATH, memoryview(content)) as yes:
+        return yes
 
 
 def test_restored_bytes_are_synced_before_the_journal_goes(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,15 +202,8 @@ def with_journal(folder: Path) -> Spool:
     spool = Spool(folder / "spool", journalled=True)
     made = spool.journal()
     assert made is not None
-    eventually(lambda: made._active is not None)
+    assert eventually(lambda: made._active is not None)
     return spool
-
-
-def eventually(holds: Callable[[], bool]) -> None:
-    until = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < until
-        time.sleep(0.01)
 
 
 def test_a_small_object_is_in_the_journal_before_its_name_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
