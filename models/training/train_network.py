@@ -16,7 +16,9 @@ from models.manifest_text import Value
 from models.networks.architectures import Answers, Architecture, Reads, find_architecture
 from models.networks.weights import save_weights, start_from
 from models.runtimes.preparation import Preparation, Scale, check_grid
+from models.runtimes.usual import Usual, describe
 from models.training.curve import draw_curve
+from models.training.first_card import write_first_card
 from models.training.fit import History, Plan, fit
 from models.training.model_folder import Trained, read_labels, requirements, write_model
 from models.training.network_figures import Findings, Outlines, Said
@@ -65,7 +67,7 @@ def train_network(request: Request, watch: Watch) -> dict[str, Any]:
         name=options.name,
         structures=measured.structures,
         findings=measured.findings,
-        parameters={**parameters, **_plain(preparation), **measured.parameters},
+        parameters={**parameters, **_plain(preparation), **measured.parameters, **_usual(samples, architecture.reads)},
         evaluation=measured.evaluation,
         require=_require(architecture, options),
     )
@@ -84,6 +86,7 @@ def train_network(request: Request, watch: Watch) -> dict[str, Any]:
         "cross_validation": measured.figures,
     }
     request.write_record(record)
+    write_first_card(request.out, manifest, record, architecture)
     for stage in histories:
         request.checkpoint(stage).unlink(missing_ok=True)
     return record
@@ -189,3 +192,10 @@ def _require(architecture: Architecture, options: NetworkOptions) -> Any:
 
 def _plain(preparation: Preparation) -> dict[str, Value]:
     return {key: list(value) if isinstance(value, list) else value for key, value in preparation.parameters().items()}
+
+
+def _usual(samples: Samples, reads: Reads) -> dict[str, Value]:
+    """What is like the images that were learned from, as parameters; none where they are too few to say."""
+    described = np.stack([describe(one[None].float(), reads) for one in samples.images])
+    usual = Usual.from_images(described)
+    return {} if usual is None else dict(usual.parameters())
