@@ -10,14 +10,15 @@ import pytest
 from PIL import Image as Picture
 
 from models.image import Header, Image, SpacingKind
-from models.manifest import library_folder, read_manifest
+from models.manifest import read_manifest
 from models.runtime import Model, load_model
 from models.training.deletion import blurred, deletion_area, rivals
 from models.training.pictures import colour_image
 from models.training.tables import read_colour, read_rows, split_rows
 from node.store.errors import ConfigurationError, Refused
+from tests.research import RESEARCH
 
-MANIFEST = read_manifest(library_folder() / "skin-7")
+MANIFEST = read_manifest(RESEARCH / "skin-7")
 PICTURES = Path(__file__).parents[4] / "docs" / "images"
 
 
