@@ -14,6 +14,7 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from models.networks.unet3d import UNet3d
+from models.runtimes.onednn import Steps, convolved
 
 
 def quickened(network: nn.Module) -> nn.Module:
@@ -42,9 +43,6 @@ def quickened(network: nn.Module) -> nn.Module:
 class ByOneDnn(nn.Module):
     """A 3D convolution that oneDNN computes wherever it can.
 
-    Torch gives a single volume to its own, slow convolution where channels x slices x rows are 20,480 or less: the lower levels
-    of a U-Net, and the first one, whose answer then has its channels first again.
-
     Parameters
     ----------
     convolution
@@ -54,15 +52,12 @@ class ByOneDnn(nn.Module):
     def __init__(self, convolution: nn.Conv3d) -> None:
         super().__init__()
         self.convolution = convolution
+        padding = [side for side in convolution.padding if isinstance(side, int)]
+        self._steps = Steps(padding, convolution.dilation, convolution.stride, convolution.groups)
 
     def forward(self, volumes: Tensor) -> Tensor:
         """``(n, channels, slice, row, column)``."""
-        one = self.convolution
-        if volumes.device.type != "cpu" or volumes.dtype != torch.float32 or not _has_onednn():
-            plain: Tensor = one(volumes)
-            return plain
-        padding = [side for side in one.padding if isinstance(side, int)]
-        return torch.mkldnn_convolution(volumes, one.weight, one.bias, padding, one.stride, one.dilation, one.groups)
+        return convolved(volumes, self.convolution.weight, self.convolution.bias, self._steps)
 
 
 class _RisingAtOnce(nn.Module):
@@ -129,7 +124,3 @@ def _replace_convolutions(network: nn.Module) -> None:
         for name, one in list(module.named_children()):
             if type(one) is nn.Conv3d and one.padding_mode == "zeros" and not isinstance(one.padding, str):
                 setattr(module, name, ByOneDnn(one))
-
-
-def _has_onednn() -> bool:
-    return bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]  # torch's own lacks its types

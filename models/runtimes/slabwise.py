@@ -3,6 +3,9 @@
 The plain forward pass holds a layer's input and its output at once, and the logits of every class. Here each layer overwrites its
 input: a slab's convolution needs the planes up to one dilation before and after it; those after it are still untouched, those
 before it were copied before they were overwritten. Classes are decided slab by slab, so logits of the whole volume never exist.
+
+On the CPU, layers are computed in fewer products, as `models.runtimes.winograd` says. Not on a GPU: its convolutions may round to
+10 bits, and the scheme would blow up what was rounded off.
 """
 
 from __future__ import annotations
@@ -16,6 +19,8 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from models.networks.meshnet import MeshNet
+from models.runtimes.onednn import Steps, convolved
+from models.runtimes.winograd import convolve_in_place
 
 SLAB: Final = 16
 """Planes that are computed at once: memory against the calls' overhead."""
@@ -38,7 +43,7 @@ def classes_of(network: MeshNet, volume: Tensor, slab: int = SLAB) -> Tensor:
     """
     device = network.head.weight.device
     with torch.inference_mode():
-        features = features_of(network, volume.to(device), slab)
+        features = features_of(network, volume.to(device), slab, direct=device.type != "cpu")
         matrix = network.head.weight[:, :, 0, 0, 0]
         labels = torch.empty(volume.shape, dtype=torch.uint8)
         for start in range(0, volume.shape[0], slab):
@@ -47,13 +52,19 @@ def classes_of(network: MeshNet, volume: Tensor, slab: int = SLAB) -> Tensor:
     return labels
 
 
-def features_of(network: MeshNet, volume: Tensor, slab: int = SLAB) -> Tensor:
-    """What the last convolution works on, ``(x, y, z, channels)``: the one buffer that every layer was computed in."""
+def features_of(network: MeshNet, volume: Tensor, slab: int = SLAB, *, direct: bool) -> Tensor:
+    """What the last convolution works on, ``(x, y, z, channels)``: the one buffer that every layer was computed in.
+
+    `direct` says that layers are computed slab by slab, otherwise by Winograd's scheme.
+    """
     first, *others = [_layer(block) for block in network.blocks]
     buffer = torch.empty((*volume.shape, len(first.bias)), dtype=volume.dtype, device=volume.device)
     _first(first, volume, buffer, slab)
     for layer in others:
-        _in_place(layer, buffer, slab)
+        if direct:
+            _in_place(layer, buffer, slab)
+        else:
+            convolve_in_place(buffer, layer.weight, layer.bias, layer.dilation, layer.activation)
     return buffer
 
 
@@ -76,7 +87,7 @@ def _layer(block: nn.Module) -> _Layer:
         convolution = fuse_conv_bn_eval(convolution, modules[1])
     if convolution.bias is None:
         raise TypeError("a convolution of a MeshNet has a bias, or a normalisation behind it")
-    weight = convolution.weight.contiguous(memory_format=torch.channels_last_3d)
+    weight = convolution.weight.to(memory_format=torch.channels_last_3d)
     return _Layer(weight, convolution.bias, convolution.dilation[0], activation)
 
 
@@ -104,6 +115,6 @@ def _convolved(layer: _Layer, block: Tensor) -> Tensor:
     """``(planes, y, z, channels)`` with `dilation` planes more on both ends to the activated planes between them."""
     seen = block.permute(3, 0, 1, 2)[None]  # channels lie last in memory, which is what the convolution is quickest on
     padding = (0, layer.dilation, layer.dilation)
-    answer = functional.conv3d(seen, layer.weight, layer.bias, padding=padding, dilation=layer.dilation)
+    answer = convolved(seen, layer.weight, layer.bias, Steps(padding, (layer.dilation,) * 3, (1, 1, 1)))
     activated: Tensor = layer.activation(answer)
     return activated[0].permute(1, 2, 3, 0)

@@ -138,21 +138,21 @@ def _headline(figures: dict[str, Any]) -> list[str]:
     lines += ["| truth, and what it was called | " + " | ".join(labels) + " |", "|---" * (len(labels) + 1) + "|"]
     rows = zip(labels, figures["confusion"]["counts"], strict=True)
     lines += [f"| {label} | " + " | ".join(str(count) for count in counts) + " |" for label, counts in rows]
-    return [*lines, ""]
+    return [*lines, "", *_by_group("the choice", figures)]
 
 
 def _groups(per_label: dict[str, Any]) -> list[str]:
-    lines: list[str] = []
-    for label, figures in per_label.items():
-        if figures.get("by_group"):
-            names = list(next(iter(figures["by_group"].values())))
-            lines += [f"| {label}, by group | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
-            lines += [
-                f"| {group} | " + " | ".join(_cell(values, name) for name in names) + " |"
-                for group, values in figures["by_group"].items()
-            ]
-            lines.append("")
-    return lines
+    return [line for label, figures in per_label.items() for line in _by_group(label, figures)]
+
+
+def _by_group(label: str, figures: dict[str, Any]) -> list[str]:
+    groups = figures.get("by_group")
+    if not groups:
+        return []
+    names = list(dict.fromkeys(name for values in groups.values() for name in values if not name.endswith("_ci")))
+    lines = [f"| {label}, by group | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    lines += [f"| {group} | " + " | ".join(_cell(one, name) for name in names) + " |" for group, one in groups.items()]
+    return [*lines, ""]
 
 
 def _cell(label: dict[str, Any], name: str) -> str:
