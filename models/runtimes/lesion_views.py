@@ -7,11 +7,15 @@ from typing import Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 TURNS: Final = ((0, False), (1, True), (2, False), (3, True))
 """Quarter turns and mirrors that are averaged."""
+
+BLUR: Final = 1 / 12
+"""Width of `blurred`, as a part of the side."""
 
 Colours = NDArray[np.uint8]
 
@@ -31,6 +35,12 @@ def square(colours: Colours, side: int) -> Tensor:
     if length == side:
         return tensor
     return interpolate(tensor, size=(side, side), mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
+
+
+def blurred(squares: Tensor) -> Tensor:
+    """``(n, 3, side, side)`` squares so blurred that the skin's colour stays and no lesion can be told."""
+    wide = ndimage.gaussian_filter(squares.cpu().numpy(), (0, 0, BLUR * squares.shape[2], BLUR * squares.shape[3]))
+    return torch.from_numpy(wide).to(squares.device)
 
 
 def turned(squares: Tensor) -> Tensor:
