@@ -143,7 +143,8 @@ class SkinLesion:
 
         def log_odds(way: Tensor) -> Tensor:
             logits = network(way) / self._temperature
-            return logits[:, kind] - torch.logsumexp(logits[:, others], 1)
+            odds: Tensor = logits[:, kind] - torch.logsumexp(logits[:, others], 1)
+            return odds
 
         return integrate(shown, nothing, log_odds, STEPS)
 
