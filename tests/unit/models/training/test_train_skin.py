@@ -13,13 +13,14 @@ from PIL import Image as Picture
 from safetensors.torch import save_file
 
 from models.image import Header, Image, SpacingKind
-from models.manifest import library_folder, read_manifest
+from models.manifest import read_manifest
 from models.networks.efficientnet import EfficientNetLite
 from models.networks.squeezenet import SqueezeNet
 from models.runtime import load_model
 from models.training.request import NoWatch, Request
 from models.training.train_skin import KINDS, train_skin
 from node.store.errors import ConfigurationError
+from tests.research import RESEARCH
 from tests.unit.models.networks import test_efficientnet, test_squeezenet
 
 
@@ -53,7 +54,7 @@ def test_a_run_writes_what_the_model_reads(request_of_lesions: Request) -> None:
     assert sum(map(sum, record["confusion"])) == 14
     for family in record["networks"]:
         assert (request.out / f"learning-curve-{family}.png").stat().st_size > 1000
-    shipped = read_manifest(library_folder() / "skin-7")
+    shipped = read_manifest(RESEARCH / "skin-7")
     assert {one.file for one in shipped.weights} == set(record["sha256"])
     parameters = record["networks"] | {"temperature": record["temperature"], "strange": 1e9}
     model = load_model(
