@@ -125,7 +125,9 @@ def evaluate_command(
     copy: list[str] | None = typer.Option(None, help="With a volume: only this copy, e.g. lossy, another-visit."),
     reference: Path | None = typer.Option(None, help="With a volume: labelled volume (NIfTI) to compare with.", exists=True),
     labels: list[str] | None = typer.Option(None, help="STRUCTURE=NUMBERS of the reference, e.g. bone=25-50,69."),
-    pictures: Path | None = typer.Option(None, help="With an index.csv: folder for pictures of the worst answers."),
+    pictures: Path | None = typer.Option(
+        None, help="With an index.csv or --reference: folder for pictures of what is most wrong."
+    ),
     blank: bool = typer.Option(False, "--blank", help="With --pictures: on black ground, where images may not be passed on."),
     card: bool = typer.Option(False, "--card", help="Keep the figures in the model's folder and write them into its card."),
     device: str = typer.Option("cpu", help="cpu or cuda."),
@@ -163,8 +165,8 @@ def evaluate_command(
         raise ConfigurationError("--reference and --labels go together: a volume, and which of its numbers are which structure")
     if (path is None or labelled) and (copies or copy or reference):
         raise ConfigurationError("--copies, --copy and --reference go with DICOM images of one volume")
-    if (pictures and not labelled) or (blank and not pictures):
-        raise ConfigurationError("--pictures goes with a folder with an index.csv, --blank with --pictures")
+    if (pictures and not labelled and not reference) or (blank and not pictures):
+        raise ConfigurationError("--pictures goes with a folder with an index.csv or with --reference, --blank with --pictures")
     manifest, loaded = load_for_evaluation(model, device, view, settings)
     bad: list[Worst] = []
     with Progress(console=Console(stderr=True)) as progress:
@@ -182,10 +184,12 @@ def evaluate_command(
                 chosen=copy or () if copies or copy else None,
                 reference=reference,
                 labels=labels or (),
+                pictures=pictures,
+                blank=blank,
                 started=lambda count: progress.update(task, total=count),
                 advance=lambda: progress.advance(task),
             )
-    if pictures and path:
+    if pictures and path and labelled:
         mapping = loaded if view else load_for_evaluation(model, device, None, settings, maps=True)[1]
         drawn = draw_worst(manifest, mapping, path, bad, pictures, blank=blank)
         Console(stderr=True).print(

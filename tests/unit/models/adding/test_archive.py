@@ -79,4 +79,4 @@ def test_models_for_research_are_downloads_of_their_own(tmp_path: Path) -> None:
         added = add_model(path, tmp_path / "shelf", Wishes()).manifest
         assert added.research_only
         beside = {one.name for one in (RESEARCH / added.name).iterdir()}
-        assert {one.name for one in added.folder.iterdir()} == beside > {"LICENSE", "MODEL_CARD.md"}
+        assert {one.name for one in added.folder.iterdir()} == beside > {"LICENSE.md", "MODEL_CARD.md"}
