@@ -154,7 +154,7 @@ class LungFinder:
         load_weights(self._network, weights)
         self._network.eval().to(device)
         if looks != (Look.WINDOWED,):
-            # Takes two thirds of the time. Other models read the windowed look alone: what was measured of them stays to the last bit.
+            # Takes two thirds of the time. Other models see the windowed film alone: what was measured of them stays, to the bit.
             self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._device, self._looks = device, looks
 
