@@ -3,6 +3,8 @@
 The plain forward pass holds a layer's input and its output at once, and the logits of every class. Here each layer overwrites its
 input: a slab's convolution needs the planes up to one dilation before and after it; those after it are still untouched, those
 before it were copied before they were overwritten. Classes are decided slab by slab, so logits of the whole volume never exist.
+
+Where only a part is asked for, each layer is computed only as far around it as the layers after it look.
 """
 
 from __future__ import annotations
@@ -19,9 +21,10 @@ from models.networks.meshnet import MeshNet
 
 SLAB: Final = 16
 """Planes that are computed at once: memory against the calls' overhead."""
+Region = tuple[slice, slice, slice]
 
 
-def classes_of(network: MeshNet, volume: Tensor, slab: int = SLAB) -> Tensor:
+def classes_of(network: MeshNet, volume: Tensor, slab: int = SLAB, region: Region | None = None) -> Tensor:
     """The most likely class of each voxel, the same as of the network's forward pass.
 
     Parameters
@@ -30,31 +33,45 @@ def classes_of(network: MeshNet, volume: Tensor, slab: int = SLAB) -> Tensor:
         In evaluation mode, on the device that shall compute.
     volume
         ``(x, y, z)`` float32.
+    region
+        First and last voxels (exclusive) of the part that is asked for; None: all. The network sees what lies around it as well.
 
     Returns
     -------
     Tensor
-        ``(x, y, z)`` uint8, on the CPU.
+        ``(x, y, z)`` uint8 of the region, on the CPU.
     """
     device = network.head.weight.device
     with torch.inference_mode():
-        features = features_of(network, volume.to(device), slab)
+        features = features_of(network, volume.to(device), slab, region)
         matrix = network.head.weight[:, :, 0, 0, 0]
-        labels = torch.empty(volume.shape, dtype=torch.uint8)
-        for start in range(0, volume.shape[0], slab):
+        labels = torch.empty(features.shape[:3], dtype=torch.uint8)
+        for start in range(0, features.shape[0], slab):
             part = features[start : start + slab]
             labels[start : start + slab] = functional.linear(part, matrix, network.head.bias).argmax(-1)
     return labels
 
 
-def features_of(network: MeshNet, volume: Tensor, slab: int = SLAB) -> Tensor:
-    """What the last convolution works on, ``(x, y, z, channels)``: the one buffer that every layer was computed in."""
+def features_of(network: MeshNet, volume: Tensor, slab: int = SLAB, region: Region | None = None) -> Tensor:
+    """What the last convolution works on, ``(x, y, z, channels)`` of the region: in the one buffer that every layer was computed in."""
     first, *others = [_layer(block) for block in network.blocks]
+    wanted = region or (slice(0, volume.shape[0]), slice(0, volume.shape[1]), slice(0, volume.shape[2]))
     buffer = torch.empty((*volume.shape, len(first.bias)), dtype=volume.dtype, device=volume.device)
     _first(first, volume, buffer, slab)
+    reach = sum(layer.dilation for layer in others)
     for layer in others:
-        _in_place(layer, buffer, slab)
-    return buffer
+        # what this layer makes of the rim of its input is wrong, for it sees zeros around it; no later layer looks at that rim
+        _in_place(layer, buffer[_grown(wanted, reach, volume.shape)], slab)
+        reach -= layer.dilation
+    return buffer[wanted]
+
+
+def _grown(region: Region, reach: int, shape: tuple[int, ...]) -> Region:
+    """With as many voxels more on every side, as far as there are any."""
+    first, second, third = (
+        slice(max(0, side.start - reach), min(extent, side.stop + reach)) for side, extent in zip(region, shape, strict=True)
+    )
+    return first, second, third
 
 
 @dataclass(frozen=True, slots=True)

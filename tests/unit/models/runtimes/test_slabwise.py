@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from models.networks.meshnet import MeshNet
+from models.runtimes import slabwise
 from models.runtimes.slabwise import classes_of, features_of
 
 
@@ -57,3 +58,41 @@ def test_the_network_itself_is_left_as_it_was() -> None:
     classes_of(made, torch.rand(8, 8, 8))
 
     assert all(torch.equal(value, before[name]) for name, value in made.state_dict().items())
+
+
+REGIONS = [
+    (slice(0, 40), slice(0, 44), slice(0, 42)),  # all
+    (slice(20, 24), slice(21, 23), slice(17, 25)),  # in the middle, further from the sides than the network looks
+    (slice(0, 9), slice(30, 44), slice(40, 42)),  # at the sides
+]
+
+
+@pytest.mark.parametrize("region", REGIONS)
+@pytest.mark.parametrize("slab", [3, 16])
+def test_a_part_is_as_in_the_whole(region: tuple[slice, slice, slice], slab: int) -> None:
+    made = network()
+    volume = torch.rand(40, 44, 42)
+
+    whole = logits_of(made, volume, 16)[(slice(None), *region)]
+
+    with torch.inference_mode():
+        part = made.head(features_of(made, volume, slab, region).permute(3, 0, 1, 2)[None])[0]
+    assert torch.allclose(part, whole, atol=1e-4)
+    assert torch.equal(classes_of(made, volume, slab, region), whole.argmax(0).to(torch.uint8))
+
+
+def test_a_part_costs_less_than_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = network()
+    seen: list[int] = []
+    real = slabwise.functional.conv3d
+
+    def counted(block: torch.Tensor, *args: object, **more: object) -> torch.Tensor:
+        seen.append(block.numel())
+        return real(block, *args, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(slabwise.functional, "conv3d", counted)
+    classes_of(made, torch.rand(40, 44, 42), 16)
+    whole, seen = sum(seen), []
+    classes_of(made, torch.rand(40, 44, 42), 16, REGIONS[1])
+
+    assert sum(seen) < whole / 2
