@@ -27,8 +27,8 @@ class Conformed:
     Parameters
     ----------
     volume
-        ``(256, 256, 256)`` float32 from 0 to 1, axes to the left, downwards and to the front: of the scanner's idea of the patient, or of
-        the head as it was laid.
+        ``(256, 256, 256)`` float32 from 0 to 1, axes to the left, downwards and to the front: of the patient in the
+        scanner, or of the head as it was laid.
     affine
         ``(4, 4)``: its indices to LPS mm in the scanner.
     """
@@ -50,8 +50,8 @@ def conform(array: NDArray[np.float32], affine: NDArray[np.float64], laying: NDA
     affine
         Its indices to LPS mm.
     laying
-        ``(4, 4)``: a rigid motion, LPS mm in the scanner to LPS mm as the head shall lie, the middle of the grid at the origin (see
-        `models.runtimes.head_pose`); None: as it lies, around the middle of the source.
+        ``(4, 4)``: a rigid motion, LPS mm in the scanner to LPS mm as the head shall lie, the middle of the grid at the origin
+        (see `models.runtimes.head_pose`); None: as it lies, around the middle of the source.
     """
     place = affine if laying is None else laying @ affine
     shape = (array.shape[0], array.shape[1], array.shape[2])

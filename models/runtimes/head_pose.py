@@ -1,6 +1,7 @@
 """How a head lies, by where its deep structures were found; and the motion that lays every head alike.
 
-A network's answer depends a little on how the head lies in its grid. Laid alike first, the head of another visit is seen as that of the first one was.
+A network's answer depends a little on how the head lies in its grid. Laid alike first, the head of another visit is seen as
+that of the first one was.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ PLACES_MM: Final[Mapping[str, tuple[float, float, float]]] = {
     "ventral_diencephalon": (11.0, 16.0, -10.0),
     "third_ventricle": (0.0, 14.0, 1.0),
 }
-"""About where the middle of a structure is in an average adult's brain: mm from the anterior commissure to either side, backwards and upwards.
-
-They decide how heads are laid: with both commissures at one height. That all are laid alike does not rest on their being exact.
+"""About where the middle of a structure is in an average adult's brain whose commissures are at one height: mm from the anterior
+one to either side, backwards and upwards. They decide how heads are laid; that all are laid alike does
+not rest on their being exact.
 """
 MIDDLE_MM: Final = (0.0, 18.0, 8.0)
 """The middle of an average brain, as `PLACES_MM`; it becomes the origin."""
@@ -42,8 +43,8 @@ MOST_ROUNDS: Final = 20
 def laying(labels: NDArray[np.uint8], affine: Affine, keys: Sequence[str]) -> Affine | None:
     """The rigid motion that lays a head upright and straight, the middle of its brain at the origin.
 
-    Structures are found on both sides under one label: they are first taken as one on the midline, then parted by the plane that this gives, until
-    that plane stays. Those which reach the edge of the array are left out, for their middle is not known.
+    Structures are found on both sides under one label: they are first taken as one on the midline, then parted by the plane that
+    this gives, until that plane stays. Those which reach the edge of the array are left out, for their middle is not known.
 
     Parameters
     ----------
@@ -62,12 +63,10 @@ def laying(labels: NDArray[np.uint8], affine: Affine, keys: Sequence[str]) -> Af
     found = _points(labels, affine, keys)
     if len(found) < FEWEST:
         return None
-    motion = _fitted(
-        [points.mean(axis=0) for points in found.values()], [np.array(PLACES_MM[key]) * (0, 1, 1) for key in found]
-    )
+    motion = _fitted([points.mean(axis=0) for points in found.values()], [np.array(PLACES_MM[key]) * (0, 1, 1) for key in found])
     for _ in range(MOST_ROUNDS):
         here, there = _parted(found, motion)
-        if here is None:
+        if len(here) < FEWEST:
             return None
         before, motion = motion, _fitted(here, there)
         if _angle_deg(motion[:3, :3] @ before[:3, :3].T) < STEADY_DEG:
@@ -92,8 +91,8 @@ def _points(labels: NDArray[np.uint8], affine: Affine, keys: Sequence[str]) -> d
     return found
 
 
-def _parted(found: Mapping[str, Points], motion: Affine) -> tuple[list[Points] | None, list[Points]]:
-    """Middles of the structures, of each side of its own, and their `PLACES_MM`; None where one has one side only."""
+def _parted(found: Mapping[str, Points], motion: Affine) -> tuple[list[Points], list[Points]]:
+    """Middles of the structures, of each side of its own, and their `PLACES_MM`; without those that are on one side only."""
     here, there = [], []
     for key, points in found.items():
         place = np.array(PLACES_MM[key])
@@ -103,14 +102,14 @@ def _parted(found: Mapping[str, Points], motion: Affine) -> tuple[list[Points] |
             continue
         left = points @ motion[0, :3] + motion[0, 3] > 0
         if left.all() or not left.any():
-            return None, []
+            continue
         here += [points[left].mean(axis=0), points[~left].mean(axis=0)]
         there += [place, place * (-1, 1, 1)]
     return here, there
 
 
 def _fitted(here: Sequence[Points], there: Sequence[Points]) -> Affine:
-    """The rigid motion that brings points nearest to others (Kabsch, Acta Crystallographica A 32, 1976, 922); never a mirror image."""
+    """The rigid motion that brings points nearest to others, never a mirror image (Kabsch, Acta Crystallographica A 32, 1976)."""
     source, target = np.array(here), np.array(there)
     left, _, right = np.linalg.svd((source - source.mean(axis=0)).T @ (target - target.mean(axis=0)))
     handed = np.sign(np.linalg.det(left @ right))

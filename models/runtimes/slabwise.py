@@ -53,7 +53,7 @@ def classes_of(network: MeshNet, volume: Tensor, slab: int = SLAB, region: Regio
 
 
 def features_of(network: MeshNet, volume: Tensor, slab: int = SLAB, region: Region | None = None) -> Tensor:
-    """What the last convolution works on, ``(x, y, z, channels)`` of the region: in the one buffer that every layer was computed in."""
+    """What the last convolution works on, ``(x, y, z, channels)`` of the region; every layer was computed in this one buffer."""
     first, *others = [_layer(block) for block in network.blocks]
     wanted = region or (slice(0, volume.shape[0]), slice(0, volume.shape[1]), slice(0, volume.shape[2]))
     buffer = torch.empty((*volume.shape, len(first.bias)), dtype=volume.dtype, device=volume.device)

@@ -54,7 +54,9 @@ def laid(labels: np.ndarray) -> np.ndarray:
 
 @settings(max_examples=8, deadline=None)
 @given(degrees=st.tuples(*[st.floats(-25, 25)] * 3), move_mm=st.tuples(*[st.floats(-6, 6)] * 3))
-def test_however_the_head_lies_it_is_laid_upright(degrees: tuple[float, float, float], move_mm: tuple[float, float, float]) -> None:
+def test_however_the_head_lies_it_is_laid_upright(
+    degrees: tuple[float, float, float], move_mm: tuple[float, float, float]
+) -> None:
     lies = turned(degrees, move_mm)
 
     motion = laid(head(lies))
