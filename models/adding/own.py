@@ -12,7 +12,7 @@ from models.manifest_text import render
 from node.store.download import sha256_of
 from node.store.errors import ConfigurationError, HashMismatch
 
-_BESIDE: Final = ("MODEL_CARD.md", "evaluation.json", "training.json", "learning-curve.png", "LICENSE", "LICENCE")
+_BESIDE: Final = ("MODEL_CARD.md", "evaluation.json", "training.json", "learning-curve.png", "worst.png", "LICENSE", "LICENCE")
 """Taken along where they are there."""
 
 

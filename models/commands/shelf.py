@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from models.manifest import Manifest
     from node.store.settings import Settings
 
+_SAID = 5
+"""Structures and findings of one model that the table names."""
+
 app = typer.Typer(help="Show the models, and fetch their weights.", invoke_without_command=True, no_args_is_help=False)
 
 Config = Annotated[Path | None, typer.Option("--config", help="overread.toml")]
@@ -134,7 +137,7 @@ def _pull(manifest: Manifest, settings: Settings, mirror: Path | None) -> None:
     from models.weights import Place, ensure_weights, place_of
 
     console = Console()
-    if place_of(manifest, settings.cache) in {Place.NONE_NEEDED, Place.PACKAGE}:
+    if place_of(manifest, settings.cache) in {Place.NONE_NEEDED, Place.PACKAGE, Place.FOLDER}:
         ensure_weights(manifest, settings.cache, mirror, pull=False)
         console.print(f"{manifest.name}: nothing to fetch")
         return
@@ -168,6 +171,12 @@ def _row(manifest: Manifest, settings: Settings) -> dict[str, Any]:
     }
 
 
+def _shortened(words: list[str]) -> str:
+    """The first few of many, so that a model takes some lines of a terminal and not all; `--json` has them all."""
+    kept = words if len(words) <= _SAID else words[: _SAID - 1]
+    return ", ".join([*kept, *([f"{len(words) - len(kept)} more"] if len(kept) < len(words) else [])])
+
+
 def _show(rows: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
@@ -178,7 +187,7 @@ def _show(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         figure = next(iter(row["evaluation"].items()), None)
         name = f"{row['name']} {row['version']}" + (" (research only)" if row["research_only"] else "")
-        says = ", ".join([*row["structures"], *row["findings"]])
+        says = _shortened([*row["structures"], *row["findings"]])
         shown = "" if figure is None else f"{figure[0]} {figure[1]}"
         table.add_row(name, row["title"], says, row["licence"], row["weights"], shown)
     Console().print(table)

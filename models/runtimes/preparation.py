@@ -46,12 +46,15 @@ class Placed:
         Place of each picture in its square, or None for volumes.
     frame
         Axes of the volume, or None for pictures.
+    frames
+        Of a sequence: which of its pictures were taken.
     """
 
     tensor: Tensor
     shape: tuple[int, int, int]
     box: Letterbox | None = None
     frame: PatientFrame | None = None
+    frames: tuple[int, ...] = ()
 
     def label_map(self, logits: Tensor) -> NDArray[np.uint8]:
         """The likeliest output of each voxel on the source's grid, ``(slice, row, column)``; 0 is the first output.
@@ -74,6 +77,34 @@ class Placed:
             labels[grown > best] = output
             torch.maximum(best, grown, out=best)
         return self.frame.turn_back(labels.numpy())
+
+    def spread_out(self, places: Tensor) -> NDArray[np.float32]:
+        """A map of coarse places on the source's grid, ``(slice, row, column)``, interpolated.
+
+        Pictures of a sequence that the network was not shown get the map of the nearest that it was.
+
+        Parameters
+        ----------
+        places
+            ``(row, column)`` of a picture, ``(slice, row, column)`` of a volume, ``(frame, row, column)`` of a sequence, over
+            the extent of `tensor`.
+        """
+        if self.box is not None:
+            sides = (self.box.size, self.box.size)
+            stack = places if self.frames else places[None]
+            count = len(self.frames) if self.frames else 1
+            square = interpolate(stack[None, None].float(), size=(count, *sides), mode="trilinear", align_corners=False)[0]
+            grown = self.box.grow(square)
+            if not self.frames:
+                return grown
+            distances = np.abs(np.arange(self.shape[0])[:, np.newaxis] - np.asarray(self.frames))
+            nearest: NDArray[np.float32] = grown[distances.argmin(1)]
+            return nearest
+        if self.frame is None:
+            raise ValueError("the image has no grid to go back to")
+        turned = tuple(self.shape[axis] for axis in self.frame.order)
+        grown = interpolate(places[None, None].float(), size=turned, mode="trilinear", align_corners=False)[0, 0].numpy()
+        return self.frame.turn_back(grown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +216,7 @@ class Preparation:
             return Placed(self._normal(_square(scaled[0], box), 1), shape, box=box)
         chosen = np.linspace(0, shape[0] - 1, self.frames).round().astype(int)
         frames = torch.stack([_square(scaled[one], box) for one in chosen], 1)
-        return Placed(self._normal(frames, 2), shape, box=box)
+        return Placed(self._normal(frames, 2), shape, box=box, frames=tuple(int(one) for one in chosen))
 
     def place_labels(self, labels: NDArray[np.uint8], placed: Placed, outputs: int) -> Tensor:
         """A label map of the same source on the grid of `placed`, ``(1, …)`` of 0 to `outputs` - 1.

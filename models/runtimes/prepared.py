@@ -3,33 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from models.image import Image
 from models.manifest import Manifest
 from models.networks.architectures import Answers
-from models.prediction import LabelMap, Prediction, Rating
-from models.runtimes.preparation import Preparation
+from models.prediction import HeatMap, LabelMap, Prediction, Rating
+from models.runtimes.evidence import Evidence, Hiding
+from models.runtimes.heat_map import heat
+from models.runtimes.preparation import INPUT, Placed, Preparation
+from models.runtimes.usual import USUAL, Usual
+from models.runtimes.variants import variants
 from node.store.errors import ConfigurationError
+
+SAID: Final = INPUT | USUAL | {"classes", "slope", "offsets", "heat_maps"}
+"""Parameters that a `PreparedModel` and its `Preparation` read."""
 
 
 class PreparedModel:
     """One network, one image at a time.
+
+    A finding's rating says how much its probability varies where the image is changed slightly
+    (`models.runtimes.variants.variants`), and a heat map what spoke for it: of each finding that reaches its threshold, and of
+    the likeliest one in any case.
 
     Parameters
     ----------
     manifest
         Its findings or structures; parameters for findings: ``classes`` (what each output stands for; a class without a finding
         is what is normal), ``slope`` and ``offsets`` of the calibration: probabilities are the softmax of
-        ``slope x logits + offsets``. The outputs of a network that outlines are the background and then the structures in order.
+        ``slope x logits + offsets``; ``heat_maps`` false: none are made. The outputs of a network that outlines are the
+        background and then the structures in order. ``usual``, ``usual_deviation`` and ``strangest``
+        (`models.runtimes.usual.Usual`): what is unlike all that was learned from is refused.
     preparation
         How images are shown.
     answers
         What the logits are.
     network
         Takes a batch on the CPU, as `models.networks.architectures.Reads` says, to logits on the CPU.
+    evidence
+        What heat maps are made of; by default places are hidden one after another.
 
     Raises
     ------
@@ -38,16 +55,30 @@ class PreparedModel:
     """
 
     def __init__(
-        self, manifest: Manifest, preparation: Preparation, answers: Answers, network: Callable[[Tensor], Tensor]
+        self,
+        manifest: Manifest,
+        preparation: Preparation,
+        answers: Answers,
+        network: Callable[[Tensor], Tensor],
+        evidence: Evidence | None = None,
     ) -> None:
         self._name = manifest.name
         self._preparation, self._network = preparation, network
         self._finds = answers is Answers.FINDINGS
         self._outputs = outputs_of(manifest, answers)
         self._classes = _classes(manifest)
-        self._findings = tuple(finding.key for finding in manifest.findings)
+        self._thresholds = {finding.key: finding.threshold for finding in manifest.findings}
         self._structures = tuple(structure.key for structure in manifest.structures)
         self._slope, self._offsets = _calibration(manifest, self._outputs)
+        self._usual = Usual.from_parameters(manifest.name, manifest.parameters)
+        self._evidence = evidence or Hiding(preparation.reads, network)
+        self._mapping = manifest.parameters.get("heat_maps") is not False
+
+    def rating_only(self) -> PreparedModel:
+        """The same model without heat maps, which take most of its time."""
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__, _mapping=False)
+        return twin
 
     def predict(self, image: Image) -> Prediction:
         """Answer for one image.
@@ -55,20 +86,51 @@ class PreparedModel:
         Raises
         ------
         Refused
-            As `Preparation.place`.
+            As `Preparation.place` and `Usual.check`.
         ConfigurationError
             Where the network's answer has another shape than it should.
         """
         placed = self._preparation.place(image)
+        if self._usual is not None:
+            self._usual.check(self._name, placed.tensor, self._preparation.reads)
         logits = self._network(placed.tensor)
         wanted = (1, self._outputs, *(() if self._finds else self._grid(placed.tensor)))
         if tuple(logits.shape) != wanted:
             raise ConfigurationError(f"model {self._name}: the network answers {tuple(logits.shape)}, {wanted} was expected")
         if not self._finds:
             return Prediction(LabelMap(placed.label_map(logits), self._structures))
-        likely = torch.softmax(logits[0].double() * self._slope + self._offsets, 0).tolist()
-        by_class = dict(zip(self._classes, likely, strict=True))
-        return Prediction(ratings=tuple(Rating(key, by_class[key]) for key in self._findings))
+        likely = self._likely(logits)
+        changed = [self._likely(self._network(one)) for one in variants(placed.tensor, self._preparation.reads)]
+        spread = torch.stack([likely, *changed]).std(0, correction=0)
+        said = zip(self._classes, likely.tolist(), spread.tolist(), strict=True)
+        by_class = {key: Rating(key, probability, varies) for key, probability, varies in said}
+        ratings = tuple(by_class[key] for key in self._thresholds)
+        return Prediction(ratings=ratings, heat_maps=self._heat_maps(placed, ratings) if self._mapping else ())
+
+    def _likely(self, logits: Tensor) -> Tensor:
+        """Calibrated probability of each class, double precision."""
+        return torch.softmax(self._calibrated(logits)[0], 0)
+
+    def _calibrated(self, logits: Tensor) -> Tensor:
+        return logits.double() * self._slope + self._offsets.to(logits.device)
+
+    def _heat_maps(self, placed: Placed, ratings: tuple[Rating, ...]) -> tuple[HeatMap, ...]:
+        """Of findings at their threshold, and of the likeliest."""
+        likeliest = max(ratings, key=lambda rating: rating.probability)
+        chosen = [one for one in ratings if one is likeliest or one.probability >= self._thresholds[one.key]]
+        return tuple(self._heat_map(placed, rating.key) for rating in chosen)
+
+    def _heat_map(self, placed: Placed, key: str) -> HeatMap:
+        """What raises the log odds of a finding against all other classes."""
+        number = self._classes.index(key)
+        others = [one for one in range(self._outputs) if one != number]
+
+        def odds(logits: Tensor) -> Tensor:
+            calibrated = self._calibrated(logits)
+            return calibrated[:, number] - calibrated[:, others].logsumexp(1)
+
+        places = placed.spread_out(self._evidence(placed.tensor, odds))
+        return HeatMap(key, heat(places).astype(np.float32), self._evidence.method)
 
     @staticmethod
     def _grid(tensor: Tensor) -> tuple[int, ...]:

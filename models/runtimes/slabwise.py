@@ -4,6 +4,9 @@ The plain forward pass holds a layer's input and its output at once, and the log
 input: a slab's convolution needs the planes up to one dilation before and after it; those after it are still untouched, those
 before it were copied before they were overwritten. Classes are decided slab by slab, so logits of the whole volume never exist.
 
+On the CPU, layers are computed in fewer products, as `models.runtimes.winograd` says. Not on a GPU: its convolutions may round to
+10 bits, and the scheme would blow up what was rounded off.
+
 Where only a part is asked for, each layer is computed only as far around it as the layers after it look.
 """
 
@@ -18,6 +21,8 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from models.networks.meshnet import MeshNet
+from models.runtimes.onednn import Steps, convolved
+from models.runtimes.winograd import convolve_in_place
 
 SLAB: Final = 16
 """Planes that are computed at once: memory against the calls' overhead."""
@@ -43,7 +48,7 @@ def classes_of(network: MeshNet, volume: Tensor, slab: int = SLAB, region: Regio
     """
     device = network.head.weight.device
     with torch.inference_mode():
-        features = features_of(network, volume.to(device), slab, region)
+        features = features_of(network, volume.to(device), slab, region, direct=device.type != "cpu")
         matrix = network.head.weight[:, :, 0, 0, 0]
         labels = torch.empty(features.shape[:3], dtype=torch.uint8)
         for start in range(0, features.shape[0], slab):
@@ -52,18 +57,28 @@ def classes_of(network: MeshNet, volume: Tensor, slab: int = SLAB, region: Regio
     return labels
 
 
-def features_of(network: MeshNet, volume: Tensor, slab: int = SLAB, region: Region | None = None) -> Tensor:
-    """What the last convolution works on, ``(x, y, z, channels)`` of the region; every layer was computed in this one buffer."""
+def features_of(network: MeshNet, volume: Tensor, slab: int = SLAB, region: Region | None = None, *, direct: bool) -> Tensor:
+    """What the last convolution works on, ``(x, y, z, channels)`` of the region; every layer was computed in this one buffer.
+
+    `direct` says that layers are computed slab by slab, otherwise by Winograd's scheme.
+    """
     first, *others = [_layer(block) for block in network.blocks]
-    wanted = region or (slice(0, volume.shape[0]), slice(0, volume.shape[1]), slice(0, volume.shape[2]))
-    buffer = torch.empty((*volume.shape, len(first.bias)), dtype=volume.dtype, device=volume.device)
-    _first(first, volume, buffer, slab)
-    reach = sum(layer.dilation for layer in others)
+    wanted = region or _grown((slice(0, 0),) * 3, max(volume.shape), volume.shape)
+    reach = first.dilation + sum(layer.dilation for layer in others)
+    held = _grown(wanted, reach, volume.shape)
+    buffer = torch.empty((*volume[held].shape, len(first.bias)), dtype=volume.dtype, device=volume.device)
+    _first(first, volume[held], buffer, slab)
+    reach -= first.dilation
     for layer in others:
-        # what this layer makes of the rim of its input is wrong, for it sees zeros around it; no later layer looks at that rim
-        _in_place(layer, buffer[_grown(wanted, reach, volume.shape)], slab)
-        reach -= layer.dilation
-    return buffer[wanted]
+        # what the layer before made of the rim of its input is wrong, for it saw zeros around it; from here on nobody looks there
+        needed = _grown(wanted, reach, volume.shape)
+        buffer = _narrowed(buffer, _inside(needed, held))
+        held, reach = needed, reach - layer.dilation
+        if direct:
+            _in_place(layer, buffer, slab)
+        else:
+            convolve_in_place(buffer, layer.weight, layer.bias, layer.dilation, layer.activation)
+    return buffer[_inside(wanted, held)]
 
 
 def _grown(region: Region, reach: int, shape: tuple[int, ...]) -> Region:
@@ -72,6 +87,25 @@ def _grown(region: Region, reach: int, shape: tuple[int, ...]) -> Region:
         slice(max(0, side.start - reach), min(extent, side.stop + reach)) for side, extent in zip(region, shape, strict=True)
     )
     return first, second, third
+
+
+def _inside(region: Region, outer: Region) -> Region:
+    """The region, counted from the first voxels of one around it."""
+    first, second, third = (
+        slice(side.start - around.start, side.stop - around.start) for side, around in zip(region, outer, strict=True)
+    )
+    return first, second, third
+
+
+def _narrowed(buffer: Tensor, region: Region) -> Tensor:
+    """The region of a contiguous buffer, contiguous, moved to the front of the same memory."""
+    seen = buffer[region]
+    if seen.shape == buffer.shape:
+        return buffer
+    made = buffer.view(-1)[: seen.numel()].view(seen.shape)
+    for index in range(len(seen)):  # a plane lies at or behind its new place, so that none is overwritten before it was moved
+        made[index] = seen[index].clone()
+    return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +127,7 @@ def _layer(block: nn.Module) -> _Layer:
         convolution = fuse_conv_bn_eval(convolution, modules[1])
     if convolution.bias is None:
         raise TypeError("a convolution of a MeshNet has a bias, or a normalisation behind it")
-    weight = convolution.weight.contiguous(memory_format=torch.channels_last_3d)
+    weight = convolution.weight.to(memory_format=torch.channels_last_3d)
     return _Layer(weight, convolution.bias, convolution.dilation[0], activation)
 
 
@@ -121,6 +155,6 @@ def _convolved(layer: _Layer, block: Tensor) -> Tensor:
     """``(planes, y, z, channels)`` with `dilation` planes more on both ends to the activated planes between them."""
     seen = block.permute(3, 0, 1, 2)[None]  # channels lie last in memory, which is what the convolution is quickest on
     padding = (0, layer.dilation, layer.dilation)
-    answer = functional.conv3d(seen, layer.weight, layer.bias, padding=padding, dilation=layer.dilation)
+    answer = convolved(seen, layer.weight, layer.bias, Steps(padding, (layer.dilation,) * 3, (1, 1, 1)))
     activated: Tensor = layer.activation(answer)
     return activated[0].permute(1, 2, 3, 0)

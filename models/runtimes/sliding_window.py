@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise, product
+from itertools import product
 from typing import Final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 Shape = tuple[int, int, int]
 Finish = Callable[[int, Tensor], None]
@@ -40,21 +39,6 @@ class Window:
 
     shape: Shape
     overlap: float = 0.25
-
-
-def quickened(network: nn.Module) -> nn.Module:
-    """Fold batch normalisations into the convolutions before them and lay channels last in memory; changes the network itself.
-
-    Only neighbours inside an `nn.Sequential` are folded, where nothing can lie between them.
-    """
-    for module in network.modules():
-        if not isinstance(module, nn.Sequential):
-            continue
-        for (name, one), (after, other) in pairwise(list(module.named_children())):
-            if isinstance(one, nn.Conv3d) and isinstance(other, nn.BatchNorm3d) and not other.training:
-                setattr(module, name, fuse_conv_bn_eval(one, other))
-                setattr(module, after, nn.Identity())
-    return network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload,no-any-return]  # torch's stub lacks it
 
 
 def slide(network: nn.Module, volume: Tensor, window: Window, finish: Finish, body: Tensor | None = None) -> int:

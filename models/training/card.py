@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -70,14 +71,16 @@ def _of_rows(run: str, figures: dict[str, Any]) -> list[str]:
     refused = ", ".join(f"{count} {code}" for code, count in figures["refusals"].items()) or "none"
     lines = [f"**{run}** (version {figures['version']}): {figures['n']} images read, refused: {refused}.", ""]
     lines += _headline(figures)
-    names = list(dict.fromkeys(name for label in figures["per_label"].values() for name in label if not name.endswith("_ci")))
+    return [*lines, *label_table(figures["per_label"]), *_groups(figures["per_label"])]
+
+
+def label_table(per_label: Mapping[str, Any]) -> list[str]:
+    """Lines of Markdown: a row for each figure, with its interval where it has one, a column for each finding or structure."""
+    names = list(dict.fromkeys(name for label in per_label.values() for name in label if not name.endswith("_ci")))
     names = [name for name in names if name != "by_group"]
-    labels = list(figures["per_label"])
-    lines += ["| figure | " + " | ".join(labels) + " |", "|---" * (len(labels) + 1) + "|"]
-    for name in names:
-        cells = [_cell(figures["per_label"][label], name) for label in labels]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return [*lines, "", *_groups(figures["per_label"])]
+    lines = ["| figure | " + " | ".join(per_label) + " |", "|---" * (len(per_label) + 1) + "|"]
+    lines += [f"| {name} | " + " | ".join(_cell(figures, name) for figures in per_label.values()) + " |" for name in names]
+    return [*lines, ""]
 
 
 def _of_published(run: str, figures: dict[str, Any]) -> list[str]:
@@ -135,21 +138,21 @@ def _headline(figures: dict[str, Any]) -> list[str]:
     lines += ["| truth, and what it was called | " + " | ".join(labels) + " |", "|---" * (len(labels) + 1) + "|"]
     rows = zip(labels, figures["confusion"]["counts"], strict=True)
     lines += [f"| {label} | " + " | ".join(str(count) for count in counts) + " |" for label, counts in rows]
-    return [*lines, ""]
+    return [*lines, "", *_by_group("the choice", figures)]
 
 
 def _groups(per_label: dict[str, Any]) -> list[str]:
-    lines: list[str] = []
-    for label, figures in per_label.items():
-        if figures.get("by_group"):
-            names = list(next(iter(figures["by_group"].values())))
-            lines += [f"| {label}, by group | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
-            lines += [
-                f"| {group} | " + " | ".join(_cell(values, name) for name in names) + " |"
-                for group, values in figures["by_group"].items()
-            ]
-            lines.append("")
-    return lines
+    return [line for label, figures in per_label.items() for line in _by_group(label, figures)]
+
+
+def _by_group(label: str, figures: dict[str, Any]) -> list[str]:
+    groups = figures.get("by_group")
+    if not groups:
+        return []
+    names = list(dict.fromkeys(name for values in groups.values() for name in values if not name.endswith("_ci")))
+    lines = [f"| {label}, by group | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    lines += [f"| {group} | " + " | ".join(_cell(one, name) for name in names) + " |" for group, one in groups.items()]
+    return [*lines, ""]
 
 
 def _cell(label: dict[str, Any], name: str) -> str:

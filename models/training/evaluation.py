@@ -14,7 +14,7 @@ from models.prediction import Prediction
 from models.runtime import Model, RatesOnly, load_model
 from models.runtimes.chest_views import Shown
 from models.training.finding_figures import finding_figures
-from models.training.outline_figures import needed_columns, outline_figures
+from models.training.outline_figures import Answers, needed_columns, outline_figures
 from models.training.pictures import row_image
 from models.training.tables import Row, read_rows, split_rows
 from models.weights import ensure_weights
@@ -39,7 +39,14 @@ class ShowsParts(Protocol):
 
 
 def evaluate(
-    manifest: Manifest, model: Model, folder: Path, split: str, advance: Advance = lambda: None, *, where: Where = NO_CONDITION
+    manifest: Manifest,
+    model: Model,
+    folder: Path,
+    split: str,
+    advance: Advance = lambda: None,
+    *,
+    where: Where = NO_CONDITION,
+    answered: Callable[[Answers], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Run `model` on every row of a split and return its figures.
 
@@ -54,6 +61,8 @@ def evaluate(
         Called after each image.
     where
         Only rows with these values in these columns are read, e.g. ``{"source": "montgomery"}``: a figure across hospitals.
+    answered
+        Given all rows that were read, each with its answer.
 
     Returns
     -------
@@ -71,7 +80,7 @@ def evaluate(
     rows = chosen_rows(folder, split, where, *columns)
     refusals: Counter[str] = Counter()
 
-    def answered() -> Iterator[tuple[Row, Prediction]]:
+    def read() -> Iterator[tuple[Row, Prediction]]:
         for row in rows:
             try:
                 yield row, model.predict(row_image(folder, row, manifest.pictures))
@@ -79,9 +88,10 @@ def evaluate(
                 refusals[refused.code] += 1
             advance()
 
-    answers = list(answered())
+    answers = list(read())
     if not answers:
         raise ConfigurationError(f"{manifest.name} refused all {len(rows)} images: {dict(refusals)}")
+    answered(answers)
     outlines = bool(manifest.structures)
     headline, per_label = outline_figures(manifest, folder, answers) if outlines else finding_figures(manifest, answers)
     return {
@@ -115,7 +125,9 @@ def chosen_rows(folder: Path, split: str, where: Where = NO_CONDITION, *columns:
     return chosen
 
 
-def load_for_evaluation(model: str, device: str, view: str | None, settings: Settings | None = None) -> tuple[Manifest, Model]:
+def load_for_evaluation(
+    model: str, device: str, view: str | None, settings: Settings | None = None, *, maps: bool = False
+) -> tuple[Manifest, Model]:
     """A model of the library, or of a folder, loaded as the worker loads it.
 
     Parameters
@@ -126,6 +138,8 @@ def load_for_evaluation(model: str, device: str, view: str | None, settings: Set
         For runtimes that can hide parts of the film (`models.runtimes.chest_views.Shown`): which part is shown.
     settings
         Further folders of models, where fetched weights are kept and whether they may be fetched; the defaults where absent.
+    maps
+        Whether heat maps are made, which figures do not need.
 
     Raises
     ------
@@ -139,7 +153,7 @@ def load_for_evaluation(model: str, device: str, view: str | None, settings: Set
         manifest = named(read_library(*settings.all_model_folders), model)
     weights = ensure_weights(manifest, settings.cache, settings.mirror, pull=settings.pull)
     loaded = load_model(manifest, weights, device, read_approvals(settings.data))
-    if isinstance(loaded, RatesOnly):
+    if isinstance(loaded, RatesOnly) and not maps:
         loaded = loaded.rating_only()
     if view is not None:
         if not isinstance(loaded, ShowsParts):

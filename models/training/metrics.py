@@ -95,6 +95,14 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
+def recall_intervals(labels: Flags, called: Flags, groups: Sequence[str]) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Intervals of sensitivity and specificity, as `bootstrap_interval` gives them; there must be rows of both classes."""
+    return (
+        bootstrap_interval(lambda rows: recalls(labels[rows], called[rows])[0], groups),
+        bootstrap_interval(lambda rows: recalls(labels[rows], called[rows])[1], groups),
+    )
+
+
 def classification(
     labels: Flags, probabilities: Floats, groups: Sequence[str], threshold: float, unsure: tuple[float, float] | None
 ) -> dict[str, float | int | list[float]]:
@@ -120,9 +128,13 @@ def classification(
     def calibration(rows: NDArray[np.intp]) -> float:
         return expected_calibration_error(labels[rows], probabilities[rows])
 
+    def brier(rows: NDArray[np.intp]) -> float:
+        return float(np.square(probabilities[rows] - labels[rows]).mean())
+
     everything = np.arange(labels.size)
     low, high = unsure or (threshold, threshold)
     sensitivity, specificity = recalls(labels, called)
+    sensitivity_ci, specificity_ci = recall_intervals(labels, called, groups)
     chance, chance_range = calibration_by_chance(probabilities)
     return {
         "n": int(labels.size),
@@ -132,8 +144,11 @@ def classification(
         "balanced_accuracy": balanced(everything),
         "balanced_accuracy_ci": list(bootstrap_interval(balanced, groups)),
         "sensitivity": sensitivity,
+        "sensitivity_ci": list(sensitivity_ci),
         "specificity": specificity,
-        "brier_score_loss": float(np.square(probabilities - labels).mean()),
+        "specificity_ci": list(specificity_ci),
+        "brier_score_loss": brier(everything),
+        "brier_score_loss_ci": list(bootstrap_interval(brier, groups)),
         "expected_calibration_error": calibration(everything),
         "expected_calibration_error_ci": list(bootstrap_interval(calibration, groups)),
         "calibration_error_by_chance": chance,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from models.manifest import Manifest
 from models.prediction import LabelMap, Prediction, Segmentation
 from models.runtimes.lung_fields import split_sides
+from models.training.groups import groups_of
 from models.training.metrics import dice, segmentation
 from models.training.samples import is_volume, read_sample
 from models.training.tables import Row, read_grey
@@ -20,9 +22,6 @@ from node.store.errors import ConfigurationError
 TOGETHER: Final = "together"
 _SIDES: Final = {"lung_right": 0, "lung_left": 1}
 """Structures that are a side of what one mask holds: the image's left half first."""
-
-_GROUPS: Final = ("view", "source", "licence")
-"""Columns by which figures are also given group by group."""
 
 Mask = NDArray[np.bool_]
 Answers = Sequence[tuple[Row, Prediction]]
@@ -113,6 +112,48 @@ def _outlines(prediction: Prediction, keys: Sequence[str]) -> Mapping[str, Mask]
     return {key: found.masks[key] for key in keys if key in found.masks} if found else {}
 
 
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What of one row was scored.
+
+    Parameters
+    ----------
+    key, name
+        The structure; where one mask holds all of them `TOGETHER`.
+    found, truth
+        ``(slice, row, column)``.
+    """
+
+    key: str
+    name: str
+    found: Mask
+    truth: Mask
+
+
+def compared(manifest: Manifest, folder: Path, row: Row, prediction: Prediction) -> Compared | None:
+    """Outline and label of the structure that the headline figure is about; None where the row is not in that figure.
+
+    Raises
+    ------
+    ConfigurationError
+        Where the mask is missing.
+    """
+    columns = mask_columns(manifest)
+    if not columns:
+        truth = _read_mask(folder / row["mask"])
+        keys = [structure.key for structure in manifest.structures]
+        parts = _outlines(prediction, keys).values()
+        return Compared(TOGETHER, "outlines", np.logical_or.reduce([np.zeros_like(truth), *parts]), truth)
+    key, names = next(iter(columns.items()))
+    if not all(row[name] for name in names):
+        return None
+    truth = _truth(folder, row, names)
+    if int(truth.sum()) < manifest.pictures.small_mask_pixels:
+        return None
+    found = _outlines(prediction, (key,)).get(key)
+    return Compared(key, manifest.structure(key).name, np.zeros_like(truth) if found is None else found, truth)
+
+
 def _together(manifest: Manifest, folder: Path, answers: Answers) -> Figures:
     """Dice of all structures together, which is what the column ``mask`` holds, and of each side of a pair of lungs."""
     keys = [structure.key for structure in manifest.structures]
@@ -136,10 +177,7 @@ def _together(manifest: Manifest, folder: Path, answers: Answers) -> Figures:
 
 def _by_group(rows: Sequence[Row], scores: NDArray[np.float64]) -> dict[str, dict[str, float | int]]:
     """Mean and worst Dice of each group of images that the folder names, e.g. ``view=PA``."""
-    found: dict[str, dict[str, float | int]] = {}
-    for column in _GROUPS:
-        values = sorted({row[column] for row in rows if row.get(column)})
-        for value in values if len(values) > 1 else ():
-            chosen = scores[[row.get(column) == value for row in rows]]
-            found[f"{column}={value}"] = {"n": chosen.size, "dice": float(chosen.mean()), "dice_min": float(chosen.min())}
-    return found
+    return {
+        name: {"n": int(chosen.sum()), "dice": float(scores[chosen].mean()), "dice_min": float(scores[chosen].min())}
+        for name, chosen in groups_of(rows, least=1).items()
+    }

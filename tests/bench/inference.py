@@ -26,8 +26,9 @@ from torch import Tensor, nn
 
 from models.networks.meshnet import MeshNet
 from models.networks.unet3d import UNet3d
+from models.runtimes.quickened import quickened
 from models.runtimes.slabwise import classes_of
-from models.runtimes.sliding_window import Window, quickened, slide
+from models.runtimes.sliding_window import Window, slide
 
 MESHNET = ("plain", "plain, channels last", "monai", "ours")
 UNET = ("plain", "monai", "monai, quickened", "ours, not quickened", "ours")
@@ -75,13 +76,21 @@ def run_meshnet(engine: str, side: int, channels: int, classes: int, out: Path) 
         _measured(lambda: answer().to(torch.uint8).numpy().tofile(out))
 
 
-def run_unet(engine: str, shape: tuple[int, int, int], width: int, classes: int, window: Window, out: Path) -> None:
-    """Logits of a volume, written plane by plane as floats."""
+def unet(classes: int, width: int) -> nn.Module:
+    """Random weights, normalised as after a training: logits that are not all alike, so that differences would show."""
     torch.manual_seed(0)
-    network: nn.Module = UNet3d(1, classes, width).eval()
+    network = UNet3d(1, classes, width)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm3d):
-            module.running_var.uniform_(0.5, 2)  # type: ignore[union-attr]
+            module.momentum = 1.0
+    with torch.no_grad():
+        network.train()(torch.rand(1, 1, 48, 48, 48))
+    return network.eval()
+
+
+def run_unet(engine: str, shape: tuple[int, int, int], width: int, classes: int, window: Window, out: Path) -> None:
+    """Logits of a volume, written plane by plane as floats."""
+    network = unet(classes, width)
     volume = body(shape)[None]
     with out.open("wb") as file, torch.inference_mode():
 
@@ -171,7 +180,9 @@ def main() -> None:
     parser.add_argument("--engines", nargs="*", help="all by default")
     parser.add_argument("--engine", help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="1 makes processor time free of waiting")
     given = parser.parse_args()
+    torch.set_num_threads(given.threads)
     shape, window = tuple(given.shape), Window(tuple(given.window), given.overlap)
     if given.engine and given.kind == "meshnet":
         run_meshnet(given.engine, given.side, given.channels, given.classes, given.out)

@@ -115,6 +115,14 @@ def test_every_shipped_model_has_a_card_and_consistent_weights() -> None:
                 assert (manifest.folder / weights.file).stat().st_size <= 5_000_000
 
 
+def test_weights_that_are_not_free_to_use_carry_their_own_licence_and_are_never_chosen_by_default() -> None:
+    closed = [one for one in read_library().values() if "NC" in one.licence or "research only" in one.licence]
+    assert {one.name for one in closed} == {"mammo-lesion", "skin-7"}
+    for manifest in closed:
+        assert (manifest.folder / "LICENSE.md").is_file(), manifest.name
+        assert "only under a route that names it" in manifest.unasked, manifest.name
+
+
 def test_a_model_says_something() -> None:
     with pytest.raises(ValueError, match="must have structures or findings"):
         Manifest.model_validate(

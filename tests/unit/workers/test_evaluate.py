@@ -38,8 +38,22 @@ def test_a_phantom_is_measured_beside_a_reference_and_beside_its_copies(tmp_path
     reference = nifti(tmp_path / "body.nii.gz", body * 3, grid)
     (tmp_path / "in" / "next" / "0000.dcm").unlink()
 
-    figures = run("ct-tissue", tmp_path / "in", "--reference", reference, "--labels", "body=3", "--copies", "--data", tmp_path)
+    figures = run(
+        "ct-tissue",
+        tmp_path / "in",
+        "--reference",
+        reference,
+        "--labels",
+        "body=3",
+        "--copies",
+        "--data",
+        tmp_path,
+        "--pictures",
+        tmp_path / "pictures",
+        "--blank",
+    )
 
+    assert len(list((tmp_path / "pictures").glob("worst-*.png"))) == 6
     assert (figures["slices"], figures["dataset"]) == (12, "in")
     agreement = figures["reference"]["body"]  # type: ignore[index]
     assert agreement["dice"] > 0.99

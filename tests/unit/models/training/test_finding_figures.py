@@ -72,3 +72,42 @@ def test_interval_of_a_perfect_choice_is_a_point() -> None:
 
 def test_confusion_counts_truth_by_row() -> None:
     assert confusion(np.array([0, 0, 1]), np.array([1, 0, 1]), 2) == [[1, 1], [0, 1]]
+
+
+def _with(answers: list[tuple[dict[str, str], Prediction]], **columns: str) -> list[tuple[dict[str, str], Prediction]]:
+    """Rows with further columns, each given as words, one a row."""
+    words = {name: value.split() for name, value in columns.items()}
+    return [({**row, **{name: all_[index] for name, all_ in words.items()}}, said) for index, (row, said) in enumerate(answers)]
+
+
+def test_figures_of_groups_show_whom_a_model_fails() -> None:
+    each = SKIN.model_copy(update={"one_of": False, "findings": SKIN.findings[1:2]})
+    good, bad = ([(0.1, 0.9, 0.0), (0.9, 0.1, 0.0)], [(0.9, 0.1, 0.0), (0.1, 0.9, 0.0)])
+    answers = _with(_answers("mel bcc " * 10, good * 5 + bad * 5), sex="f " * 10 + "m " * 10, age="30 " * 17 + "80 " * 3)
+    _, per_label = finding_figures(each, answers)
+    groups = per_label["mel"]["by_group"]
+    assert sorted(groups) == ["age=18 to 39", "sex=f", "sex=m"]  # three rows of the old are too few
+    assert groups["sex=f"] == {
+        "n": 10, "n_positive": 5, "auroc": 1.0, "auroc_ci": [1.0, 1.0], "sensitivity": 1.0, "sensitivity_ci": [1.0, 1.0],
+        "specificity": 1.0, "specificity_ci": [1.0, 1.0],
+    }  # fmt: skip
+    assert groups["sex=m"]["auroc"] == 0
+    assert per_label["mel"]["sensitivity"] == 0.5
+    low, high = per_label["mel"]["sensitivity_ci"]
+    assert 0 < low < 0.5 < high < 1
+
+
+def test_a_group_without_both_classes_has_no_figures_of_ranking() -> None:
+    each = SKIN.model_copy(update={"one_of": False, "findings": SKIN.findings[1:2]})
+    answers = _with(_answers("mel " * 5 + "bcc " * 5, ROWS[:1] * 10), site="arm " * 5 + "leg " * 5)
+    groups = finding_figures(each, answers)[1]["mel"]["by_group"]
+    assert groups == {"site=arm": {"n": 5, "n_positive": 5}, "site=leg": {"n": 5, "n_positive": 0}}
+
+
+def test_the_choice_has_figures_of_groups_too() -> None:
+    answers = _with(_answers("bcc mel mel nv nv nv " * 2, ROWS * 2), sex="f " * 6 + "m " * 6)
+    headline, _ = finding_figures(SKIN, answers)
+    women = headline["by_group"]["sex=f"]
+    assert (women["n"], women["findings"]) == (6, 3)
+    assert women["balanced_accuracy"] == pytest.approx((1 + 1 / 2 + 2 / 3) / 3)
+    assert women["accuracy_ci"][0] < women["accuracy"]

@@ -4,6 +4,7 @@ import csv
 import json
 import struct
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,10 +15,15 @@ from PIL import Image as Picture
 from typer.testing import CliRunner
 
 from models.commands.training import train
+from models.image import Image
 from models.manifest import read_manifest
 from models.networks.architectures import ARCHITECTURES, Answers, Reads
 from models.prediction import LabelMap
-from models.runtime import load_model
+from models.runtime import RatesOnly, load_model
+from models.runtimes.usual import LEAST_IMAGES
+from models.training.card import keep_figures
+from models.training.deletion import deletion_area, rivals
+from models.training.evaluation import evaluate, load_for_evaluation
 from models.training.samples import read_sample
 from node.store.errors import ConfigurationError, Refused
 
@@ -109,6 +115,14 @@ def test_every_family_is_trained_and_reads_from_its_model_folder(name: str, tmp_
         (rating,) = prediction.ratings
         assert rating.key == "tumour"
         assert 0 <= rating.probability <= 1
+        assert rating.spread is not None
+        (heat_map,) = prediction.heat_maps
+        assert (heat_map.key, heat_map.method) == ("tumour", "HiResCAM")
+        assert heat_map.array.shape == image.array.shape
+        assert heat_map.array.dtype == np.float32
+        assert 0 <= heat_map.array.min() <= heat_map.array.max() <= 1
+        assert isinstance(model, RatesOnly)
+        assert model.rating_only().predict(image) == replace(prediction, heat_maps=())
     if one.reads is Reads.VOLUME:
         with pytest.raises(Refused, match="no place in the patient"):
             model.predict(read_sample(make_folder(tmp_path / "flat", Reads.PICTURE, 1) / "0.png"))
@@ -148,6 +162,76 @@ def test_a_classifier_learns_is_calibrated_and_measured_by_patient(tmp_path: Pat
     model = load_model(manifest, {file.file: out / file.file for file in manifest.weights})
     ill, well = (model.predict(read_sample(folder / f"{number}.png")).ratings[0].probability for number in (1, 2))
     assert ill > 0.5 > well
+
+
+def test_hiding_what_the_map_marks_lowers_the_answer_more_than_random_places_or_edges(tmp_path: Path) -> None:
+    """Rings are everywhere and mean nothing; the ill have a bright block of no sharp edge."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    down, across = np.mgrid[:64, :64]
+    rows = []
+    for number in range(16):
+        random = np.random.default_rng(number)
+        picture = random.integers(0, 40, (64, 64)).astype(float)
+        row, column = random.integers(12, 52, 2)
+        picture += 120 * (np.abs(np.hypot(down - row, across - column) - 8) < 1.5)
+        row, column = random.integers(12, 52, 2)
+        if number % 2:
+            picture += 130 * np.exp(-(np.square(down - row) + np.square(across - column)) / 80)
+        Picture.fromarray(picture.clip(0, 255).astype(np.uint8)).save(folder / f"{number}.png")
+        label = "tumour" if number % 2 else "normal"
+        rows.append({"split": "train", "image": f"{number}.png", "label": label, "patient": f"p{number}"})
+    write_index(folder, rows)
+    out = tmp_path / "out"
+    options = ["--arch", "squeezenet", "--size", 96, "--epochs", 40, "--batch", 4, "--folds", 0, "--out", out]
+    run("mine", folder, *options)
+    manifest = read_manifest(out)
+    model = load_model(manifest, {file.file: out / file.file for file in manifest.weights})
+    assert isinstance(model, RatesOnly)
+    rating = model.rating_only()
+    areas: dict[str, list[float]] = {"map": [], "random": [], "edges": []}
+    for number in range(1, 16, 4):
+        image = read_sample(folder / f"{number}.png")
+        film, nothing = image.array[0], np.random.default_rng(99).integers(0, 40, (64, 64)).astype(np.float32)
+        ranking = model.predict(image).heat_maps[0].array[0]
+
+        def odds(gone: np.ndarray, image: Image = image, film: np.ndarray = film, nothing: np.ndarray = nothing) -> float:
+            changed = replace(image, array=np.where(gone, nothing, film)[np.newaxis])
+            probability = rating.predict(changed).ratings[0].probability
+            return float(np.log(probability / (1 - probability)))
+
+        for name, one in {"map": ranking, **rivals(film, 8, number)}.items():
+            areas[name].append(deletion_area(odds, one))
+    found = {name: float(np.mean(values)) for name, values in areas.items()}
+    assert found["map"] < found["random"]
+    assert found["map"] < found["edges"]
+
+
+def test_a_card_is_begun_and_what_a_person_wrote_stays(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "data", Reads.PICTURE, count=LEAST_IMAGES)
+    out = tmp_path / "out"
+    options = ["--arch", "squeezenet", "--size", 32, "--epochs", 1, "--out", out]
+    run("mine", folder, *options, "--folds", 0)
+    card = out / "MODEL_CARD.md"
+    first = card.read_text()
+    assert "nothing is known of how good this model is" in first
+    assert "Not a medical device" in first
+    assert "Refused: what is unlike all that was learned from" in first
+    assert "99LOCAL TUMOUR" in first
+    card.write_text(first.replace("(To be added. ", "It fails on tuesdays. "))
+    run("mine", folder, *options, "--folds", 2)
+    second = card.read_text()
+    assert "nothing is known of how good" not in second
+    assert "| auroc | " in second
+    assert "It fails on tuesdays." in second
+    keep_figures(out, evaluate(*load_for_evaluation(str(out), "cpu", None), folder, "train"))
+    assert "None yet." not in card.read_text()
+    assert f"{LEAST_IMAGES} images read, refused: none" in card.read_text()
+    strange = read_sample(folder / "1.png")
+    strange = replace(strange, array=255 - strange.array)
+    model = load_model(read_manifest(out), {"mine.safetensors": out / "mine.safetensors"})
+    with pytest.raises(Refused, match="unlike the images that the model learned from"):
+        model.predict(strange)
 
 
 def test_outlines_are_learned_and_lie_where_the_block_is(tmp_path: Path) -> None:
@@ -191,6 +275,32 @@ def test_a_run_that_was_cut_short_goes_on(tmp_path: Path) -> None:
         assert runner.invoke(train, ["mine", str(folder), *map(str, options), "--out", str(cut)]).exit_code != 0
     assert (cut / "all.checkpoint.pt").is_file()
     assert run("mine", folder, *options, "--out", cut, "--resume")["weights"] == first["weights"]
+
+
+def test_what_the_border_alone_tells_is_measured_and_no_model_is_written(tmp_path: Path) -> None:
+    """The ill have a mark in the corner, as one hospital's films may have, and nothing else."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    rows = []
+    for number in range(16):
+        picture = np.random.default_rng(number).integers(0, 80, (64, 64)).astype(np.uint8)
+        picture[:2, :] += 150 * (number % 2)
+        Picture.fromarray(picture).save(folder / f"{number}.png")
+        label = "tumour" if number % 2 else "normal"
+        rows.append({"split": "train", "image": f"{number}.png", "label": label, "patient": f"p{number}"})
+    write_index(folder, rows)
+    out = tmp_path / "out"
+    options = ["--arch", "squeezenet", "--size", 32, "--epochs", 20, "--batch", 4, "--out", out]
+    record = run("mine", folder, *options, "--folds", 2, "--only", "border")
+    assert record["only"] == "border"
+    assert record["cross_validation"]["tumour"]["auroc"] > 0.9
+    assert sorted(one.name for one in out.iterdir()) == ["learning-curve.png", "training.json"]
+    with pytest.raises(ConfigurationError, match="give two folds or more"):
+        run("mine", folder, *options, "--folds", 0, "--only", "border")
+    with pytest.raises(ConfigurationError, match="--only goes with --arch"):
+        run("cxr-lungs", folder, "--only", "border")
+    with pytest.raises(ConfigurationError, match="what is outlined lies where it is hidden"):
+        run("mine", make_folder(tmp_path / "masks", Reads.PICTURE, 4), "--arch", "unet", "--folds", 2, "--only", "background")
 
 
 def test_colour_is_read_where_asked(tmp_path: Path) -> None:
