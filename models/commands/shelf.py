@@ -62,7 +62,7 @@ def pull(
 @app.command()
 def add(
     context: typer.Context,
-    path: Annotated[Path, typer.Argument(help="Folder: model.toml, a trained model of nnU-Net v2, or a MONAI bundle.")],
+    path: Annotated[Path, typer.Argument(help="Folder: model.toml, nnU-Net v2 or MONAI bundle; or its ZIP.")],
     name: Annotated[str | None, typer.Option("--name", help="Name of the model; its own by default.")] = None,
     labels: Annotated[Path | None, typer.Option("--labels", help="labels.toml: structures with codes, input, licence.")] = None,
     modality: Annotated[str, typer.Option("--modality", help="What it reads, e.g. CT.")] = "",
@@ -86,6 +86,7 @@ def add(
     added = add_model(path, shelf, wishes, others=others, replace=replace)
     manifest = added.manifest
     typer.echo(f"{manifest.name} {manifest.version} is in {manifest.folder}")
+    typer.echo(f"Licence: {manifest.licence}")
     if manifest.research_only:
         typer.echo("It is for research only: it runs where a route of the configuration names it, or by 'overread run'.")
     if added.needs_approval:

@@ -16,6 +16,7 @@ from node.store.errors import ConfigurationError
 from node.store.settings import Settings
 from tests import dicom
 from tests.integration.phantom import ct_phantom
+from tests.research import RESEARCH
 from tests.unit.workers.test_compare import nifti
 from workers.run import only_stack
 
@@ -147,7 +148,7 @@ def test_the_published_probabilities_on_the_card_come_out_again(shared: Path, tm
 
 @pytest.mark.shared
 def test_the_figures_of_marked_regions_come_out_again(shared: Path, tmp_path: Path) -> None:
-    figures = run("mammo-lesion", shared / "data" / "mammo", "--split", "val", "--data", tmp_path)
+    figures = run(RESEARCH / "mammo-lesion", shared / "data" / "mammo", "--split", "val", "--data", tmp_path)
     assert (figures["n"], figures["refused"]) == (18, 2)
     assert figures["auroc"] == pytest.approx(0.71, abs=0.005)
     assert figures["auroc_ci"] == pytest.approx([0.45, 0.93], abs=0.015)
