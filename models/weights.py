@@ -6,7 +6,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 
-from models.manifest import Manifest, Weights
+from models.manifest import Manifest, Weights, library_folder
 from node.store.download import Progress, cached_path, fetch, sha256_of
 from node.store.errors import ConfigurationError, HashMismatch
 
@@ -16,6 +16,7 @@ class Place(StrEnum):
 
     NONE_NEEDED = "none needed"
     PACKAGE = "in the package"
+    FOLDER = "in its folder"
     CACHE = "in the cache"
     TO_BE_PULLED = "to be pulled"
     MISSING = "missing"
@@ -82,7 +83,7 @@ def place_of(manifest: Manifest, cache: Path) -> Place:
         return Place.MISSING
     fetched = [weights for weights in manifest.weights if weights.source is not None]
     if not fetched:
-        return Place.PACKAGE
+        return Place.PACKAGE if manifest.folder.is_relative_to(library_folder()) else Place.FOLDER
     if all(cached_path(str(weights.source), weights.sha256, cache).is_file() for weights in fetched):
         return Place.CACHE
     return Place.TO_BE_PULLED

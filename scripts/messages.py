@@ -31,10 +31,10 @@ def messages() -> Iterator[tuple[str | tuple[str, ...], str]]:
 
 
 def _of_models() -> Iterator[tuple[str, str]]:
-    from models.manifest import library_folder, read_library
+    from models.manifest import read_library
 
-    for manifest in read_library().values():
-        place = str((library_folder() / manifest.name / "model.toml").relative_to(ROOT))
+    for manifest in read_library(ROOT / "models" / "research").values():
+        place = str((manifest.folder / "model.toml").resolve().relative_to(ROOT))
         yield from ((text, place) for text in (manifest.title, manifest.intended_use, manifest.warning))
         yield from ((one.name, place) for one in (*manifest.structures, *manifest.findings))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -84,14 +84,21 @@ class Reference:
         Refused
             ``not-comparable``: images without a place in the patient, a cycle, or a reference that lies elsewhere.
         """
+        return tuple(_agreement(*pair) for pair in self.pairs(image, prediction))
+
+    def pairs(self, image: Image, prediction: Prediction) -> Iterator[tuple[str, NDArray[np.bool_], NDArray[np.bool_]]]:
+        """Each structure's key, its outline and its label on the grid of the image, ``(slice, row, column)``.
+
+        Raises
+        ------
+        ConfigurationError, Refused
+            As `compare`.
+        """
         if image.affine is None or image.phases > 1:
             raise Refused("a reference is compared with one volume that has a place in the patient", "not-comparable")
         there = self._at(image.affine, (image.array.shape[0], image.array.shape[1], image.array.shape[2]))
-        agreements = []
         for key, values in self._labels.items():
-            found, truth = _outline(prediction, key, there.shape), np.isin(there, sorted(values))
-            agreements.append(_agreement(key, found, truth))
-        return tuple(agreements)
+            yield key, _outline(prediction, key, there.shape), np.isin(there, sorted(values))
 
     def _at(self, affine: NDArray[np.float64], shape: tuple[int, int, int]) -> NDArray[np.int64]:
         """The reference's values at the images' voxels, that of the nearest voxel; 0 outside of it."""

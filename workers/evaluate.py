@@ -15,6 +15,7 @@ from node.store.errors import ConfigurationError, Refused
 from node.store.settings import Settings
 from workers.compare import Agreement, Reference, read_labels
 from workers.run import only_stack
+from workers.worst_pictures import draw_slices
 
 
 def evaluate_volume(
@@ -26,6 +27,8 @@ def evaluate_volume(
     chosen: Sequence[str] | None = None,
     reference: Path | None = None,
     labels: Sequence[str] = (),
+    pictures: Path | None = None,
+    blank: bool = False,
     started: Callable[[int], None] = lambda _: None,
     advance: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
@@ -39,6 +42,8 @@ def evaluate_volume(
         Names of copies (`models.training.copies.COPIES`); empty: all of the modality. None: no copies.
     reference, labels
         A labelled volume and which of its numbers are which structure, as `overread run` takes them.
+    pictures, blank
+        With a reference: folder for pictures of the slices that agree least (`workers.worst_pictures.draw_slices`).
     started, advance
         Told how many readings there will be, and of each.
 
@@ -72,6 +77,8 @@ def evaluate_volume(
     }
     if known is not None:
         figures["reference"] = {one.key: _said(one) for one in known.compare(image, prediction)}
+        if pictures is not None:
+            draw_slices(manifest, image, known.pairs(image, prediction), pictures, blank=blank)
     return {**figures, **steadiness(manifest, model, image, copies, prediction, advance=advance)}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -10,18 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Raster
 
-from models.image import Image
+from models.image import Image, Region
 from models.manifest import Manifest
 from models.prediction import HeatMap, Prediction
 from models.runtime import Model
-from models.training.outline_figures import Compared, compared
+from models.training.metrics import dice
+from models.training.outline_figures import Compared, Mask, compared
 from models.training.pictures import row_image
-from models.training.worst import Worst
+from models.training.worst import SHOWN, Worst
 from workers.encode.picture import Outline, Pixels, Sheet, draw, windowed
 from workers.encode.window import spread_window
 
 SHEET: Final = "worst.png"
 """All of them together, small enough for a card."""
+
+LEAST_VOXELS: Final = 50
+"""Of a slice that is drawn: below it Dice is a matter of single voxels."""
 
 _TILE: Final = 320
 """Width of one picture on the sheet, pixels."""
@@ -51,12 +55,46 @@ def draw_worst(
     list
         Paths of the single pictures, the worst case first.
     """
-    if not chosen:
+    return _save([_page(manifest, model, folder, one, blank=blank) for one in chosen], into)
+
+
+def draw_slices(
+    manifest: Manifest,
+    image: Image,
+    pairs: Iterable[tuple[str, Mask, Mask]],
+    into: Path,
+    *,
+    blank: bool = False,
+) -> list[Path]:
+    """Draw the slices of a volume on which outlines and labels agree least, as `draw_worst` does.
+
+    Parameters
+    ----------
+    pairs
+        Key of each structure, its outline and its label, ``(slice, row, column)``; slices with less than `LEAST_VOXELS` of both
+        together are left out.
+    """
+    cases = [
+        (dice(found[index], truth[index]), key, index, found, truth)
+        for key, found, truth in pairs
+        for index in np.flatnonzero((found | truth).sum(axis=(1, 2)) >= LEAST_VOXELS).tolist()
+    ]
+    cases.sort(key=lambda case: case[:3])
+    pages = []
+    for score, key, index, found, truth in cases[:SHOWN]:
+        words = f"Slice {index + 1} of {image.array.shape[0]}: {manifest.structure(key).name}, Dice {score:.2f}"
+        shades = _shades(image, index)
+        pair = Compared(key, manifest.structure(key).name, found, truth)
+        pages.append(draw(np.zeros_like(shades) if blank else shades, Sheet([words]), _outlines(pair, index)))
+    return _save(pages, into)
+
+
+def _save(pages: Sequence[Pixels], into: Path) -> list[Path]:
+    if not pages:
         return []
     into.mkdir(parents=True, exist_ok=True)
     for old in into.glob("worst*.png"):
         old.unlink()
-    pages = [_page(manifest, model, folder, one, blank=blank) for one in chosen]
     paths = [into / f"worst-{number}.png" for number in range(1, len(pages) + 1)]
     for path, page in zip(paths, pages, strict=True):
         Raster.fromarray(page).save(path)
@@ -75,7 +113,7 @@ def _page(manifest: Manifest, model: Model, folder: Path, case: Worst, *, blank:
     return draw(
         np.zeros_like(shades) if blank else shades,
         Sheet([f"Row {case.number}: {case.words}"], foot),
-        _outlines(pair, index) if pair else (),
+        _outlines(pair, index) if pair else _places(said, index, (image.array.shape[1], image.array.shape[2])),
         heat.array[index] if heat else None,
     )
 
@@ -98,6 +136,14 @@ def _shades(image: Image, index: int) -> Pixels:
 
 def _outlines(pair: Compared, index: int) -> tuple[Outline, ...]:
     return (Outline(pair.truth[index], _RIGHT, "label"), Outline(pair.found[index], _ANSWERED, "answer"))
+
+
+def _places(said: Prediction, index: int, shape: tuple[int, int]) -> tuple[Outline, ...]:
+    """Discs that were rated."""
+    down, across = np.mgrid[: shape[0], : shape[1]]
+    discs = [one.place for one in said.located if one.index == index and isinstance(one.place, Region)]
+    inside = [np.hypot(down - disc.row, across - disc.column) <= disc.radius for disc in discs]
+    return tuple(Outline(mask, _ANSWERED, "what was rated") for mask in inside)
 
 
 def _together(pages: Sequence[Pixels]) -> Raster.Image:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from models.adding.archive import unpack
 from models.adding.bundle import is_bundle, take_bundle
 from models.adding.draft import Wishes
 from models.adding.nnunet import is_nnunet, take_nnunet
@@ -17,7 +18,7 @@ from models.runtime import find_runtime, load_model
 from models.weights import ensure_weights
 from node.store.errors import ConfigurationError
 
-_BARE: Final = {".pt", ".pth", ".ts", ".onnx", ".py", ".safetensors", ".zip"}
+_BARE: Final = {".pt", ".pth", ".ts", ".onnx", ".py", ".safetensors"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ def add_model(path: Path, shelf: Path, wishes: Wishes, *, others: tuple[Path, ..
     Parameters
     ----------
     path
-        A folder with a ``model.toml``, a trained model's folder of nnU-Net v2, or a MONAI bundle.
+        A folder with a ``model.toml``, a trained model's folder of nnU-Net v2, or a MONAI bundle; or a ZIP archive of one.
     shelf
         Folder of models; made where missing.
     others
@@ -57,9 +58,13 @@ def add_model(path: Path, shelf: Path, wishes: Wishes, *, others: tuple[Path, ..
     HashMismatch
         Where a file is not the one that its ``model.toml`` names.
     """
-    take = _taker(path)
     shelf.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=shelf, prefix=".adding-") as folder:
+        if path.is_file() and path.suffix == ".zip":
+            unpacked = Path(folder) / "unpacked"
+            unpacked.mkdir()
+            path = unpack(path, unpacked)
+        take = _taker(path)
         new = Path(folder) / "model"
         new.mkdir()
         take(path, new, wishes)

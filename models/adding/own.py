@@ -12,7 +12,7 @@ from models.manifest_text import render
 from node.store.download import sha256_of
 from node.store.errors import ConfigurationError, HashMismatch
 
-_BESIDE: Final = ("MODEL_CARD.md", "evaluation.json", "training.json", "learning-curve.png", "worst.png", "LICENSE", "LICENCE")
+_BESIDE: Final = ("MODEL_CARD.md", "evaluation.json", "training.json", "*.png", "*.jpg", "LICEN[CS]E*")
 """Taken along where they are there."""
 
 
@@ -46,9 +46,8 @@ def take_folder(path: Path, into: Path, wishes: Wishes) -> None:
     for one in weights:
         if "source" not in one:
             one["sha256"] = _take(path, into, one["file"], one.get("sha256"))
-    for file in _BESIDE:
-        if (path / file).is_file():
-            shutil.copyfile(path / file, into / file)
+    for file in (file for pattern in _BESIDE for file in path.glob(pattern) if file.is_file() and not file.is_symlink()):
+        shutil.copyfile(file, into / file.name)
     try:
         text = render(content)
     except TypeError as odd:

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from models.manifest import Manifest
     from node.store.settings import Settings
 
+_SAID = 5
+"""Structures and findings of one model that the table names."""
+
 app = typer.Typer(help="Show the models, and fetch their weights.", invoke_without_command=True, no_args_is_help=False)
 
 Config = Annotated[Path | None, typer.Option("--config", help="overread.toml")]
@@ -59,7 +62,7 @@ def pull(
 @app.command()
 def add(
     context: typer.Context,
-    path: Annotated[Path, typer.Argument(help="Folder: model.toml, a trained model of nnU-Net v2, or a MONAI bundle.")],
+    path: Annotated[Path, typer.Argument(help="Folder: model.toml, nnU-Net v2 or MONAI bundle; or its ZIP.")],
     name: Annotated[str | None, typer.Option("--name", help="Name of the model; its own by default.")] = None,
     labels: Annotated[Path | None, typer.Option("--labels", help="labels.toml: structures with codes, input, licence.")] = None,
     modality: Annotated[str, typer.Option("--modality", help="What it reads, e.g. CT.")] = "",
@@ -83,6 +86,7 @@ def add(
     added = add_model(path, shelf, wishes, others=others, replace=replace)
     manifest = added.manifest
     typer.echo(f"{manifest.name} {manifest.version} is in {manifest.folder}")
+    typer.echo(f"Licence: {manifest.licence}")
     if manifest.research_only:
         typer.echo("It is for research only: it runs where a route of the configuration names it, or by 'overread run'.")
     if added.needs_approval:
@@ -134,7 +138,7 @@ def _pull(manifest: Manifest, settings: Settings, mirror: Path | None) -> None:
     from models.weights import Place, ensure_weights, place_of
 
     console = Console()
-    if place_of(manifest, settings.cache) in {Place.NONE_NEEDED, Place.PACKAGE}:
+    if place_of(manifest, settings.cache) in {Place.NONE_NEEDED, Place.PACKAGE, Place.FOLDER}:
         ensure_weights(manifest, settings.cache, mirror, pull=False)
         console.print(f"{manifest.name}: nothing to fetch")
         return
@@ -168,6 +172,12 @@ def _row(manifest: Manifest, settings: Settings) -> dict[str, Any]:
     }
 
 
+def _shortened(words: list[str]) -> str:
+    """The first few of many, so that a model takes some lines of a terminal and not all; `--json` has them all."""
+    kept = words if len(words) <= _SAID else words[: _SAID - 1]
+    return ", ".join([*kept, *([f"{len(words) - len(kept)} more"] if len(kept) < len(words) else [])])
+
+
 def _show(rows: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
@@ -178,7 +188,7 @@ def _show(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         figure = next(iter(row["evaluation"].items()), None)
         name = f"{row['name']} {row['version']}" + (" (research only)" if row["research_only"] else "")
-        says = ", ".join([*row["structures"], *row["findings"]])
+        says = _shortened([*row["structures"], *row["findings"]])
         shown = "" if figure is None else f"{figure[0]} {figure[1]}"
         table.add_row(name, row["title"], says, row["licence"], row["weights"], shown)
     Console().print(table)

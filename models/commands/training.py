@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from models.networks.architectures import ARCHITECTURES
+from models.training.request import Only
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -36,11 +37,12 @@ def train_command(
     frames: int = typer.Option(16, min=1, help="With --arch cnn_gru: frames taken out of each sequence."),
     normal: str | None = typer.Option(None, help="With --arch: the label that is no finding."),
     modality: str = typer.Option("", help="With --arch: what the model may read, e.g. CR,DX."),
+    only: Only = typer.Option(Only.ALL, help="With --arch: a check: learn from the border or the background alone; no model."),
     device: str = typer.Option("cpu", help="With --arch: cpu or cuda."),
     epochs: int | None = typer.Option(None, min=0, help="How often each film is seen; the model's own number by default."),
     seed: int = typer.Option(0, help="Of folds, batches and augmentation."),
     folds: int = typer.Option(5, min=0, help="Of the cross-validation inside train; 0 with --arch: none, and no figures."),
-    init: Path | None = typer.Option(None, help="Weights to start from, safetensors."),
+    init: Path | None = typer.Option(None, help="Weights to start from, safetensors; skin-7: a folder with two."),
     lungs: Path | None = typer.Option(None, help="Weights of the lung network; the shipped ones by default."),
     unlabelled: list[Path] | None = typer.Option(None, help="Folder of films without masks, outlined in a second stage."),
     others: list[Path] | None = typer.Option(None, help="Folder of pictures that are no chests, to learn what to refuse."),
@@ -61,6 +63,8 @@ def train_command(
     from node.store.errors import ConfigurationError
 
     recipe = find_recipe(model, arch)
+    if recipe.run is not train_network and only is not Only.ALL:
+        raise ConfigurationError("--only goes with --arch")
     if recipe.run is not train_network and folds < 2:
         raise ConfigurationError(f"{model} needs at least two folds")
     if threads:
@@ -91,13 +95,16 @@ def train_command(
             normal=normal,
             modality=modality,
             device=device,
+            only=only,
         ),
     )
     console = Console(stderr=True)
     text, loss = TextColumn("{task.description}"), TextColumn("{task.fields[loss]}")
     with Progress(text, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), loss, console=console) as progress:
         record = recipe.run(request, ProgressWatch(progress))
-    if recipe.run is train_network:
+    if only is not Only.ALL:
+        console.print(f"Figures are in {folder}: what can be told by the {only} alone. No model was written.")
+    elif recipe.run is train_network:
         console.print(f"Written to {folder}: a model folder. 'overread models add {folder}' puts it on the shelf.")
     else:
         console.print(f"Written to {folder}. To ship these weights, copy what training.json says into the model's model.toml.")
@@ -118,7 +125,9 @@ def evaluate_command(
     copy: list[str] | None = typer.Option(None, help="With a volume: only this copy, e.g. lossy, another-visit."),
     reference: Path | None = typer.Option(None, help="With a volume: labelled volume (NIfTI) to compare with.", exists=True),
     labels: list[str] | None = typer.Option(None, help="STRUCTURE=NUMBERS of the reference, e.g. bone=25-50,69."),
-    pictures: Path | None = typer.Option(None, help="With an index.csv: folder for pictures of the worst answers."),
+    pictures: Path | None = typer.Option(
+        None, help="With an index.csv or --reference: folder for pictures of what is most wrong."
+    ),
     blank: bool = typer.Option(False, "--blank", help="With --pictures: on black ground, where images may not be passed on."),
     card: bool = typer.Option(False, "--card", help="Keep the figures in the model's folder and write them into its card."),
     device: str = typer.Option("cpu", help="cpu or cuda."),
@@ -156,8 +165,8 @@ def evaluate_command(
         raise ConfigurationError("--reference and --labels go together: a volume, and which of its numbers are which structure")
     if (path is None or labelled) and (copies or copy or reference):
         raise ConfigurationError("--copies, --copy and --reference go with DICOM images of one volume")
-    if (pictures and not labelled) or (blank and not pictures):
-        raise ConfigurationError("--pictures goes with a folder with an index.csv, --blank with --pictures")
+    if (pictures and not labelled and not reference) or (blank and not pictures):
+        raise ConfigurationError("--pictures goes with a folder with an index.csv or with --reference, --blank with --pictures")
     manifest, loaded = load_for_evaluation(model, device, view, settings)
     bad: list[Worst] = []
     with Progress(console=Console(stderr=True)) as progress:
@@ -175,10 +184,12 @@ def evaluate_command(
                 chosen=copy or () if copies or copy else None,
                 reference=reference,
                 labels=labels or (),
+                pictures=pictures,
+                blank=blank,
                 started=lambda count: progress.update(task, total=count),
                 advance=lambda: progress.advance(task),
             )
-    if pictures and path:
+    if pictures and path and labelled:
         mapping = loaded if view else load_for_evaluation(model, device, None, settings, maps=True)[1]
         drawn = draw_worst(manifest, mapping, path, bad, pictures, blank=blank)
         Console(stderr=True).print(

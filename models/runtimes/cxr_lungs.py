@@ -11,8 +11,9 @@ from models.image import Image
 from models.manifest import Manifest
 from models.prediction import Prediction, Segmentation
 from models.runtimes.frontal_chest import FrontalChest
-from models.runtimes.lung_fields import LungFinder
+from models.runtimes.lung_fields import Look, LungFinder
 from models.runtimes.radiograph import take_film
+from node.store.errors import ConfigurationError
 
 UNSTATED_SIDES = "The film states no patient orientation: right and left are named as films are usually displayed."
 
@@ -23,15 +24,22 @@ class CxrLungs:
     Parameters
     ----------
     manifest
-        Structures ``lung_right`` and ``lung_left``.
+        Structures ``lung_right`` and ``lung_left``; parameters ``looks``, names of `models.runtimes.lung_fields.Look`, and
+        ``threshold``, the probability from which a place counts as lung.
     weights
         One safetensors file of the lung network.
     device
         As torch spells it.
+
+    Raises
+    ------
+    ConfigurationError
+        Where the manifest lacks a parameter or names a look that there is not.
     """
 
     def __init__(self, manifest: Manifest, weights: Mapping[str, Path], device: str) -> None:
-        self._reader = FrontalChest(LungFinder(weights[manifest.weights[0].file], device))
+        finder = LungFinder(weights[manifest.weights[0].file], device, looks_of(manifest))
+        self._reader = FrontalChest(finder, manifest.number("threshold"))
 
     def predict(self, image: Image) -> Prediction:
         """Outline both lungs on the source grid.
@@ -48,3 +56,20 @@ class CxrLungs:
         if not upright.oriented:
             notes.append(UNSTATED_SIDES)
         return Prediction(segmentation=Segmentation({"lung_right": right, "lung_left": left}), notes=tuple(notes))
+
+
+def looks_of(manifest: Manifest) -> tuple[Look, ...]:
+    """In which looks a film is shown.
+
+    Raises
+    ------
+    ConfigurationError
+        Where the manifest's parameters do not say it, or name another.
+    """
+    names = manifest.parameters.get("looks")
+    if not isinstance(names, list) or not names:
+        raise ConfigurationError(f"{manifest.name}: parameters must hold the list looks")
+    try:
+        return tuple(Look(str(name)) for name in names)
+    except ValueError as unknown:
+        raise ConfigurationError(f"{manifest.name}: parameter looks: {unknown}; there are {', '.join(Look)}") from unknown

@@ -109,6 +109,8 @@ class Chest:
         Probability of each `Kind` of picture.
     signs
         What was measured.
+    threshold
+        Probability from which a place counts as lung.
     """
 
     film: Grey
@@ -117,16 +119,18 @@ class Chest:
     kinds: tuple[float, ...]
     box: Letterbox
     signs: Signs
+    threshold: float
 
     def outlines(self) -> tuple[Mask, Mask]:
         """Lung at the left and at the right of the film, ``(row, column)`` on the film's grid."""
         maps = []
+        least, most = np.float32(self.threshold + 0.01), np.float32(self.threshold - 0.01)
         for side, probability in zip((self.fields.left, self.fields.right), self.probabilities, strict=True):
             # The square's masks decide which regions count; the probabilities, interpolated, where exactly their edges run.
             edge = ndimage.binary_dilation(side, iterations=2)
-            maps.append(np.where(side, np.maximum(probability, 0.51), np.where(edge, np.minimum(probability, 0.49), 0.0)))
+            maps.append(np.where(side, np.maximum(probability, least), np.where(edge, np.minimum(probability, most), 0.0)))
         grown = self.box.grow(torch.from_numpy(np.stack(maps)[np.newaxis].astype(np.float32)))
-        left, right = grown >= 0.5
+        left, right = grown >= self.threshold
         return left, right & ~left
 
     @property
@@ -146,17 +150,19 @@ class FrontalChest:
     ----------
     finder
         The lung network.
+    threshold
+        Probability from which a place counts as lung.
     """
 
-    def __init__(self, finder: LungFinder) -> None:
-        self._finder = finder
+    def __init__(self, finder: LungFinder, threshold: float = 0.5) -> None:
+        self._finder, self._threshold = finder, threshold
 
     def look(self, film: Grey) -> Chest:
         """Find and measure, without a verdict."""
         answer = self._finder.answer(film)
-        fields = find_fields(answer.probabilities)
+        fields = find_fields(answer.probabilities, self._threshold)
         signs = measure(fields, answer.box)
-        return Chest(film, fields, answer.probabilities, answer.kinds, answer.box, signs)
+        return Chest(film, fields, answer.probabilities, answer.kinds, answer.box, signs, self._threshold)
 
     def read(self, film: Grey) -> Chest:
         """Find the lung fields of an upright film.

@@ -50,7 +50,7 @@ def attribute(features: Tensor, head: Callable[[Tensor], Tensor]) -> Tensor:
     return (slope * leaf.detach()).sum(1)
 
 
-def integrate(picture: Tensor, baseline: float, logit: Callable[[Tensor], Tensor], steps: int = STEPS) -> Tensor:
+def integrate(picture: Tensor, baseline: float | Tensor, logit: Callable[[Tensor], Tensor], steps: int = STEPS) -> Tensor:
     """What each pixel adds to a logit, on the way from nothing to be seen to the picture (Sundararajan 2017, arXiv 1703.01365).
 
     Dearer than `attribute`, about `steps` times three answers of the network, and finer: it goes through all layers.
@@ -60,7 +60,7 @@ def integrate(picture: Tensor, baseline: float, logit: Callable[[Tensor], Tensor
     picture
         ``(1, channel, row, column)`` as the network is shown it.
     baseline
-        The grey that stands for nothing to be seen.
+        What stands for nothing to be seen: a grey, or a picture as large.
     logit
         The network: ``(n, channel, row, column)`` to ``(n,)`` logits of one finding.
 
@@ -125,9 +125,15 @@ def enlarge(contributions: Contributions, shape: tuple[int, int]) -> Contributio
     return enlarged
 
 
-def smooth(contributions: Contributions) -> Contributions:
-    """A map of pixels as a map of places: what single pixels add is noise, what a place adds is not."""
-    smoothed: Contributions = ndimage.gaussian_filter(contributions, WIDTH * max(contributions.shape))
+def smooth(contributions: Contributions, width: float = WIDTH) -> Contributions:
+    """A map of pixels as a map of places: what single pixels add is noise, what a place adds is not.
+
+    Parameters
+    ----------
+    width
+        Of the blur, as a part of the longer side.
+    """
+    smoothed: Contributions = ndimage.gaussian_filter(contributions, width * max(contributions.shape))
     return smoothed
 
 

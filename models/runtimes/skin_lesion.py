@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -17,8 +19,8 @@ from models.networks.lesion_net import LesionNet
 from models.networks.weights import load_weights
 from models.prediction import HeatMap, Prediction, Rating
 from models.runtimes.film import Letterbox
-from models.runtimes.heat_map import Place, attribute, heat, lay_out
-from models.runtimes.lesion_views import SIDE, Colours, centre, square, turned
+from models.runtimes.heat_map import Place, heat, integrate, lay_out, smooth
+from models.runtimes.lesion_views import Colours, blurred, centre, square, turned
 from node.store.errors import Refused
 
 LEAST_SIDE: Final = 100
@@ -28,16 +30,40 @@ LEAST_COLOUR: Final = 6.0
 """Difference, of 255, between largest and smallest colour that half of the pixels reach: less is grey stored in colour, or a
 screen. Of lesions that were learned from the least has 11."""
 
+STEPS: Final = 8
+"""Of the heat map's way from the blurred picture. With `WIDTH` chosen by `models.training.deletion` on lesions of train: with
+four steps, or twice the width, the map marks hardly better than edges do."""
+
+WIDTH: Final = 1 / 32
+"""Of the heat map's blur, as a part of the square's side."""
+
+FAMILIES: Final = ("squeezenet", "efficientnet-lite0")
+"""Of the networks in each file of weights, in the manifest's order. Both families count alike, however many networks each has."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """Features of one network, in each of the turns."""
+
+    network: LesionNet
+    features: Tensor
+
+    @property
+    def pooled(self) -> Tensor:
+        return self.network.pool(self.features)
+
 
 class SkinLesion:
-    """Rates all kinds from the central square of the picture, the mean over networks, turns and mirrors.
+    """Rates all kinds from the central square of the picture: the mean over two families of networks, of the mean over turns and
+    mirrors and the networks of each.
 
     Parameters
     ----------
     manifest
-        Findings in the order of the networks' outputs; parameters ``networks``, ``temperature`` and ``strange``.
+        Findings in the order of the networks' outputs; a file of weights for each of `FAMILIES`; parameters ``temperature``,
+        ``strange`` and, named as the families, the number of networks in each file.
     weights
-        One file with all networks.
+        The files.
     device
         As torch spells it.
 
@@ -50,11 +76,21 @@ class SkinLesion:
     def __init__(self, manifest: Manifest, weights: Mapping[str, Path], device: str) -> None:
         self._keys = tuple(finding.key for finding in manifest.findings)
         self._temperature, self._strange = (manifest.number(name) for name in ("temperature", "strange"))
-        self._networks = [LesionNet(len(self._keys)) for _ in range(int(manifest.number("networks")))]
-        together = nn.ModuleList(self._networks)
-        load_weights(together, weights[manifest.weights[0].file])
-        together.eval().to(device)
+        self._families: list[list[LesionNet]] = []
+        for family, file in zip(FAMILIES, manifest.weights, strict=True):
+            networks = [LesionNet(len(self._keys), family) for _ in range(int(manifest.number(family)))]
+            together = nn.ModuleList(networks)
+            load_weights(together, weights[file.file])
+            together.eval().to(device)
+            self._families.append(networks)
         self._device = device
+        self._mapping = True
+
+    def rating_only(self) -> SkinLesion:
+        """The same model without heat maps, which take most of its time."""
+        twin = copy.copy(self)
+        twin._mapping = False
+        return twin
 
     def predict(self, image: Image) -> Prediction:
         """Rate the picture.
@@ -65,36 +101,57 @@ class SkinLesion:
             Where this is not one colour picture, or is unlike those that were learned from.
         """
         colours = take_picture(image)
-        squares = turned(square(colours)).to(self._device)
         with torch.inference_mode():
-            seen = [network.see(squares) for network in self._networks]
-            pooled = [network.pool(features) for network, features in zip(self._networks, seen, strict=True)]
-            strange = torch.stack([net.strangeness(one).mean() for net, one in zip(self._networks, pooled, strict=True)]).mean()
+            seen = [self._see(networks, colours) for networks in self._families]
+            strange = _evenly([[one.network.strangeness(one.pooled).mean() for one in family] for family in seen])
             if float(strange) > self._strange:
                 raise Refused(
                     "unlike the dermoscopic pictures that this model learned from: "
                     f"{float(strange):.2f} times as far from them as usual, {self._strange:.2f} at most",
                     "out-of-distribution",
                 )
-            logits = torch.stack([network.head(one) for network, one in zip(self._networks, pooled, strict=True)])
-        each = torch.softmax(logits / self._temperature, -1).flatten(0, 1).cpu().double().numpy()
-        mean = torch.softmax(logits.mean((0, 1)) / self._temperature, -1).cpu().double().numpy()
+            logits = [[one.network.head(one.pooled) for one in family] for family in seen]
+        each = torch.softmax(torch.cat([torch.cat(family) for family in logits]) / self._temperature, -1).cpu().double().numpy()
+        together = _evenly([[one.mean(0) for one in family] for family in logits])
+        mean = torch.softmax(together / self._temperature, -1).cpu().double().numpy()
         ratings = tuple(
             Rating(key, float(value), float(spread)) for key, value, spread in zip(self._keys, mean, each.std(0), strict=True)
         )
-        return Prediction(ratings=ratings, heat_maps=(self._heat_map(int(mean.argmax()), seen, colours),))
+        heat_maps = (self._heat_map(int(mean.argmax()), colours),) if self._mapping else ()
+        return Prediction(ratings=ratings, heat_maps=heat_maps)
 
-    def _heat_map(self, kind: int, seen: list[Tensor], colours: Colours) -> HeatMap:
-        """What speaks for the likeliest kind, from the picture as it is (the first of the turns)."""
-        places = torch.stack(
-            [
-                attribute(features[:1], lambda one, network=network: network.head(network.pool(one))[:, kind])[0]  # type: ignore[misc]
-                for network, features in zip(self._networks, seen, strict=True)
-            ]
-        ).mean(0)
+    def _see(self, networks: list[LesionNet], colours: Colours) -> list[_Seen]:
+        squares = turned(square(colours, networks[0].family.side)).to(self._device)
+        return [_Seen(network, network.see(squares)) for network in networks]
+
+    def _heat_map(self, kind: int, colours: Colours) -> HeatMap:
+        """What each place adds to the log odds of the likeliest kind, from a wide blur on, in which no lesion can be told."""
         top, left, side = centre(colours)
-        laid = lay_out(places, Place(Letterbox(side, side, SIDE), top, left), colours.shape[:2])
-        return HeatMap(self._keys[kind], heat(laid)[np.newaxis], "HiResCAM")
+        laid = []
+        for networks in self._families:
+            shown = square(colours, networks[0].family.side).to(self._device)
+            nothing = blurred(shown)
+            added = [self._explain(one, kind, shown, nothing) for one in networks]
+            places = torch.from_numpy(smooth(torch.stack(added).mean(0).cpu().numpy(), WIDTH))
+            place = Place(Letterbox(side, side, networks[0].family.side), top, left)
+            laid.append(lay_out(places, place, colours.shape[:2]))
+        return HeatMap(self._keys[kind], heat(np.mean(laid, axis=0))[np.newaxis], "integrated gradients")
+
+    def _explain(self, network: LesionNet, kind: int, shown: Tensor, nothing: Tensor) -> Tensor:
+        """What each pixel of the square adds to the log odds of a kind against all others, for one network."""
+        others = [other for other in range(len(self._keys)) if other != kind]
+
+        def log_odds(way: Tensor) -> Tensor:
+            logits = network(way) / self._temperature
+            odds: Tensor = logits[:, kind] - torch.logsumexp(logits[:, others], 1)
+            return odds
+
+        return integrate(shown, nothing, log_odds, STEPS)
+
+
+def _evenly(families: list[list[Tensor]]) -> Tensor:
+    """The mean over families of the mean over the networks of each."""
+    return torch.stack([torch.stack(family).mean(0) for family in families]).mean(0)
 
 
 def take_picture(image: Image) -> Colours:

@@ -1,4 +1,4 @@
-"""How `skin-7` is trained: SqueezeNet on turned, scaled and recoloured pictures, rare kinds shown more often than they come."""
+"""How `skin-7` is trained: turned, scaled and recoloured pictures, rare kinds shown more often than they come."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from torch import Tensor
 from torch.nn.functional import affine_grid, cross_entropy, grid_sample
 
 from models.networks.lesion_net import LesionNet
-from models.runtimes.lesion_views import SIDE, square, turned
+from models.runtimes.lesion_views import square, turned
 from models.training.tables import Row, read_colour
 
 KEPT_SIDE: Final = 224
 """Side of the squares that are kept in memory."""
 
 LEARNED_SIDE: Final = 160
-"""Side of the squares that are learned from: a part of the picture at about the size in which `SIDE` shows it."""
+"""Side of the squares that are learned from: the picture, or a part of it, at about the size in which the network is shown it."""
 
 PENALTY: Final = 0.02
 """Of the squared weights of the first head."""
@@ -42,15 +42,15 @@ def read_squares(folder: Path, rows: Sequence[Row]) -> Tensor:
     return (torch.cat(squares) * 255).round().to(torch.uint8)
 
 
-def shown(squares: Tensor) -> Tensor:
-    """Kept squares as the networks see them in the hospital, ``(n, 3, SIDE, SIDE)``."""
-    return torch.cat([square(one.permute(1, 2, 0).numpy()) for one in squares])
+def shown(squares: Tensor, side: int) -> Tensor:
+    """Kept squares as a network is shown them in the hospital, ``(n, 3, side, side)``."""
+    return torch.cat([square(one.permute(1, 2, 0).numpy(), side) for one in squares])
 
 
 @torch.inference_mode()
 def describe(network: LesionNet, squares: Tensor) -> Tensor:
-    """Pooled features, ``(n, 1024)``, of kept squares as they are; not yet of about the same size each in a new network."""
-    return torch.cat([network.pool(network.see(shown(part))) for part in torch.split(squares, 16)])
+    """Pooled features, ``(n, pooled)``, of kept squares as they are; not yet of about the same size each in a new network."""
+    return torch.cat([network.pool(network.see(shown(part, network.family.side))) for part in torch.split(squares, 16)])
 
 
 @torch.inference_mode()
@@ -58,7 +58,7 @@ def rate(network: LesionNet, squares: Tensor) -> tuple[Tensor, Tensor]:
     """Logits, ``(n, kind)``, and strangeness, ``(n,)``, each the mean over turns and mirrors."""
     logits, strange = [], []
     for part in torch.split(squares, 8):
-        pooled = network.pool(network.see(turned(shown(part))))
+        pooled = network.pool(network.see(turned(shown(part, network.family.side))))
         logits.append(network.head(pooled).view(-1, len(part), network.head.out_features).mean(0))
         strange.append(network.strangeness(pooled).view(-1, len(part)).mean(0))
     return torch.cat(logits), torch.cat(strange)
@@ -93,6 +93,8 @@ class LesionRecipe:
         As `read_squares` gives them, to learn from.
     kinds
         ``(n,)`` index of the kind of each.
+    side
+        Of the whole square as the network is shown it (`models.networks.lesion_net.Family`).
     held_out
         Squares and kinds that are scored, or None.
     batch_size
@@ -100,9 +102,10 @@ class LesionRecipe:
     """
 
     def __init__(
-        self, squares: Tensor, kinds: Tensor, held_out: tuple[Tensor, Tensor] | None = None, batch_size: int = 16
+        self, squares: Tensor, kinds: Tensor, side: int, held_out: tuple[Tensor, Tensor] | None = None, batch_size: int = 16
     ) -> None:
         self._squares, self._kinds, self._held_out, self._size = squares, kinds, held_out, batch_size
+        self._part = LEARNED_SIDE / side
         counts = torch.bincount(kinds).clamp(min=1).float()
         self._chances = (counts ** (_EVENING - 1))[kinds]
         drawn = counts**_EVENING
@@ -113,7 +116,7 @@ class LesionRecipe:
         """``(n, 3, LEARNED_SIDE, LEARNED_SIDE)`` pictures of 0 to 1 and ``(n,)`` kinds."""
         chosen = torch.multinomial(self._chances, self._size, replacement=True, generator=generator)
         pictures = self._squares[chosen].float() / 255
-        return recolour(_placed(pictures, generator), generator), self._kinds[chosen]
+        return recolour(_placed(pictures, self._part, generator), generator), self._kinds[chosen]
 
     def loss(self, network: LesionNet, batch: tuple[Tensor, ...]) -> Tensor:
         """Cross-entropy, for kinds that come as often as they were drawn."""
@@ -138,11 +141,11 @@ class LesionRecipe:
         )
 
 
-def _placed(pictures: Tensor, generator: torch.Generator) -> Tensor:
-    """Turned by any angle, mirrored, scaled and moved; what lies outside is filled from within by reflection."""
+def _placed(pictures: Tensor, part: float, generator: torch.Generator) -> Tensor:
+    """That part of them, about: turned, mirrored, scaled and moved; what lies outside is filled from within by reflection."""
     count = len(pictures)
     angle = torch.rand(count, generator=generator) * 2 * math.pi
-    scale = LEARNED_SIDE / SIDE * torch.exp((torch.rand(count, generator=generator) * 2 - 1) * 0.22)
+    scale = part * torch.exp((torch.rand(count, generator=generator) * 2 - 1) * 0.22)
     aspect = torch.exp((torch.rand(count, generator=generator) * 2 - 1) * 0.1)
     sign = (torch.rand(count, generator=generator) < 0.5).float() * 2 - 1
     theta = torch.zeros(count, 2, 3)

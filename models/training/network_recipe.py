@@ -17,7 +17,9 @@ from models.networks.architectures import Answers, Architecture
 from models.runtimes.preparation import Preparation
 from models.training.metrics import dice, roc_auc
 from models.training.nudge import nudge
+from models.training.request import Only
 from models.training.samples import read_sample
+from models.training.shortcuts import show_only
 from models.training.tables import Row
 from node.store.errors import ConfigurationError, Refused
 
@@ -52,9 +54,16 @@ class Samples:
 
 
 def read_samples(
-    folder: Path, rows: Sequence[Row], preparation: Preparation, labeller: Labeller, advance: Callable[[], None], *, colour: bool
+    folder: Path,
+    rows: Sequence[Row],
+    preparation: Preparation,
+    labeller: Labeller,
+    advance: Callable[[], None],
+    *,
+    colour: bool,
+    only: Only = Only.ALL,
 ) -> Samples:
-    """Read and prepare every row's image.
+    """Read and prepare every row's image, or the part of it that is shown.
 
     Raises
     ------
@@ -63,7 +72,7 @@ def read_samples(
     """
     images, truths = [], []
     for row in rows:
-        image = read_sample(folder / row["image"], colour=colour)
+        image = show_only(read_sample(folder / row["image"], colour=colour), only)
         try:
             placed = preparation.place(image)
         except Refused as unfit:

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
+
+
+class Only(StrEnum):
+    """What of an image is left to see."""
+
+    ALL = "all"
+    BORDER = "border"  # markers, collimation, the frame of a scan
+    BACKGROUND = "background"  # what lies around the middle, where what is looked for is supposed to be
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +47,8 @@ class NetworkOptions:
         That the model reads, as in ``model.toml``; empty: the folder's ``labels.toml`` says, or any.
     device
         As torch spells it.
+    only
+        What of the images is shown; all but `Only.ALL` is a check of shortcuts, of which no model comes.
     """
 
     name: str
@@ -52,6 +63,7 @@ class NetworkOptions:
     normal: str | None = None
     modality: str = ""
     device: str = "cpu"
+    only: Only = Only.ALL
 
 
 @dataclass(frozen=True, slots=True)

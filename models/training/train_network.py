@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from models.manifest import Manifest
 from models.manifest_text import Value
 from models.networks.architectures import Answers, Architecture, Reads, find_architecture
 from models.networks.weights import save_weights, start_from
@@ -20,10 +21,10 @@ from models.runtimes.usual import Usual, describe
 from models.training.curve import draw_curve
 from models.training.first_card import write_first_card
 from models.training.fit import History, Plan, fit
-from models.training.model_folder import Trained, read_labels, requirements, write_model
-from models.training.network_figures import Findings, Outlines, Said
+from models.training.model_folder import Labels, Trained, read_labels, requirements, write_model
+from models.training.network_figures import Findings, Measured, Outlines, Said
 from models.training.network_recipe import NetworkRecipe, Samples, read_samples
-from models.training.request import NetworkOptions, Request, Watch
+from models.training.request import NetworkOptions, Only, Request, Watch
 from models.training.tables import Row, folds_by_patient, read_rows, split_rows
 from node.store.errors import ConfigurationError
 
@@ -37,7 +38,8 @@ def train_network(request: Request, watch: Watch) -> dict[str, Any]:
     """Train a network and return the record that is also written as ``training.json``.
 
     By cross-validation inside ``train``, split by patient, come the figures and the calibration; the weights that are kept are
-    then trained on all rows of ``train``. `Request.folds` 0 leaves the cross-validation out: there are no figures then.
+    then trained on all rows of ``train``. `Request.folds` 0 leaves the cross-validation out: there are no figures then. Where
+    only a part of the images is shown (`models.training.request.Only`) there are figures alone: no model is written.
 
     Raises
     ------
@@ -50,43 +52,37 @@ def train_network(request: Request, watch: Watch) -> dict[str, Any]:
     column = "mask" if architecture.answers is Answers.STRUCTURES else "label"
     rows = split_rows(read_rows(request.dataset, column), "train")
     labels = read_labels(request.dataset)
+    if options.only is not Only.ALL and column == "mask":
+        raise ConfigurationError("--only is a check of networks that rate findings: what is outlined lies where it is hidden")
     preparation = prepare(architecture, options)
     said: Said = Outlines(labels, request.dataset, rows) if column == "mask" else Findings(labels, rows, options.normal)
     watch.stage("reading", len(rows))
-    samples = read_samples(request.dataset, rows, preparation, said, watch.advance, colour=options.colour)
-    run = _Run(request, options, architecture, samples, said.outputs, preparation.channels)
+    samples = read_samples(request.dataset, rows, preparation, said, watch.advance, colour=options.colour, only=options.only)
+    run = _Run(request, options, architecture, samples, said.outputs, preparation)
     histories: dict[str, History] = {}
     answers = _cross_validate(run, rows, histories, watch)
     measured = said.measure(answers, samples, [row["patient"] for row in rows])
-    network, histories["all"] = run.train("all", np.arange(len(rows)), None, watch)
-    weights = request.out / f"{options.name}.safetensors"
-    save_weights(network.state_dict(), weights)
-    draw_curve(histories, request.out / "learning-curve.png", f"{said.figure}, held-out rows of train")
-    parameters: dict[str, Value] = {"arch": architecture.name, **({"width": options.width} if options.width else {})}
-    trained = Trained(
-        name=options.name,
-        structures=measured.structures,
-        findings=measured.findings,
-        parameters={**parameters, **_plain(preparation), **measured.parameters, **_usual(samples, architecture.reads)},
-        evaluation=measured.evaluation,
-        require=_require(architecture, options),
-    )
-    manifest = write_model(request.out, weights, trained, labels, request.dataset.name)
-    record = {
+    record: dict[str, Any] = {
         "model": options.name,
         "architecture": architecture.name,
-        "parameters": sum(one.numel() for one in network.parameters()),
         "dataset": request.dataset.name,
         "rows": len(rows),
         "patients": len({row["patient"] for row in rows}),
         "epochs": request.epochs,
         "folds": request.folds,
         "seed": request.seed,
-        "weights": manifest.weights[0].sha256,
         "cross_validation": measured.figures,
     }
+    if options.only is Only.ALL:
+        network, histories["all"] = run.train("all", np.arange(len(rows)), None, watch)
+        manifest = _write_model(run, network, measured, labels)
+        record["parameters"] = sum(one.numel() for one in network.parameters())
+        record["weights"] = manifest.weights[0].sha256
+        write_first_card(request.out, manifest, record, architecture)
+    else:
+        record["only"] = str(options.only)
+    draw_curve(histories, request.out / "learning-curve.png", f"{said.figure}, held-out rows of train")
     request.write_record(record)
-    write_first_card(request.out, manifest, record, architecture)
     for stage in histories:
         request.checkpoint(stage).unlink(missing_ok=True)
     return record
@@ -132,14 +128,14 @@ class _Run:
     architecture: Architecture
     samples: Samples
     outputs: int
-    channels: int
+    preparation: Preparation
 
     def train(
         self, stage: str, learned: NDArray[np.intp], held: NDArray[np.intp] | None, watch: Watch
     ) -> tuple[nn.Module, History]:
         """One network on some rows, scored on others."""
         torch.manual_seed(self.request.seed)
-        network = self.architecture.build(self.channels, self.outputs, self.options.width)
+        network = self.architecture.build(self.preparation.channels, self.outputs, self.options.width)
         if self.request.init is not None:
             start_from(network, self.request.init)
         network = network.to(self.options.device)
@@ -156,6 +152,23 @@ class _Run:
             checkpoint=self.request.checkpoint(stage),
             report=lambda _step, loss: watch.advance(loss),
         )
+
+
+def _write_model(run: _Run, network: nn.Module, measured: Measured, labels: Labels) -> Manifest:
+    """Weights and ``model.toml``."""
+    request, options, architecture = run.request, run.options, run.architecture
+    weights = request.out / f"{options.name}.safetensors"
+    save_weights(network.state_dict(), weights)
+    parameters: dict[str, Value] = {"arch": architecture.name, **({"width": options.width} if options.width else {})}
+    trained = Trained(
+        name=options.name,
+        structures=measured.structures,
+        findings=measured.findings,
+        parameters={**parameters, **_plain(run.preparation), **measured.parameters, **_usual(run.samples, architecture.reads)},
+        evaluation=measured.evaluation,
+        require=_require(architecture, options),
+    )
+    return write_model(request.out, weights, trained, labels, request.dataset.name)
 
 
 def _cross_validate(run: _Run, rows: Sequence[Row], histories: dict[str, History], watch: Watch) -> list[Tensor] | None:
@@ -182,6 +195,8 @@ def _options(request: Request) -> NetworkOptions:
         raise ConfigurationError("an architecture is needed: --arch NAME")
     if request.folds == 1:
         raise ConfigurationError("one fold holds nothing out: give two or more, or 0 for no cross-validation")
+    if request.network.only is not Only.ALL and not request.folds:
+        raise ConfigurationError("--only is a check whose figures come from cross-validation: give two folds or more")
     return request.network
 
 

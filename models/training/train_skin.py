@@ -1,8 +1,11 @@
-"""`overread train skin-7`: a network for each of some folds of lesions, rated on the lesions that it never saw, and shipped."""
+"""`overread train skin-7`: networks of two families for some folds of lesions each, rated together on those that neither saw."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -11,8 +14,8 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from models.networks import efficientnet, squeezenet
 from models.networks.lesion_net import LesionNet
-from models.networks.squeezenet import load_imagenet
 from models.networks.weights import save_weights
 from models.training.curve import draw_curve
 from models.training.finding_figures import choice, confusion
@@ -24,21 +27,57 @@ from models.training.tables import folds_by_patient, read_rows, split_rows
 from node.store.download import sha256_of
 from node.store.errors import ConfigurationError
 
-WEIGHTS: Final = "skin-7.safetensors"
 KINDS: Final = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
-"""In the order of the network's outputs and of the manifest's findings."""
+"""In the order of the networks' outputs and of the manifest's findings."""
 
 NETWORKS: Final = 3
-"""Folds whose network is made; the figures are those of the lesions that these held out. More would be better, and slower."""
+"""Folds whose networks are made; the figures are those of the lesions that these held out. More would be better, and slower."""
 
-FROZEN: Final = ("conv1", "fire2")
-"""Layers that stay as ImageNet left them: edges and colours are the same everywhere, and tuning these takes half of the time."""
+
+@dataclass(frozen=True, slots=True)
+class Learner:
+    """How the networks of one family are tuned.
+
+    Parameters
+    ----------
+    family
+        As in `models.networks.lesion_net.FAMILIES`.
+    load
+        Puts published weights of ImageNet into the features.
+    frozen
+        Layers that stay as ImageNet left them: edges and colours are the same everywhere, and these take half of the time.
+    rate
+        Highest learning rate.
+    passes
+        How often each picture is seen, as a part of `Request.epochs`.
+    whole
+        Whether one network that learned from all of train is shipped, not those of the folds.
+    """
+
+    family: str
+    load: Callable[[Any, Path], None]
+    frozen: tuple[str, ...]
+    rate: float
+    passes: float
+    whole: bool
+
+
+LEARNERS: Final = (
+    Learner("squeezenet", squeezenet.load_imagenet, ("conv1", "fire2"), 3e-4, 1, whole=False),
+    Learner(
+        "efficientnet-lite0",
+        efficientnet.load_imagenet,
+        ("stem", *(f"blocks.{number}" for number in range(5))),
+        5e-4,
+        2 / 3,
+        whole=True,
+    ),
+)
 
 _LOOKED_AT: Final = 600
 """Pictures from which the first head is fitted, and from which the usual is learned."""
 
 BATCH: Final = 16
-RATE: Final = 3e-4
 SENSITIVE: Final = 0.85
 """Part of the melanomas that the operating point shall find, on lesions that the network did not learn from."""
 
@@ -48,71 +87,143 @@ STRANGE: Final = 99.5
 _SCORED: Final = 150
 
 
+@dataclass(frozen=True, slots=True)
+class Lesions:
+    """What is learned from.
+
+    Parameters
+    ----------
+    squares
+        As `models.training.lesions.read_squares` gives them.
+    kinds, folds
+        ``(n,)`` index of the kind, and the fold, of each.
+    groups
+        The lesion of each.
+    """
+
+    squares: Tensor
+    kinds: Tensor
+    folds: Tensor
+    groups: list[str]
+
+
 def train_skin(request: Request, watch: Watch) -> dict[str, Any]:
     """Fine-tune the networks and return the record that is also written as ``training.json``.
 
     Raises
     ------
     ConfigurationError
-        Where the folder or the ImageNet weights (`Request.init`) cannot be read, or a label is unknown.
+        Where the folder or the ImageNet weights (a file for each family in `Request.init`) cannot be read, or a label is unknown.
     """
-    if request.init is None:
-        raise ConfigurationError("skin-7 starts from SqueezeNet 1.0 weights of ImageNet: give them with --init PATH")
-    rows = split_rows(read_rows(request.dataset, "label"), "train")
-    if strange := {row["label"] for row in rows} - set(KINDS):
-        raise ConfigurationError(f"column label holds {min(strange)}; there are {', '.join(KINDS)}")
-    squares, kinds = read_squares(request.dataset, rows), torch.tensor([KINDS.index(row["label"]) for row in rows])
-    folds = torch.tensor(folds_by_patient(rows, request.folds, request.seed))
-    networks, histories = nn.ModuleList(), dict[str, History]()
-    logits, strangeness = torch.zeros(len(rows), len(KINDS)), torch.zeros(len(rows))
+    starts = [_start(request, learner.family) for learner in LEARNERS]
+    lesions = read_lesions(request)
     parts = min(NETWORKS, request.folds)
-    for fold in range(parts):
-        learned, held = torch.nonzero(folds != fold)[:, 0], torch.nonzero(folds == fold)[:, 0]
-        name = f"fold {fold + 1} of {request.folds}"
-        network, histories[name] = _learn(request, watch, (squares, kinds), (name, fold, learned, held))
-        logits[held], strangeness[held] = rate(network, squares[held])
-        networks.append(network)
-    seen = torch.nonzero(folds < parts)[:, 0]
-    weights = request.out / WEIGHTS
-    save_weights(networks.state_dict(), weights)
-    draw_curve(histories, request.out / "learning-curve.png", "balanced accuracy, held out")
-    groups = [rows[index]["patient"] for index in seen.tolist()]
-    record = {
-        "model": "skin-7",
-        "dataset": request.dataset.name,
-        "seed": request.seed,
-        "rows": len(rows),
-        "folds": request.folds,
-        "epochs": request.epochs,
-        "networks": len(networks),
-        **calibrate(logits[seen], kinds[seen], groups),
-        "strange": float(np.percentile(strangeness[seen].numpy(), STRANGE)),
-        "sha256": sha256_of(weights),
-    }
+    rated, hashes = [], dict[str, str]()
+    for learner, start in zip(LEARNERS, starts, strict=True):
+        networks, histories = dict[str, LesionNet](), dict[str, History]()
+        for fold in range(parts):
+            name = f"fold {fold + 1} of {request.folds}"
+            held = lesions.folds == fold
+            networks[name], histories[name] = _learn(request, watch, lesions, Task(learner, start, name, fold, held))
+        rated.append(rate_held_out(list(networks.values()), lesions))
+        draw_curve(histories, request.out / f"learning-curve-{learner.family}.png", "balanced accuracy, held out")
+        if learner.whole:
+            nothing = torch.zeros_like(lesions.folds, dtype=torch.bool)
+            networks = {"all": _learn(request, watch, lesions, Task(learner, start, "all", parts, nothing))[0]}
+        weights = request.out / f"skin-7-{learner.family}.safetensors"
+        save_weights(nn.ModuleList(networks.values()).state_dict(), weights)
+        hashes[weights.name] = sha256_of(weights)
+    record = record_of(request, lesions, rated, parts) | {"sha256": hashes}
     request.write_record(record)
     return record
 
 
-def _learn(
-    request: Request, watch: Watch, pictures: tuple[Tensor, Tensor], part: tuple[str, int, Tensor, Tensor]
-) -> tuple[LesionNet, History]:
-    """One network: its name, its number, the pictures that it learns from and those that are held out."""
-    (squares, kinds), (name, number, learned, held) = pictures, part
-    network = LesionNet(len(KINDS))
+def _start(request: Request, family: str) -> Path:
+    """The published weights of one family."""
     if request.init is not None:
-        load_imagenet(network.features, request.init)
-    for frozen in FROZEN:
+        for path in (request.init / f"{family}.safetensors", request.init / f"{family}.pth"):
+            if path.exists():
+                return path
+    names = " and ".join(f"{learner.family}.safetensors" for learner in LEARNERS)
+    raise ConfigurationError(f"skin-7 starts from weights of ImageNet, {names} (or .pth): --init FOLDER must hold {family}")
+
+
+def read_lesions(request: Request) -> Lesions:
+    """The lesions of train.
+
+    Raises
+    ------
+    ConfigurationError
+        Where the folder cannot be read, or a label is unknown.
+    """
+    rows = split_rows(read_rows(request.dataset, "label"), "train")
+    if strange := {row["label"] for row in rows} - set(KINDS):
+        raise ConfigurationError(f"column label holds {min(strange)}; there are {', '.join(KINDS)}")
+    kinds = torch.tensor([KINDS.index(row["label"]) for row in rows])
+    folds = torch.tensor(folds_by_patient(rows, request.folds, request.seed))
+    return Lesions(read_squares(request.dataset, rows), kinds, folds, [row["patient"] for row in rows])
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One network: how and from what it starts, its name and number, and which lesions, ``(n,)``, it does not learn from."""
+
+    learner: Learner
+    start: Path
+    name: str
+    number: int
+    held: Tensor
+
+
+def _learn(request: Request, watch: Watch, lesions: Lesions, task: Task) -> tuple[LesionNet, History]:
+    """One network, rounded to half precision as it is shipped, and its history."""
+    squares, kinds, learner = lesions.squares, lesions.kinds, task.learner
+    learned, held = torch.nonzero(~task.held)[:, 0], torch.nonzero(task.held)[:, 0]
+    network = LesionNet(len(KINDS), learner.family)
+    learner.load(network.features, task.start)
+    for frozen in learner.frozen:
         network.features.get_submodule(frozen).requires_grad_(False)
     some = learned[torch.randperm(len(learned), generator=torch.Generator().manual_seed(request.seed))[:_LOOKED_AT]]
     fit_head(network, describe(network.eval(), squares[some]), kinds[some])
     scored = held[:: max(1, len(held) // _SCORED)]
-    recipe = LesionRecipe(squares[learned], kinds[learned], (squares[scored], kinds[scored]), BATCH)
-    plan = Plan(math.ceil(request.epochs * len(learned) / BATCH), RATE, decay=1e-2, every=100, seed=request.seed + number)
-    watch.stage(name, plan.steps)
-    checkpoint = request.checkpoint(f"fold-{number}")
+    held_out = (squares[scored], kinds[scored]) if len(scored) else None
+    recipe = LesionRecipe(squares[learned], kinds[learned], network.family.side, held_out, BATCH)
+    steps = math.ceil(round(request.epochs * learner.passes) * len(learned) / BATCH)
+    plan = Plan(steps, learner.rate, decay=1e-2, every=100, seed=request.seed + task.number)
+    watch.stage(f"{learner.family}, {task.name}", plan.steps)
+    checkpoint = request.checkpoint(f"{learner.family}-{task.number}")
     network, history = fit(network, recipe, plan, checkpoint=checkpoint, report=lambda _step, loss: watch.advance(loss))
     network.learn_usual(describe(network, squares[some]))
-    return network, history
+    return network.half().float(), history
+
+
+def rate_held_out(networks: list[LesionNet], lesions: Lesions) -> tuple[Tensor, Tensor]:
+    """Logits, ``(n, kind)``, and strangeness, ``(n,)``, of the lesions that each network held out, as one; 0 for all others."""
+    logits, strangeness = torch.zeros(len(lesions.kinds), len(KINDS)), torch.zeros(len(lesions.kinds))
+    for fold, network in enumerate(networks):
+        held = lesions.folds == fold
+        logits[held], strangeness[held] = rate(network, lesions.squares[held])
+    return logits, strangeness
+
+
+def record_of(request: Request, lesions: Lesions, rated: list[tuple[Tensor, Tensor]], parts: int) -> dict[str, Any]:
+    """What was done, and figures on the lesions of the first `parts` folds; `rated` as `rate_held_out` gives it, by family."""
+    seen = torch.nonzero(lesions.folds < parts)[:, 0]
+    logits, strangeness = (torch.stack(one).mean(0)[seen] for one in zip(*rated, strict=True))
+    groups = [lesions.groups[index] for index in seen.tolist()]
+    return {
+        "model": "skin-7",
+        "dataset": request.dataset.name,
+        "seed": request.seed,
+        "rows": len(lesions.kinds),
+        "folds": request.folds,
+        "folds_rated": parts,
+        "rows_rated": len(seen),
+        "epochs": {learner.family: round(request.epochs * learner.passes) for learner in LEARNERS},
+        "networks": {learner.family: 1 if learner.whole else parts for learner in LEARNERS},
+        **calibrate(logits, lesions.kinds[seen], groups),
+        "strange": float(np.percentile(strangeness.numpy(), STRANGE)),
+    }
 
 
 def calibrate(logits: Tensor, kinds: Tensor, groups: list[str]) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def _rated(manifest: Manifest, _folder: Path, row: Row, said: Prediction) -> tup
     """How much was left for the truth, where the answer is wrong."""
     names = {finding.key: finding.name for finding in manifest.findings}
     rated = {rating.key: rating.probability for rating in said.ratings}
-    right = names.get(row["label"], row["label"])
+    right = f"label {row['label']}"
     if manifest.one_of:
         called = max(rated, key=lambda key: rated[key])
         if called == row["label"]:

@@ -11,11 +11,12 @@ from pydicom import dcmread
 from models.training.tables import read_colour, read_rows
 from node.store.settings import Settings
 from tests import dicom
+from tests.research import RESEARCH
 from workers.run import Reading, read_files
 
 
 def _readings(folder: Path) -> list[Reading]:
-    return list(read_files("skin-7", [folder / "in"], folder / "out", Settings(data=folder / "data")))
+    return list(read_files("skin-7", [folder / "in"], folder / "out", Settings(data=folder / "data", model_folders=(RESEARCH,))))
 
 
 @pytest.mark.shared

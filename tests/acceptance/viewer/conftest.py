@@ -17,6 +17,7 @@ from tests.acceptance.viewer.rig import DICOMWEB_PLUGIN, chromium, installed, no
 from tests.acceptance.viewer.studies import Study
 from tests.integration.node_under_test import Node, running_node
 from tests.integration.orthanc_peer import Orthanc, running_orthanc
+from tests.research import RESEARCH
 
 READ_S = 300.0
 
@@ -67,7 +68,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     _fetch_weights("brain-mr", folder / "site" / "node" / "data" / "cache")
     with (
         running_orthanc(folder, 11112, Plugins=[str(DICOMWEB_PLUGIN)]) as orthanc,
-        running_node(folder / "site", tables=_TABLES.format(port=orthanc.port)) as node,
+        running_node(folder / "site", top=f'model_folders = ["{RESEARCH}"]', tables=_TABLES.format(port=orthanc.port)) as node,
         running_browser(folder / "browser", orthanc.http) as browser,
     ):
         yield Site(node, orthanc, Ohif(browser))

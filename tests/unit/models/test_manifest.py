@@ -9,6 +9,7 @@ import pytest
 from models.labels import Code, Structure
 from models.manifest import Manifest, read_library, read_manifest
 from node.store.errors import ConfigurationError
+from tests.research import RESEARCH
 
 LUNG = """
 name = "lung-finder"
@@ -113,6 +114,15 @@ def test_every_shipped_model_has_a_card_and_consistent_weights() -> None:
             assert weights.source or (manifest.folder / weights.file).is_file(), manifest.name
             if not weights.source:
                 assert (manifest.folder / weights.file).stat().st_size <= 5_000_000
+
+
+def test_weights_that_are_not_free_to_use_carry_their_own_licence_and_are_never_chosen_by_default() -> None:
+    assert not [one.name for one in read_library().values() if "NC" in one.licence or "research only" in one.licence]
+    closed = [read_manifest(path.parent) for path in RESEARCH.glob("*/model.toml")]
+    assert {one.name for one in closed} == {"mammo-lesion", "skin-7"}
+    for manifest in closed:
+        assert (manifest.folder / "LICENSE.md").is_file(), manifest.name
+        assert "only under a route that names it" in manifest.unasked, manifest.name
 
 
 def test_a_model_says_something() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from models.manifest import Manifest, read_manifest
+from models.manifest import Manifest, read_library, read_manifest
 from models.weights import Place, ensure_weights, place_of
 from node.store.errors import ConfigurationError, HashMismatch
 
@@ -67,7 +67,8 @@ def test_weights_in_the_folder_are_checked_each_time(tmp_path: Path) -> None:
 
     file.write_bytes(CONTENT)
     assert ensure_weights(manifest, tmp_path / "cache", pull=False) == {"w.bin": file}
-    assert place_of(manifest, tmp_path / "cache") is Place.PACKAGE
+    assert place_of(manifest, tmp_path / "cache") is Place.FOLDER
+    assert place_of(read_library()["cxr-lungs"], tmp_path / "cache") is Place.PACKAGE
 
     file.write_bytes(b"changed")
     with pytest.raises(HashMismatch, match=SHA256):

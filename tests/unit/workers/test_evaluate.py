@@ -16,6 +16,7 @@ from node.store.errors import ConfigurationError
 from node.store.settings import Settings
 from tests import dicom
 from tests.integration.phantom import ct_phantom
+from tests.research import RESEARCH
 from tests.unit.workers.test_compare import nifti
 from workers.run import only_stack
 
@@ -38,8 +39,22 @@ def test_a_phantom_is_measured_beside_a_reference_and_beside_its_copies(tmp_path
     reference = nifti(tmp_path / "body.nii.gz", body * 3, grid)
     (tmp_path / "in" / "next" / "0000.dcm").unlink()
 
-    figures = run("ct-tissue", tmp_path / "in", "--reference", reference, "--labels", "body=3", "--copies", "--data", tmp_path)
+    figures = run(
+        "ct-tissue",
+        tmp_path / "in",
+        "--reference",
+        reference,
+        "--labels",
+        "body=3",
+        "--copies",
+        "--data",
+        tmp_path,
+        "--pictures",
+        tmp_path / "pictures",
+        "--blank",
+    )
 
+    assert len(list((tmp_path / "pictures").glob("worst-*.png"))) == 6
     assert (figures["slices"], figures["dataset"]) == (12, "in")
     agreement = figures["reference"]["body"]  # type: ignore[index]
     assert agreement["dice"] > 0.99
@@ -133,7 +148,7 @@ def test_the_published_probabilities_on_the_card_come_out_again(shared: Path, tm
 
 @pytest.mark.shared
 def test_the_figures_of_marked_regions_come_out_again(shared: Path, tmp_path: Path) -> None:
-    figures = run("mammo-lesion", shared / "data" / "mammo", "--split", "val", "--data", tmp_path)
+    figures = run(RESEARCH / "mammo-lesion", shared / "data" / "mammo", "--split", "val", "--data", tmp_path)
     assert (figures["n"], figures["refused"]) == (18, 2)
     assert figures["auroc"] == pytest.approx(0.71, abs=0.005)
     assert figures["auroc_ci"] == pytest.approx([0.45, 0.93], abs=0.015)

@@ -10,6 +10,7 @@ from node.store.errors import ConfigurationError
 from node.store.settings import Settings
 from tests import dicom
 from tests.integration.phantom import ct_phantom
+from tests.research import RESEARCH
 from workers.nameless import COPIES
 from workers.run import Reading, marked_region, read_files
 
@@ -103,7 +104,7 @@ def test_a_region_that_is_none_is_told(given: str) -> None:
 def test_a_marked_region_reaches_the_model(tmp_path: Path) -> None:
     pixels = np.random.default_rng(1).integers(0, 4096, (300, 200)).astype(np.uint16)
     dicom.write([dicom.mammogram("L-CC", pixels, spacing_mm=0.4)], tmp_path / "in")
-    settings = Settings(data=tmp_path / "data")
+    settings = Settings(data=tmp_path / "data", model_folders=(RESEARCH,))
 
     without, with_region = (
         next(

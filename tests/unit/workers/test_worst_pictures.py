@@ -8,9 +8,9 @@ from PIL import Image as Raster
 from typer.testing import CliRunner
 
 from models.commands.training import evaluate
-from models.image import Image
+from models.image import Image, Region
 from models.labels import Finding
-from models.prediction import HeatMap, Prediction, Rating
+from models.prediction import HeatMap, Located, Prediction, Rating
 from models.training.worst import Worst
 from node.store.errors import ConfigurationError
 from tests.unit.models.training.conftest import lung_folder
@@ -49,6 +49,26 @@ def test_pictures_need_a_labelled_folder(lung_folder: Path) -> None:
         folder = [] if words == ["--pictures", "x"] else [str(lung_folder), "--split", "val"]
         with pytest.raises(ConfigurationError, match="--pictures goes with"):
             runner.invoke(evaluate, ["cxr-lungs", *folder, *words], catch_exceptions=False)
+
+
+class Marked:
+    """A disc at the left, whatever it is shown."""
+
+    def predict(self, image: Image) -> Prediction:
+        return Prediction(ratings=(Rating("mel", 0.9),), located=(Located("mel", 0.9, 0, Region(32, 16, 8)),))
+
+
+def test_what_was_rated_is_drawn(tmp_path: Path) -> None:
+    Raster.fromarray(np.full((64, 64), 90, np.uint8)).save(tmp_path / "a.png")
+    model = manifest("m", findings=(Finding(key="mel", name="Melanoma", code=CODE, threshold=0.5),))
+    case = Worst({"image": "a.png"}, 4, "label normal, Melanoma rated 90%", "mel")
+    (path,) = draw_worst(model, Marked(), tmp_path, [case], tmp_path / "out", blank=True)
+    page = np.asarray(Raster.open(path))
+    ring = (page[: page.shape[0] * 3 // 4] == (240, 130, 90)).all(axis=2)  # the legend is below
+    rows, columns = np.nonzero(ring)
+    assert 120 < np.ptp(columns) < 140
+    assert 120 < np.ptp(rows) < 140
+    assert abs(columns.mean() - 16 / 64 * 512) < 10
 
 
 class Mapped:

@@ -57,6 +57,9 @@ def test_shows_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert result.exit_code == 0, result.output
     assert "ct-tissue 1.0.0" in result.output
     assert "overread models pull NAME" in result.output
+    assert "cerebral_white_matter" in result.output
+    assert "13 more" in result.output
+    assert "accumbens" not in result.output
 
 
 def test_pulls_from_a_mirror_and_says_so(settings: Path, mirror: Path) -> None:

@@ -7,9 +7,10 @@ from models.image import Image
 from models.manifest import library_folder, read_manifest
 from models.prediction import Segmentation
 from models.runtime import Model, load_model
-from models.runtimes.cxr_lungs import UNSTATED_SIDES
+from models.runtimes.cxr_lungs import UNSTATED_SIDES, looks_of
+from models.runtimes.lung_fields import Look
 from models.training.metrics import dice
-from node.store.errors import Refused
+from node.store.errors import ConfigurationError, Refused
 from tests.unit.models.phantom import chest, image, lung_masks
 
 
@@ -35,6 +36,31 @@ def test_lungs_lie_where_they_were_drawn_at_any_size(model: Model, rows: int, co
     drawn_right, drawn_left = lung_masks(rows, columns)
     assert dice(right, drawn_right) > 0.8
     assert dice(left, drawn_left) > 0.8
+
+
+def test_the_manifest_says_in_which_looks_and_from_what_on_a_place_is_lung(model: Model) -> None:
+    manifest = read_manifest(library_folder() / "cxr-lungs")
+    assert looks_of(manifest) == (Look.EVENED, Look.BRIGHTENED)
+    weights = {one.file: manifest.folder / one.file for one in manifest.weights}
+    film = image(chest())
+    shipped = sum(mask.sum() for mask in _masks(model, film))
+    for parameters in ({"threshold": 0.95}, {"looks": ["windowed"]}):
+        other = manifest.model_copy(update={"parameters": {**manifest.parameters, **parameters}})
+        assert sum(mask.sum() for mask in _masks(load_model(other, weights), film)) != shipped
+
+
+@pytest.mark.parametrize(
+    ("parameters", "complaint"),
+    [
+        ({"threshold": 0.5}, "must hold the list looks"),
+        ({"threshold": 0.5, "looks": []}, "must hold the list looks"),
+        ({"threshold": 0.5, "looks": ["x-ray"]}, "there are windowed, brightened, evened"),
+    ],
+)
+def test_a_manifest_without_known_looks_is_no_model(parameters: dict[str, object], complaint: str) -> None:
+    manifest = read_manifest(library_folder() / "cxr-lungs").model_copy(update={"parameters": parameters})
+    with pytest.raises(ConfigurationError, match=complaint):
+        looks_of(manifest)
 
 
 @pytest.mark.parametrize(("slope", "offset"), [(1, 0), (0.05, 0), (4, -2000)])

@@ -5,8 +5,8 @@ import pytest
 
 from models.networks.lung_net import Kind
 from models.runtimes.film import Letterbox
-from models.runtimes.frontal_chest import Signs, judge, measure
-from models.runtimes.lung_fields import SIZE, LungFields
+from models.runtimes.frontal_chest import Chest, Signs, judge, measure
+from models.runtimes.lung_fields import SIZE, LungFields, find_fields
 from tests.unit.models.phantom import lung_masks
 
 GOOD = Signs(areas=(0.15, 0.13), confidence=0.96, apart=0.38, askew=0.02, tall=1.8, taper=0.8)
@@ -66,3 +66,16 @@ def test_fields_of_no_lungs_shape_are_refused(change: dict[str, object]) -> None
 
 def test_an_unsure_but_possible_chest_is_read() -> None:
     assert judge((0.2, 0.2, 0.2, 0.2, 0.2), GOOD) is None
+
+
+@pytest.mark.parametrize("threshold", [0.5, 0.55, 0.7])
+def test_outlines_run_where_the_probability_crosses_the_threshold(threshold: float) -> None:
+    box = Letterbox(2 * SIZE, 2 * SIZE, SIZE)
+    ramp = np.linspace(1, 0, SIZE, dtype=np.float32)
+    probabilities = np.stack([np.tile(ramp, (SIZE, 1)), np.zeros((SIZE, SIZE), dtype=np.float32)])
+    fields = find_fields(probabilities, threshold)
+    left, right = Chest(
+        np.zeros((box.rows, box.columns), dtype=np.float32), fields, probabilities, SURE, box, GOOD, threshold
+    ).outlines()
+    assert left.sum(axis=1) == pytest.approx((1 - threshold) * box.columns, abs=4)
+    assert not right.any()

@@ -8,16 +8,17 @@ import numpy as np
 import pytest
 
 from models.image import Header, Image, Region, SpacingKind
-from models.manifest import library_folder, read_manifest
+from models.manifest import read_manifest
 from models.runtime import Model, load_model
 from models.runtimes.lesion_features import NAMES, describe
 from models.weights import ensure_weights
 from node.store.errors import Refused
+from tests.research import RESEARCH
 
 
 @pytest.fixture
 def model(tmp_path: object) -> Model:
-    manifest = read_manifest(library_folder() / "mammo-lesion")
+    manifest = read_manifest(RESEARCH / "mammo-lesion")
     return load_model(manifest, ensure_weights(manifest, manifest.folder, pull=False))
 
 
@@ -89,4 +90,4 @@ def test_without_a_region_it_says_how_to_give_one(model: Model) -> None:
 
 
 def test_is_for_research_only_and_read_only_when_named() -> None:
-    assert "research only" in read_manifest(library_folder() / "mammo-lesion").unasked
+    assert "research only" in read_manifest(RESEARCH / "mammo-lesion").unasked

@@ -6,6 +6,7 @@ import pytest
 from models.manifest import library_folder
 from models.training.card import keep_figures, render_figures
 from node.store.errors import ConfigurationError
+from tests.research import RESEARCH
 
 FIGURES = {
     "version": "1.0.0",
@@ -39,23 +40,15 @@ def test_a_card_without_a_place_is_named(tmp_path: Path) -> None:
         keep_figures(tmp_path, FIGURES)
 
 
-@pytest.mark.parametrize(
-    "model",
-    [
-        "brain-mr",
-        "brain-tissue",
-        "cine-lv",
-        "ct-tissue",
-        "cxr-lungs",
-        "cxr-pneumonia",
-        "cxr-tb",
-        "mammo-density",
-        "mammo-lesion",
-        "skin-7",
-    ],
-)
-def test_the_shipped_card_says_what_was_measured(model: str) -> None:
-    folder = library_folder() / model
+MEASURED = sorted(path.parent for folder in (library_folder(), RESEARCH) for path in folder.glob("*/evaluation.json"))
+
+
+def test_every_model_with_data_or_pictures_was_measured() -> None:
+    assert len(MEASURED) >= 11
+
+
+@pytest.mark.parametrize("folder", MEASURED, ids=lambda folder: folder.name)
+def test_the_card_says_what_was_measured(folder: Path) -> None:
     kept = json.loads((folder / "evaluation.json").read_text())
     assert kept
     assert render_figures(kept) in (folder / "MODEL_CARD.md").read_text()

@@ -17,7 +17,7 @@ def _squares() -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_batches_are_varied_and_show_rare_kinds_more_often() -> None:
     squares, kinds = _squares()
-    recipe = LesionRecipe(squares, kinds, batch_size=64)
+    recipe = LesionRecipe(squares, kinds, 160, batch_size=64)
     generator = torch.Generator().manual_seed(0)
     drawn = [recipe.batch(generator) for _ in range(5)]
     pictures, labels = drawn[0]
@@ -28,6 +28,16 @@ def test_batches_are_varied_and_show_rare_kinds_more_often() -> None:
     assert 4 / 24 + 0.05 < share < 0.5
     red = pictures[labels == 1].mean((0, 2, 3))
     assert red[0] > red[1]
+
+
+def test_of_a_network_that_is_shown_larger_squares_a_smaller_part_is_learned_from() -> None:
+    """A picture as wide as a ramp of red: what is drawn of it spans the less, the larger the whole is shown."""
+    ramp = torch.linspace(0, 255, KEPT_SIDE).round().to(torch.uint8).expand(2, 3, KEPT_SIDE, KEPT_SIDE)
+    spans = {}
+    for side in (160, 320):
+        pictures, _ = LesionRecipe(ramp, torch.tensor([0, 1]), side, batch_size=32).batch(torch.Generator().manual_seed(0))
+        spans[side] = float((pictures.amax((1, 2, 3)) - pictures.amin((1, 2, 3))).mean())
+    assert spans[320] < 0.8 * spans[160]
 
 
 def test_recolouring_keeps_the_range_and_is_seeded() -> None:
@@ -42,7 +52,7 @@ def test_the_first_head_tells_kinds_apart_that_are_apart() -> None:
     torch.manual_seed(0)
     kinds = torch.tensor([0] * 40 + [1] * 10 + [2] * 10)
     pooled = torch.randn(60, 1024) * 0.1 + torch.nn.functional.one_hot(kinds, 1024) * 3
-    network = LesionNet(3)
+    network = LesionNet(3, "squeezenet")
     fit_head(network, pooled, kinds)
     assert torch.equal(network.head((pooled - network.mean) / network.spread).argmax(1), kinds)
 

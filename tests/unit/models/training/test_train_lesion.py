@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 
-from models.manifest import library_folder, read_manifest
+from models.manifest import read_manifest
 from models.runtimes.mammo_lesion import MammoLesion
 from models.training.marked import marked_film
 from models.training.request import NoWatch, Request
 from models.training.train_lesion import fit_logistic, train_lesion
+from tests.research import RESEARCH
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def test_learns_what_parts_them_and_writes_what_the_model_reads(folder: Path, tm
     assert record["cross_validated"]["all"]["auroc"] > 0.95
     assert record["cross_validated"]["radius alone"]["auroc"] < 0.7
     model = MammoLesion(
-        read_manifest(library_folder() / "mammo-lesion"), {"mammo-lesion.safetensors": out / "mammo-lesion.safetensors"}, "cpu"
+        read_manifest(RESEARCH / "mammo-lesion"), {"mammo-lesion.safetensors": out / "mammo-lesion.safetensors"}, "cpu"
     )
     rated = []
     for number in (2, 3):

@@ -277,6 +277,32 @@ def test_a_run_that_was_cut_short_goes_on(tmp_path: Path) -> None:
     assert run("mine", folder, *options, "--out", cut, "--resume")["weights"] == first["weights"]
 
 
+def test_what_the_border_alone_tells_is_measured_and_no_model_is_written(tmp_path: Path) -> None:
+    """The ill have a mark in the corner, as one hospital's films may have, and nothing else."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    rows = []
+    for number in range(16):
+        picture = np.random.default_rng(number).integers(0, 80, (64, 64)).astype(np.uint8)
+        picture[:2, :] += 150 * (number % 2)
+        Picture.fromarray(picture).save(folder / f"{number}.png")
+        label = "tumour" if number % 2 else "normal"
+        rows.append({"split": "train", "image": f"{number}.png", "label": label, "patient": f"p{number}"})
+    write_index(folder, rows)
+    out = tmp_path / "out"
+    options = ["--arch", "squeezenet", "--size", 32, "--epochs", 20, "--batch", 4, "--out", out]
+    record = run("mine", folder, *options, "--folds", 2, "--only", "border")
+    assert record["only"] == "border"
+    assert record["cross_validation"]["tumour"]["auroc"] > 0.9
+    assert sorted(one.name for one in out.iterdir()) == ["learning-curve.png", "training.json"]
+    with pytest.raises(ConfigurationError, match="give two folds or more"):
+        run("mine", folder, *options, "--folds", 0, "--only", "border")
+    with pytest.raises(ConfigurationError, match="--only goes with --arch"):
+        run("cxr-lungs", folder, "--only", "border")
+    with pytest.raises(ConfigurationError, match="what is outlined lies where it is hidden"):
+        run("mine", make_folder(tmp_path / "masks", Reads.PICTURE, 4), "--arch", "unet", "--folds", 2, "--only", "background")
+
+
 def test_colour_is_read_where_asked(tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "data", Reads.PICTURE, count=4)
     out = tmp_path / "out"

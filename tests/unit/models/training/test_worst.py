@@ -62,7 +62,7 @@ def test_the_surest_of_the_wrong_calls_comes_first(tmp_path: Path) -> None:
     rows = _rows("normal mel mel normal")
     answers = [(row, Prediction(ratings=(Rating("mel", p),))) for row, p in zip(rows, (0.95, 0.9, 0.2, 0.3), strict=True)]
     found = worst(_findings(one_of=False), folder_of(tmp_path, rows), answers)
-    assert [(one.number, one.words) for one in found] == [(1, "normal, mel rated 95%"), (3, "mel, mel rated 20%")]
+    assert [(one.number, one.words) for one in found] == [(1, "label normal, mel rated 95%"), (3, "label mel, mel rated 20%")]
 
 
 def test_of_several_findings_the_one_that_was_called_is_shown(tmp_path: Path) -> None:
@@ -72,6 +72,6 @@ def test_of_several_findings_the_one_that_was_called_is_shown(tmp_path: Path) ->
     ]
     found = worst(_findings(one_of=True), folder_of(tmp_path, rows), answers)
     assert [(one.number, one.words, one.key) for one in found] == [
-        (1, "nv, called mel (90%)", "mel"),
-        (3, "mel, called nv (60%)", "nv"),
+        (1, "label nv, called mel (90%)", "mel"),
+        (3, "label mel, called nv (60%)", "nv"),
     ]
