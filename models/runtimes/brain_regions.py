@@ -15,8 +15,9 @@ from models.image import Header, Image
 from models.manifest import Manifest
 from models.networks.tfjs import load_meshnet
 from models.prediction import LabelMap, Prediction
-from models.runtimes.conform import conform, labels_on_source
+from models.runtimes.conform import Conformed, conform, labels_on_source
 from models.runtimes.head import Box, check_head, largest_piece, touches_edge
+from models.runtimes.head_pose import laying
 from models.runtimes.slabwise import classes_of
 from node.store.errors import ConfigurationError, Refused
 
@@ -29,7 +30,10 @@ MARGIN: Final = 2
 """Planes added on each side of the head."""
 BRAIN_BELOW_MM: Final = 190
 """No brain reaches further below the top of its head."""
+DEEP_MM: Final = ((-60, 60), (40, 140), (-70, 70))
+"""Where in the head's box its deep structures lie: about its middle, below its top, about its middle."""
 CUT_OFF: Final = "the brain reaches the edge of the stack: the volumes are those of the parts inside"
+AS_IT_LIES: Final = "how the head lies could not be told: it was read as it lies, and volumes of other visits compare less well"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,8 @@ class Limits:
     """Structures that show the weighting: on T1 the first are brighter than the second."""
     contrast: float
     """How many times brighter at least."""
+    lays_alike: bool
+    """Whether the head is laid as every other before it is read, by what a first look finds."""
 
 
 class BrainRegions:
@@ -92,23 +98,45 @@ class BrainRegions:
         _check_weighting(image.header)
         _check_spacing(affine, self._limits)
         shape = (image.array.shape[0], image.array.shape[1], image.array.shape[2])
-        conformed = conform(image.array.astype(np.float32, copy=False), affine)
+        conformed, notes = self._conformed(image.array.astype(np.float32, copy=False), affine)
         labels = self._labels(conformed.volume)
         self._check(labels, conformed.volume)
         found = labels_on_source(labels, conformed, affine, shape)
         present = np.bincount(found.ravel(), minlength=len(self._keys) + 1)[1:] > 0
         absent = tuple(key for key, there in zip(self._keys, present, strict=True) if not there)
-        notes = (CUT_OFF,) if touches_edge(found > 0) else ()
+        notes += (CUT_OFF,) if touches_edge(found > 0) else ()
         return Prediction(LabelMap(found, self._keys, absent), notes=notes)
+
+    def _conformed(self, array: NDArray[np.float32], affine: NDArray[np.float64]) -> tuple[Conformed, tuple[str, ...]]:
+        """The head on the network's grid, laid as every other where that is wanted; and what is to be noted."""
+        as_it_lies = conform(array, affine)
+        if not self._limits.lays_alike:
+            return as_it_lies, ()
+        box = head_box(as_it_lies.volume, self._limits.bright)
+        for region in (deep_region(box), box):
+            labels = self._classes(as_it_lies.volume, box, region)
+            if labels.any():
+                labels[~largest_piece(labels > 0, corners=True)] = 0
+            moved = as_it_lies.affine.copy()
+            moved[:3, 3] += moved[:3, :3] @ [side.start for side in region]
+            motion = laying(labels, moved, self._keys)
+            if motion is not None:
+                return conform(array, affine, motion), ()
+        return as_it_lies, (AS_IT_LIES,)
 
     def _labels(self, volume: NDArray[np.float32]) -> Labels:
         """Classes on the conformed grid, without what is not connected to the brain."""
         box = head_box(volume, self._limits.bright)
-        scaled = _scaled(volume, self._limits.quantiles)[box]
         labels = np.zeros(volume.shape, dtype=np.uint8)
-        labels[box] = classes_of(self._network, torch.from_numpy(np.ascontiguousarray(scaled))).numpy()
+        labels[box] = self._classes(volume, box, box)
         labels[~largest_piece(labels > 0, corners=True)] = 0
         return labels
+
+    def _classes(self, volume: NDArray[np.float32], box: Box, region: Box) -> Labels:
+        """Of the voxels of `region`, a part of `box`; the network sees all of the box."""
+        scaled = np.ascontiguousarray(_scaled(volume, self._limits.quantiles)[box])
+        part = tuple(slice(side.start - outer.start, side.stop - outer.start) for side, outer in zip(region, box, strict=True))
+        return classes_of(self._network, torch.from_numpy(scaled), region=(part[0], part[1], part[2])).numpy()
 
     def _check(self, labels: Labels, volume: NDArray[np.float32]) -> None:
         limits = self._limits
@@ -148,6 +176,17 @@ def head_box(volume: NDArray[np.float32], bright: float) -> Box:
         if axis == 1:  # downwards
             last = min(last, int(planes[0]) + BRAIN_BELOW_MM)
         sides.append(slice(max(0, int(planes[0]) - MARGIN), min(volume.shape[axis], last + 1 + MARGIN)))
+    return sides[0], sides[1], sides[2]
+
+
+def deep_region(box: Box) -> Box:
+    """The part of the head's box that holds the deep structures of the brain, however the head lies."""
+    middles = [(side.start + side.stop) // 2 for side in box]
+    middles[1] = box[1].start  # the top of the head: how far the neck reaches differs
+    sides = [
+        slice(max(side.start, middle + first), min(side.stop, middle + last))
+        for side, middle, (first, last) in zip(box, middles, DEEP_MM, strict=True)
+    ]
     return sides[0], sides[1], sides[2]
 
 
@@ -204,4 +243,5 @@ def _limits(manifest: Manifest) -> Limits:
         white=tuple(str(key) for key in listed("white")),
         grey=tuple(str(key) for key in listed("grey")),
         contrast=number("contrast"),
+        lays_alike=bool(values.get("lays_alike", False)),
     )

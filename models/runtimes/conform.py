@@ -27,17 +27,18 @@ class Conformed:
     Parameters
     ----------
     volume
-        ``(256, 256, 256)`` float32 from 0 to 1, axes to the left, downwards and to the front.
+        ``(256, 256, 256)`` float32 from 0 to 1, axes to the left, downwards and to the front: of the patient in the
+        scanner, or of the head as it was laid.
     affine
-        ``(4, 4)``: its indices to LPS mm.
+        ``(4, 4)``: its indices to LPS mm in the scanner.
     """
 
     volume: NDArray[np.float32]
     affine: NDArray[np.float64]
 
 
-def conform(array: NDArray[np.float32], affine: NDArray[np.float64]) -> Conformed:
-    """Resample linearly to 1 mm around the middle of the source, and scale the greys.
+def conform(array: NDArray[np.float32], affine: NDArray[np.float64], laying: NDArray[np.float64] | None = None) -> Conformed:
+    """Resample linearly to 1 mm, once, and scale the greys.
 
     The source may lie in any direction, oblique too; it is turned to the patient's axes before anything is computed, so that the
     same voxels stored along other axes give the same volume.
@@ -48,14 +49,20 @@ def conform(array: NDArray[np.float32], affine: NDArray[np.float64]) -> Conforme
         ``(slice, row, column)``, MR.
     affine
         Its indices to LPS mm.
+    laying
+        ``(4, 4)``: a rigid motion, LPS mm in the scanner to LPS mm as the head shall lie, the middle of the grid at the origin
+        (see `models.runtimes.head_pose`); None: as it lies, around the middle of the source.
     """
+    place = affine if laying is None else laying @ affine
     shape = (array.shape[0], array.shape[1], array.shape[2])
-    frame = patient_frame(affine, shape, directions=DIRECTIONS)
+    frame = patient_frame(place, shape, directions=DIRECTIONS)
     turned = np.ascontiguousarray(frame.turn(array), dtype=np.float32)
-    middle = frame.affine @ np.array([*(np.array(turned.shape) - 1) / 2.0, 1.0])
+    middle = np.zeros(3)
+    if laying is None:
+        middle = (frame.affine @ np.array([*(np.array(turned.shape) - 1) / 2.0, 1.0]))[:3]
     target = np.eye(4)
     target[:3, :3] = TOWARDS
-    target[:3, 3] = middle[:3] - TOWARDS @ np.full(3, (SIDE - 1) / 2.0)
+    target[:3, 3] = middle - TOWARDS @ np.full(3, (SIDE - 1) / 2.0)
     pull = np.linalg.inv(frame.affine) @ target
     darkest = float(turned.min())
     # voxels have an extent: the outermost ones reach half a voxel beyond their middles
@@ -63,7 +70,8 @@ def conform(array: NDArray[np.float32], affine: NDArray[np.float64]) -> Conforme
     volume = ndimage.affine_transform(
         padded, pull[:3, :3], pull[:3, 3] + 1.0, output_shape=(SIDE,) * 3, order=1, mode="constant", cval=darkest
     )
-    return Conformed(_scaled(volume, turned, darkest), target)
+    there = target if laying is None else np.linalg.inv(laying) @ target
+    return Conformed(_scaled(volume, turned, darkest), there)
 
 
 def labels_on_source(

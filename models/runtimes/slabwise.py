@@ -6,6 +6,8 @@ before it were copied before they were overwritten. Classes are decided slab by 
 
 On the CPU, layers are computed in fewer products, as `models.runtimes.winograd` says. Not on a GPU: its convolutions may round to
 10 bits, and the scheme would blow up what was rounded off.
+
+Where only a part is asked for, each layer is computed only as far around it as the layers after it look.
 """
 
 from __future__ import annotations
@@ -24,9 +26,10 @@ from models.runtimes.winograd import convolve_in_place
 
 SLAB: Final = 16
 """Planes that are computed at once: memory against the calls' overhead."""
+Region = tuple[slice, slice, slice]
 
 
-def classes_of(network: MeshNet, volume: Tensor, slab: int = SLAB) -> Tensor:
+def classes_of(network: MeshNet, volume: Tensor, slab: int = SLAB, region: Region | None = None) -> Tensor:
     """The most likely class of each voxel, the same as of the network's forward pass.
 
     Parameters
@@ -35,37 +38,74 @@ def classes_of(network: MeshNet, volume: Tensor, slab: int = SLAB) -> Tensor:
         In evaluation mode, on the device that shall compute.
     volume
         ``(x, y, z)`` float32.
+    region
+        First and last voxels (exclusive) of the part that is asked for; None: all. The network sees what lies around it as well.
 
     Returns
     -------
     Tensor
-        ``(x, y, z)`` uint8, on the CPU.
+        ``(x, y, z)`` uint8 of the region, on the CPU.
     """
     device = network.head.weight.device
     with torch.inference_mode():
-        features = features_of(network, volume.to(device), slab, direct=device.type != "cpu")
+        features = features_of(network, volume.to(device), slab, region, direct=device.type != "cpu")
         matrix = network.head.weight[:, :, 0, 0, 0]
-        labels = torch.empty(volume.shape, dtype=torch.uint8)
-        for start in range(0, volume.shape[0], slab):
+        labels = torch.empty(features.shape[:3], dtype=torch.uint8)
+        for start in range(0, features.shape[0], slab):
             part = features[start : start + slab]
             labels[start : start + slab] = functional.linear(part, matrix, network.head.bias).argmax(-1)
     return labels
 
 
-def features_of(network: MeshNet, volume: Tensor, slab: int = SLAB, *, direct: bool) -> Tensor:
-    """What the last convolution works on, ``(x, y, z, channels)``: the one buffer that every layer was computed in.
+def features_of(network: MeshNet, volume: Tensor, slab: int = SLAB, region: Region | None = None, *, direct: bool) -> Tensor:
+    """What the last convolution works on, ``(x, y, z, channels)`` of the region; every layer was computed in this one buffer.
 
     `direct` says that layers are computed slab by slab, otherwise by Winograd's scheme.
     """
     first, *others = [_layer(block) for block in network.blocks]
-    buffer = torch.empty((*volume.shape, len(first.bias)), dtype=volume.dtype, device=volume.device)
-    _first(first, volume, buffer, slab)
+    wanted = region or _grown((slice(0, 0),) * 3, max(volume.shape), volume.shape)
+    reach = first.dilation + sum(layer.dilation for layer in others)
+    held = _grown(wanted, reach, volume.shape)
+    buffer = torch.empty((*volume[held].shape, len(first.bias)), dtype=volume.dtype, device=volume.device)
+    _first(first, volume[held], buffer, slab)
+    reach -= first.dilation
     for layer in others:
+        # what the layer before made of the rim of its input is wrong, for it saw zeros around it; from here on nobody looks there
+        needed = _grown(wanted, reach, volume.shape)
+        buffer = _narrowed(buffer, _inside(needed, held))
+        held, reach = needed, reach - layer.dilation
         if direct:
             _in_place(layer, buffer, slab)
         else:
             convolve_in_place(buffer, layer.weight, layer.bias, layer.dilation, layer.activation)
-    return buffer
+    return buffer[_inside(wanted, held)]
+
+
+def _grown(region: Region, reach: int, shape: tuple[int, ...]) -> Region:
+    """With as many voxels more on every side, as far as there are any."""
+    first, second, third = (
+        slice(max(0, side.start - reach), min(extent, side.stop + reach)) for side, extent in zip(region, shape, strict=True)
+    )
+    return first, second, third
+
+
+def _inside(region: Region, outer: Region) -> Region:
+    """The region, counted from the first voxels of one around it."""
+    first, second, third = (
+        slice(side.start - around.start, side.stop - around.start) for side, around in zip(region, outer, strict=True)
+    )
+    return first, second, third
+
+
+def _narrowed(buffer: Tensor, region: Region) -> Tensor:
+    """The region of a contiguous buffer, contiguous, moved to the front of the same memory."""
+    seen = buffer[region]
+    if seen.shape == buffer.shape:
+        return buffer
+    made = buffer.view(-1)[: seen.numel()].view(seen.shape)
+    for index in range(len(seen)):  # a plane lies at or behind its new place, so that none is overwritten before it was moved
+        made[index] = seen[index].clone()
+    return made
 
 
 @dataclass(frozen=True, slots=True)

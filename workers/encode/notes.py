@@ -17,6 +17,7 @@ TEMPLATES: Final = (
     message("the body is cut off by the field of view"),
     message("the brain reaches the edge of the stack: the volumes are those of the parts inside"),
     message("the brain reaches the edge of the stack: the volume is that of the part inside"),
+    message("how the head lies could not be told: it was read as it lies, and volumes of other visits compare less well"),
     message("The film states no patient orientation: right and left are named as films are usually displayed."),
     message("Lung fields are cut off at the {edges} edge of the film."),
     message("{view}: cut or filled up to the field of {rows} x {columns} pixels that the network was trained on"),

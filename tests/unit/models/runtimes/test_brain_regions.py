@@ -25,22 +25,23 @@ SMALL = {"smallest_ml": 30.0, "fewest_slices": 20}
 """The phantom is a quarter of a head a side, which keeps these tests quick."""
 
 
-def brightness_model(folder: Path) -> dict[str, Path]:
-    """Stands for a network: below 0.3 it says background, above 0.7 white matter, between them cortex."""
+def brightness_model(folder: Path, classes: int = 3) -> dict[str, Path]:
+    """Stands for a network: below 0.3 it says background, above 0.7 white matter, between them cortex; never a class beyond these."""
     chain = [
         {"class_name": "InputLayer", "name": "in", "config": {}, "inbound_nodes": []},
         layer("c", "in", kernel=3, filters=2),
         activation("a", "c", "relu"),
-        layer("out", "a", kernel=1, filters=3),
+        layer("out", "a", kernel=1, filters=classes),
     ]
     kernel = np.zeros((3, 3, 3, 1, 2), dtype="<f4")
     kernel[1, 1, 1, 0] = 1.0
     # features: x, and how far x lies above 0.7; logits: 0.3 - x, x - 0.31 + five times that, x - 0.3
+    never = [0] * (classes - 3)
     tensors = {
         "c/kernel": kernel,
         "c/bias": np.array([0.0, -0.7], dtype="<f4"),
-        "out/kernel": np.array([[-1, 1, 1], [0, 5, 0]], dtype="<f4").reshape(1, 1, 1, 2, 3),
-        "out/bias": np.array([0.3, -0.31, -0.3], dtype="<f4"),
+        "out/kernel": np.array([[-1, 1, 1, *never], [0, 5, 0, *never]], dtype="<f4").reshape(1, 1, 1, 2, classes),
+        "out/bias": np.array([0.3, -0.31, -0.3, *(-99 for _ in never)], dtype="<f4"),
     }
     weights = [{"name": name, "shape": list(array.shape), "dtype": "float32"} for name, array in tensors.items()]
     model = {
@@ -53,10 +54,11 @@ def brightness_model(folder: Path) -> dict[str, Path]:
     return {name: folder / name for name in ("model.json", "model.bin")}
 
 
-def manifest(**changes: object) -> Manifest:
+def manifest(keys: tuple[str, ...] = KEYS, **changes: object) -> Manifest:
     shipped = read_manifest(library_folder() / "brain-regions")
-    kept = tuple(shipped.structure(key) for key in KEYS)
-    return shipped.model_copy(update={"structures": kept, "parameters": {**shipped.parameters, **SMALL, **changes}})
+    kept = tuple(shipped.structure(key) for key in keys)
+    given = {**shipped.parameters, "lays_alike": False, **SMALL, **changes}
+    return shipped.model_copy(update={"structures": kept, "parameters": given})
 
 
 @pytest.fixture

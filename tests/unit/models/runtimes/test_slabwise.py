@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from models.networks.meshnet import MeshNet
+from models.runtimes import winograd
+from models.runtimes.onednn import Steps
 from models.runtimes.slabwise import classes_of, features_of
 
 
@@ -59,3 +61,41 @@ def test_the_network_itself_is_left_as_it_was() -> None:
     classes_of(made, torch.rand(8, 8, 8))
 
     assert all(torch.equal(value, before[name]) for name, value in made.state_dict().items())
+
+
+REGIONS = [
+    (slice(0, 40), slice(0, 44), slice(0, 42)),  # all
+    (slice(20, 24), slice(21, 23), slice(17, 25)),  # in the middle, further from the sides than the network looks
+    (slice(0, 9), slice(30, 44), slice(40, 42)),  # at the sides
+]
+
+
+@pytest.mark.parametrize("region", REGIONS)
+@pytest.mark.parametrize("direct", [True, False])
+def test_a_part_is_as_in_the_whole(region: tuple[slice, slice, slice], direct: bool) -> None:
+    made = network()
+    volume = torch.rand(40, 44, 42)
+
+    with torch.inference_mode():
+        whole = made(volume[None, None])[0][(slice(None), *region)]
+
+        part = made.head(features_of(made, volume, 5, region, direct=direct).permute(3, 0, 1, 2)[None])[0]
+    assert torch.allclose(part, whole, atol=1e-4)
+    assert (classes_of(made, volume, 5, region) != whole.argmax(0)).float().mean() < 1e-4
+
+
+def test_a_part_costs_less_than_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = network()
+    seen: list[int] = []
+    real = winograd.convolved
+
+    def counted(block: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, steps: Steps) -> torch.Tensor:
+        seen.append(block.numel())
+        return real(block, weight, bias, steps)
+
+    monkeypatch.setattr(winograd, "convolved", counted)
+    classes_of(made, torch.rand(40, 44, 42), 16)
+    whole, seen = sum(seen), []
+    classes_of(made, torch.rand(40, 44, 42), 16, REGIONS[1])
+
+    assert sum(seen) < whole / 2

@@ -161,6 +161,7 @@ def test_every_note_that_is_made_is_known(language: str) -> None:
         ct_tissue.SIDE_UNKNOWN,
         ct_tissue.CUT_OFF,
         brain_regions.CUT_OFF,
+        brain_regions.AS_IT_LIES,
         brain_mr.CUT_OFF,
         cxr_lungs.UNSTATED_SIDES,
         mammo_density.CROPPED.format(view="L-CC", rows=2600, columns=2000),
