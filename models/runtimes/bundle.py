@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from models.manifest import Manifest
 from models.networks.weights import read_weights
 from models.prediction import LabelMap, Prediction, Segmentation
 from models.runtimes.patient_frame import PatientFrame, turned_volume
+from models.runtimes.sliding_window import Window, slide
 from node.store.errors import ConfigurationError
 
 BUNDLE: Final = "bundle.json"
@@ -64,7 +66,7 @@ class BundleModel:
             self._bundle: dict[str, Any] = json.loads(weights[BUNDLE].read_text(encoding="utf-8"))
             self._steps = [dict(step) for step in self._bundle["steps"]]
             self._several, self._threshold = bool(self._bundle["several"]), float(self._bundle["threshold"])
-            self._roi = tuple(int(side) for side in self._bundle["roi"])
+            self._window = _window(self._bundle)
             network = build(str(self._bundle["network"]), self._bundle["arguments"])
         except (KeyError, ValueError, TypeError, OSError) as broken:
             raise ConfigurationError(f"model {manifest.name}: {BUNDLE} is missing or damaged: {broken}") from broken
@@ -109,10 +111,9 @@ class BundleModel:
                 spacing = (target[0], target[1], target[2])
             elif step["step"] != "orientation":
                 shown = graded(shown, step)
-        batch = torch.from_numpy(np.ascontiguousarray(shown))[None, None]
         with torch.inference_mode():
-            logits = self._infer(batch)[0]
-            likely = (torch.sigmoid(logits) if self._several else torch.softmax(logits, 0)).cpu().numpy()
+            logits = self._infer(torch.from_numpy(np.ascontiguousarray(shown))[None])
+            likely = (torch.sigmoid(logits) if self._several else torch.softmax(logits, 0)).numpy()
         if shown.shape == volume.shape:
             return np.asarray(likely, dtype=np.float32)
         factors = [before / after for before, after in zip(frame.spacing_mm, spacing, strict=True)]
@@ -120,16 +121,39 @@ class BundleModel:
             [ndimage.affine_transform(one, factors, output_shape=volume.shape, order=1, mode="nearest") for one in likely]
         )
 
-    def _infer(self, batch: Tensor) -> Tensor:
-        if not self._roi:
-            return _first(self._network(batch.to(self._device))).float()
-        from monai.inferers import sliding_window_inference
+    def _infer(self, volume: Tensor) -> Tensor:
+        """``(channels, slice, row, column)`` to logits on that grid, on the CPU."""
+        if self._window is None:
+            return self._answer(volume[None])[0]
+        whole: list[Tensor] = []
 
-        overlap, mode = float(self._bundle["overlap"]), str(self._bundle["mode"])
-        answered = sliding_window_inference(
-            batch, self._roi, 1, self._network, overlap=overlap, mode=mode, sw_device=self._device, device="cpu"
-        )
-        return _first(answered).float()
+        def keep(first: int, planes: Tensor) -> None:
+            if not whole:
+                whole.append(planes.new_empty((planes.shape[0], *volume.shape[1:])))
+            whole[0][:, first : first + planes.shape[1]] = planes
+
+        sides = tuple(side if side > 0 else length for side, length in zip(self._window.shape, volume.shape[1:], strict=True))
+        slide(self._answer, volume, replace(self._window, shape=(sides[0], sides[1], sides[2])), keep)
+        return whole[0]
+
+    def _answer(self, batch: Tensor) -> Tensor:
+        return _first(self._network(batch.to(self._device))).float().cpu()
+
+
+def _window(bundle: Mapping[str, Any]) -> Window | None:
+    """How the inferer cuts the volume, a side of 0 or less being that of the volume; none where it does not cut it.
+
+    Raises
+    ------
+    ValueError
+        Where it has not three sides.
+    """
+    roi = [int(side) for side in bundle["roi"]]
+    if not roi:
+        return None
+    if len(roi) != 3:
+        raise ValueError(f"roi has {len(roi)} sides, not three")
+    return Window((roi[0], roi[1], roi[2]), float(bundle["overlap"]), gaussian=bundle["mode"] == "gaussian")
 
 
 def build(name: str, arguments: Mapping[str, Any]) -> nn.Module:

@@ -61,11 +61,11 @@ class ByOneDnn(nn.Module):
 
 
 class _RisingAtOnce(nn.Module):
-    """A `UNet3d` whose way up has a third of the multiplications, and nothing that is put together.
+    """A `UNet3d` in two thirds of its multiplications, and without putting channels together.
 
-    Its transposed convolution of side 2 has neither bias nor activation behind it, so it and the convolution of side 3 that reads
-    its answer are one transposed convolution of side 4: 8 products for each voxel and pair of channels instead of 27, on as many
-    channels fewer. What comes from the level's way down is convolved for itself and added.
+    Its transposed convolutions of side 2 have neither bias nor activation behind them, so each is one with the convolution of
+    side 3 that reads its answer: a transposed one of side 4, 8 products for each voxel and pair of channels instead of 27.
+    What comes across from the way down is convolved for itself and added.
     """
 
     def __init__(self, network: UNet3d) -> None:

@@ -13,7 +13,7 @@ from itertools import product
 from typing import Final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 Shape = tuple[int, int, int]
@@ -35,19 +35,22 @@ class Window:
         Of a window: slices, rows, columns.
     overlap
         Share of a side that neighbouring windows have in common, 0 to less than 1.
+    gaussian
+        Whether a window's middle weighs more than its borders; otherwise all its voxels weigh the same.
     """
 
     shape: Shape
     overlap: float = 0.25
+    gaussian: bool = True
 
 
-def slide(network: nn.Module, volume: Tensor, window: Window, finish: Finish, body: Tensor | None = None) -> int:
+def slide(network: Callable[[Tensor], Tensor], volume: Tensor, window: Window, finish: Finish, body: Tensor | None = None) -> int:
     """Blend the network's answers and hand them on in planes.
 
     Parameters
     ----------
     network
-        In evaluation mode; answers on the grid of its window.
+        In evaluation mode; answers a window on the CPU, ``(1, channels, slice, row, column)``, with logits on its grid.
     volume
         ``(channels, slice, row, column)`` float32. Sides shorter than the window's are filled with zeros on both ends.
     finish
@@ -62,7 +65,7 @@ def slide(network: nn.Module, volume: Tensor, window: Window, finish: Finish, bo
     """
     padded, before = _padded(volume, window.shape)
     shape = (padded.shape[1], padded.shape[2], padded.shape[3])
-    weights = importance(window.shape)
+    weights = importance(window.shape) if window.gaussian else torch.ones(window.shape)
     inside = None if body is None else functional.pad(body, _sides(volume.shape[1:], window.shape))
     starts = [_starts(side, length, window.overlap) for side, length in zip(shape, window.shape, strict=True)]
     blend = _Blend(shape, window.shape, weights, lambda first, planes: _handed(finish, first, planes, before, volume.shape))

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -95,20 +94,19 @@ def run_unet(engine: str, shape: tuple[int, int, int], width: int, classes: int,
     with out.open("wb") as file, torch.inference_mode():
 
         def keep(first: int, planes: Tensor) -> None:
-            file.write(planes.transpose(0, 1).contiguous().numpy().tobytes())
-
-        def whole(logits: Tensor) -> None:
-            for plane in range(logits.shape[1]):
-                keep(plane, logits[:, plane : plane + 1])
+            for plane in range(planes.shape[1]):  # one at a time: what writing takes is not the engine's
+                file.write(planes[:, plane].contiguous().numpy().data)
 
         def answer() -> None:
             if engine == "plain":
-                whole(network(volume[None])[0])
+                keep(0, network(volume[None])[0])
             elif engine.startswith("monai"):
                 from monai.inferers import sliding_window_inference
 
                 chosen = quickened(network) if "quickened" in engine else network
-                whole(sliding_window_inference(volume[None], window.shape, 1, chosen, overlap=window.overlap, mode="gaussian")[0])
+                keep(
+                    0, sliding_window_inference(volume[None], window.shape, 1, chosen, overlap=window.overlap, mode="gaussian")[0]
+                )
             else:
                 slide(network if "not quickened" in engine else quickened(network), volume, window, keep)
 
@@ -119,20 +117,23 @@ def _measured(work: Callable[[], None]) -> None:
     """Do it and print what it took."""
     import monai.inferers  # noqa: F401 - its import is not what is measured
 
-    idle_mb = _peak_mb()
+    Path("/proc/self/clear_refs").write_text("5")  # the peak so far, of making the volume, is forgotten
+    idle_mb = _memory_mb("VmRSS")
     before, start = time.process_time(), time.perf_counter()
     work()
     figures = {
         "wall_s": time.perf_counter() - start,
         "processor_s": time.process_time() - before,
-        "peak_mb": _peak_mb() - idle_mb,
+        "peak_mb": _memory_mb("VmHWM") - idle_mb,
         "idle_mb": idle_mb,
     }
     print(json.dumps(figures))
 
 
-def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def _memory_mb(line: str) -> float:
+    """Of this process: ``VmRSS`` now, ``VmHWM`` at its most; Linux only."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return next(int(one.split()[1]) for one in status.splitlines() if one.startswith(line)) / 1024
 
 
 def compare(kind: str, engines: list[str], options: list[str], dtype: type) -> list[dict[str, Any]]:

@@ -87,13 +87,16 @@ def predict(folder: Path, tmp_path: Path) -> Prediction:
     return load_model(manifest, ensure_weights(manifest, tmp_path, pull=False)).predict(volume())
 
 
-def test_a_bundle_answers_as_monai_does(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("roi", "mode"), [([16, 16, 16], "gaussian"), ([16, -1, 12], "constant")])
+def test_a_bundle_answers_as_monai_does(roi: list[int], mode: str, tmp_path: Path) -> None:
     from monai.data import MetaTensor
     from monai.inferers import SlidingWindowInferer
     from monai.networks.nets import UNet
     from monai.transforms import ScaleIntensityRange, Spacing
 
-    added = add_model(bundle(tmp_path / "blobs"), tmp_path / "shelf", Wishes())
+    content = config()
+    content["inferer"] = content["inferer"] | {"roi_size": roi, "mode": mode}
+    added = add_model(bundle(tmp_path / "blobs", content), tmp_path / "shelf", Wishes())
     assert not added.needs_approval
     manifest = added.manifest
     assert [one.key for one in manifest.structures] == ["left_blob"]
@@ -109,7 +112,7 @@ def test_a_bundle_answers_as_monai_does(tmp_path: Path) -> None:
     network = UNet(**{key: value for key, value in NETWORK.items() if key != "_target_"}).eval()
     network.load_state_dict(torch.load(tmp_path / "blobs" / "models" / "model.pt", weights_only=True))
     with torch.inference_mode():
-        logits = SlidingWindowInferer((16, 16, 16), overlap=0.5, mode="gaussian")(scaled[None], network)[0]
+        logits = SlidingWindowInferer(roi, overlap=0.5, mode=mode)(scaled[None], network)[0]
         likely = torch.softmax(logits, 0).numpy()
     x, y, z = np.meshgrid(*(np.arange(side) for side in turned.shape), indexing="ij")
     from scipy.ndimage import map_coordinates

@@ -94,14 +94,15 @@ def test_outside_the_body_nothing_is_computed_and_inside_nothing_changes() -> No
     assert not found[:, 20:].any()
 
 
-def test_is_what_monai_gives() -> None:
+@pytest.mark.parametrize("mode", ["gaussian", "constant"])
+def test_is_what_monai_gives(mode: str) -> None:
     sliding_window_inference = pytest.importorskip("monai.inferers").sliding_window_inference
     torch.manual_seed(1)
     network = UNet3d(1, 3, 4).eval()
     volume = torch.rand(1, 21, 40, 33)
 
     with torch.inference_mode():
-        theirs = sliding_window_inference(volume[None], (16, 24, 24), 1, network, overlap=0.25, mode="gaussian")[0]
-    found, _ = blended(quickened(network), volume, Window((16, 24, 24), 0.25))
+        theirs = sliding_window_inference(volume[None], (16, 24, 24), 1, network, overlap=0.25, mode=mode)[0]
+    found, _ = blended(quickened(network), volume, Window((16, 24, 24), 0.25, gaussian=mode == "gaussian"))
 
     assert torch.allclose(found, theirs, atol=1e-4)
