@@ -9,7 +9,6 @@ from typing import Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from models.image import Image
 from models.manifest import Manifest
@@ -18,7 +17,7 @@ from models.prediction import Prediction, Segmentation
 from models.runtimes.cycle_doubts import doubts, out_of_line
 from models.runtimes.cycle_volumes import measure_cycle
 from models.runtimes.film import window
-from models.runtimes.short_axis import Answer, VentricleFinder, make_networks
+from models.runtimes.short_axis import Answer, VentricleFinder, largest, make_networks
 from models.runtimes.ventricle_shape import judge
 from node.store.errors import ConfigurationError, Refused
 
@@ -135,12 +134,3 @@ def borders(answer: Answer | None, shape: tuple[int, int], threshold: float = 0.
         return np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
     inner, outer = (largest(one > threshold) for one in answer.probabilities)
     return inner, largest(inner | outer) if (inner & outer).any() else inner.copy()
-
-
-def largest(mask: Mask) -> Mask:
-    """The largest component of a mask, its holes filled."""
-    labels, count = ndimage.label(mask)
-    if count > 1:
-        mask = labels == 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))
-    filled: Mask = ndimage.binary_fill_holes(mask)
-    return filled

@@ -44,12 +44,21 @@ _FAINT: Final = 0.1
 """Probability from which a place is looked at from near, though another is likelier."""
 
 _PLACES: Final = 3
-"""Most that are looked at from near, each on `_LOOKED_AT` phases at most."""
+"""Most found from far that are looked at from near, each on `_LOOKED_AT` phases at most; the middle of the slice is too."""
 
 _LOOKED_AT: Final = 4
 
 _BY_MASS: Final = 0.02
 """What a place gains from near by having e times more probability in it from far."""
+
+_MIDDLE: Final = 150.0
+"""What the middle of the slice counts as having of probability in it from far: slices are planned around the heart."""
+
+_SAME: Final = 10.0
+"""Reference pixels from the middle of the slice within which a place found alone is taken: the middle would show the same."""
+
+_CUT: Final = 20.0
+"""Reference pixels from the middle of a view from near beyond which it would cut off a large heart; it is moved there then."""
 
 _ABOUT: Final = 25.0
 """Reference pixels from the middle of the slice within which the cavity's centre lies, but for few."""
@@ -63,6 +72,7 @@ _DARKEST, _BRIGHTEST_FAR, _BRIGHTEST_NEAR = 0.01, 0.95, 0.99
 """Parts of the pixels below which black and white lie; from far bright fat is all white, for a dark heart not to be all black."""
 
 Grey = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 
 
 def even_far(slices: Tensor) -> Tensor:
@@ -178,11 +188,11 @@ class VentricleFinder:
         return torch.stack(answers).mean(0)[..., :rows, :columns]
 
     def locate(self, phases: Tensor) -> tuple[float, float] | None:
-        """Row and column of the cavity's centre in ``(n, 1, row, column)`` reference slices that are phases of one place.
+        """Where to outline the ventricle from: row and column in ``(n, 1, row, column)`` reference slices, phases of one place.
 
-        Where more than one place may be it from far, each is looked at from near, and the middle of the slice with them if none
-        is about there, for slices are planned around the heart; the one of which the networks are surest is taken, one near the
-        middle rather than one farther off. None: most phases show no ventricle.
+        Each place that may be it from far is looked at from near, and so is the middle of the slice, for slices are planned
+        around the heart; the one of which the networks are surest is taken, one near the middle rather than one farther off.
+        None: most phases show no ventricle.
         """
         seen = torch.cat([self.far(part)[:, 0] for part in torch.split(phases, _BATCH)])
         # a slice of which most phases show no ventricle lies beyond it
@@ -190,26 +200,32 @@ class VentricleFinder:
             return None
         middle = ((phases.shape[-2] - 1) / 2, (phases.shape[-1] - 1) / 2)
         found = places(seen.mean(0).numpy())
-        if all(math.dist(centre, middle) > _ABOUT for _, centre in found):
-            found.append((1.0, middle))
+        if len(found) == 1 and math.dist(found[0][1], middle) < _SAME:
+            return found[0][1]
+        found.append((_MIDDLE, middle))
         some = phases[:: math.ceil(len(phases) / _LOOKED_AT)]
+        looks = [(mass, centre, *self._look(some, centre)) for mass, centre in found]
+        *_, centre = max(looks, key=lambda look: look[2] + _BY_MASS * math.log(look[0]) - _off(math.dist(look[1], middle)))
+        return centre
 
-        def score(place: tuple[float, tuple[float, float]]) -> float:
-            mass, centre = place
-            return self._sureness(some, centre) + _BY_MASS * math.log(mass) - _off(math.dist(centre, middle))
+    def _look(self, phases: Tensor, centre: tuple[float, float]) -> tuple[float, tuple[float, float]]:
+        """How sure the networks are of a cavity there, and where to outline it from: there, or where no view cuts it off.
 
-        return found[0][1] if len(found) == 1 else max(found, key=score)[1]
-
-    def _sureness(self, phases: Tensor, centre: tuple[float, float]) -> float:
-        """How sure the networks are of a cavity there: mean probability within it, less what its area varies between them."""
+        Sure: the mean probability within it, less what its area varies between them.
+        """
         near = self.near(phases, torch.tensor([centre], dtype=torch.float32).expand(len(phases), 2))[:, :, 0]
         mean = near.mean(0)
         inside = mean > 0.5
         if not bool(inside.any()):
-            return -1.0
+            return -1.0, centre
         areas = near.sum((2, 3))
         spread = areas.std(0) / areas.mean(0).clamp(min=1e-6)
-        return float(mean[inside].mean()) - float(spread.mean())
+        sure = float(mean[inside].mean()) - float(spread.mean())
+        cavity = largest(mean.mean(0).numpy() > 0.5)
+        if not cavity.any():
+            return sure, centre
+        down, right = (float(off) * NEAR for off in np.argwhere(cavity).mean(0) - (SIDE - 1) / 2)
+        return sure, (centre[0] + down, centre[1] + right) if math.hypot(down, right) > _CUT else centre
 
     @torch.inference_mode()
     def near(self, slices: Tensor, centres: Tensor) -> Tensor:
@@ -258,3 +274,12 @@ def places(probabilities: Grey) -> list[tuple[float, tuple[float, float]]]:
             total = float(probabilities[labels == number].sum())
             found.append((total, ((row + 0.5) * FAR - 0.5, (column + 0.5) * FAR - 0.5)))
     return sorted(found, reverse=True)[:_PLACES]
+
+
+def largest(mask: Mask) -> Mask:
+    """The largest component of a mask, its holes filled."""
+    labels, count = ndimage.label(mask)
+    if count > 1:
+        mask = labels == 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))
+    filled: Mask = ndimage.binary_fill_holes(mask)
+    return filled

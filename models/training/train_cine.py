@@ -11,6 +11,7 @@ from torch import nn
 
 from models.networks.unet import UNet
 from models.networks.weights import save_weights
+from models.runtimes.cine_lv import borders
 from models.runtimes.short_axis import OUTPUTS, VentricleFinder
 from models.training.curve import draw_curve
 from models.training.fit import History, Plan, fit
@@ -91,11 +92,10 @@ def _score(finder: VentricleFinder, slices: Slices, held: list[int], found: dict
     """Dice of each held-out slice, found and outlined as in the hospital but by one network."""
     for index in held:
         (answer,) = finder.outline(slices.images[index : index + 1], None)
-        for part, key in enumerate(found):
-            truth = slices.masks[index, part].numpy() > 0
-            outline = np.zeros_like(truth) if answer is None else answer.probabilities[part] > 0.5
+        outlines = borders(answer, (slices.images.shape[-2], slices.images.shape[-1]))
+        for part, (key, outline) in enumerate(zip(found, outlines, strict=True)):
             if slices.drawn[index, part]:
-                found[key][index] = dice(outline, truth)
+                found[key][index] = dice(outline, slices.masks[index, part].numpy() > 0)
 
 
 def _figures(slices: Slices, found: dict[str, list[float]], patients: list[str]) -> dict[str, Any]:

@@ -92,11 +92,31 @@ class Pattern(nn.Module):
         return logits
 
 
-def located(*bright: tuple[slice, slice]) -> tuple[float, float] | None:
+class OnePlace(nn.Module):
+    """From far one place, `off` reference pixels left of the middle; from near sure only of what lies in the middle of the view."""
+
+    def __init__(self, off: int) -> None:
+        super().__init__()
+        self.off = off
+        self.looks = 0
+
+    def forward(self, shown: Tensor) -> Tensor:
+        logits = torch.full((len(shown), 2, *shown.shape[-2:]), -9.0)
+        if shown.shape[-1] == SIDE:
+            self.looks += 1
+            bright = shown[:, 0] > 0.5
+            logits[:, 0][bright] = 6.0 if bool(bright[:, SIDE // 2, SIDE // 2].all()) else 0.3
+        else:
+            column = 75 - self.off // 2
+            logits[:, 0, 73:77, column - 2 : column + 2] = 4.0
+        return logits
+
+
+def located(*bright: tuple[slice, slice], network: nn.Module | None = None) -> tuple[float, float] | None:
     phases = torch.zeros(3, 1, 300, 300)
     for rows, columns in bright:
         phases[..., rows, columns] = 1.0
-    return VentricleFinder(nn.ModuleList([Pattern()])).locate(phases)
+    return VentricleFinder(nn.ModuleList([network or Pattern()])).locate(phases)
 
 
 LEFT, RIGHT, MIDDLE = ((slice(145, 155), slice(40, 50)), (slice(130, 170), slice(230, 270)), (slice(135, 165), slice(135, 165)))
@@ -106,5 +126,21 @@ def test_of_two_places_the_one_that_is_surer_from_near_is_taken() -> None:
     assert located(LEFT, RIGHT) == pytest.approx((149.5, 249.5), abs=2)
 
 
-def test_the_middle_is_looked_at_where_nothing_was_found_about_there() -> None:
-    assert located(LEFT, RIGHT, MIDDLE) == pytest.approx((149.5, 149.5))
+def test_the_middle_is_looked_at_though_other_places_were_found() -> None:
+    assert located(LEFT, RIGHT, MIDDLE) == pytest.approx((149.5, 149.5), abs=0.5)
+
+
+def test_the_middle_is_looked_at_though_a_place_was_found_not_far_from_it() -> None:
+    assert located(MIDDLE, network=OnePlace(24)) == pytest.approx((149.5, 149.5), abs=0.5)
+
+
+def test_a_place_alone_in_the_middle_is_taken_without_a_look_from_near() -> None:
+    network = OnePlace(4)
+    assert located(MIDDLE, network=network) == pytest.approx((149.5, 145.5), abs=0.5)
+    assert network.looks == 0
+
+
+def test_a_heart_that_a_view_from_the_middle_would_cut_off_is_looked_at_from_its_own_centre() -> None:
+    near_by, far_off = (slice(140, 170), slice(145, 175)), (slice(155, 185), slice(155, 185))
+    assert located(near_by) == pytest.approx((149.5, 149.5))
+    assert located(far_off) == pytest.approx((169.5, 169.5), abs=0.5)
