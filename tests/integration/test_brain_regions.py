@@ -1,4 +1,4 @@
-"""`brain-regions` with brainchop's networks on a real head: repeats, storage orders and compressed copies."""
+"""`brain-regions` with brainchop's networks on a real head: repeats, storage orders, compressed copies, another visit."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from models.image import Image
 from models.manifest import Manifest, library_folder, read_manifest
 from models.prediction import LabelMap
 from models.runtime import Model, load_model
+from models.training.copies import another_visit
 from models.weights import ensure_weights
 from node.store.errors import ConfigurationError, DownloadFailed
 from tests.integration.read_series import read_series
@@ -69,7 +70,7 @@ def compressed(files: list[Path], folder: Path) -> list[Path]:
 @pytest.mark.shared
 @pytest.mark.slow
 @pytest.mark.timeout(3000)
-def test_volumes_agree_within_five_percent_however_the_head_is_stored(model: Model, files: list[Path], tmp_path: Path) -> None:
+def test_volumes_agree_within_five_percent_however_the_head_is_stored_and_lies(model: Model, files: list[Path], tmp_path: Path) -> None:
     image = read_series(files)
 
     volumes = volumes_ml(model, image)
@@ -85,6 +86,7 @@ def test_volumes_agree_within_five_percent_however_the_head_is_stored(model: Mod
         "along other axes": permuted(image, (2, 0, 1), (0, 2)),
         "lossy": read_series(compressed(files, tmp_path)),
         "slices averaged in twos": thinned,
+        "another visit": another_visit(image),
     }
     for name, copy in copies.items():
         found = volumes_ml(model, copy)
