@@ -70,7 +70,9 @@ def compressed(files: list[Path], folder: Path) -> list[Path]:
 @pytest.mark.shared
 @pytest.mark.slow
 @pytest.mark.timeout(3000)
-def test_volumes_agree_within_five_percent_however_the_head_is_stored_and_lies(model: Model, files: list[Path], tmp_path: Path) -> None:
+def test_volumes_agree_within_five_percent_however_the_head_is_stored_and_lies(
+    model: Model, files: list[Path], tmp_path: Path
+) -> None:
     image = read_series(files)
 
     volumes = volumes_ml(model, image)
