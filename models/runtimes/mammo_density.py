@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -57,14 +57,18 @@ class MammoDensity:
         Refused
             For what is not the four standard views, for presentation, in grey.
         """
-        shares, notes = [], []
+        shares: list[list[NDArray[np.float64]]] = []
+        notes = []
         for view, mammogram in _by_view(image).items():
             pixels, moved = field_of(mammogram, view)
             if moved:
                 notes.append(CROPPED.format(view=view, rows=pixels.shape[0], columns=pixels.shape[1]))
-            shares.append(histogram(pixels))
-        probabilities = self.probabilities(np.concatenate(shares))
-        ratings = tuple(Rating(key, float(value)) for key, value in zip(self._keys, probabilities, strict=True))
+            greys, counts = _greys(pixels)
+            shares.append([_shares(one, counts) for one in (greys, *variants(greys))])
+        each = np.stack([self.probabilities(np.concatenate(views)) for views in zip(*shares, strict=True)])
+        ratings = tuple(
+            Rating(key, float(value), float(spread)) for key, value, spread in zip(self._keys, each[0], each.std(0), strict=True)
+        )
         likeliest = max(ratings, key=lambda rating: rating.probability)
         notes.insert(0, f"most likely: {self._names[likeliest.key]}, probability {likeliest.probability:.2f}")
         return Prediction(ratings=ratings, notes=tuple(notes))
@@ -87,16 +91,35 @@ def histogram(pixels: NDArray[np.float32]) -> NDArray[np.float64]:
     Refused
         Where the image is of one grey.
     """
-    greys, pixels_of = np.unique(pixels, return_counts=True)
+    return _shares(*_greys(pixels))
+
+
+def _greys(pixels: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """The greys of a mammogram, from the darkest on, and how many pixels have each."""
+    greys, counts = np.unique(pixels, return_counts=True)
     if greys.size < 2:
         raise Refused("a mammogram of one grey: there is nothing to see", "one-grey")
-    greys = greys.astype(np.float64)
+    return greys.astype(np.float64), counts
+
+
+def _shares(greys: NDArray[np.float64], pixels_of: NDArray[np.intp]) -> NDArray[np.float64]:
     place = (greys - greys[0]) * (BINS / (greys[-1] - greys[0]))
     counts = np.zeros(BINS)
     for nudge in (-1e-9, 1e-9):
         bins = np.clip(np.floor(place + nudge), 0, BINS - 1).astype(np.intp)
         counts += np.bincount(bins, weights=pixels_of, minlength=BINS)
     return np.asarray(counts / counts.sum())
+
+
+def variants(greys: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
+    """The greys a little darker and brighter in their middle (gamma 1.05, 0.95), and with their brightest hundredth cut off.
+
+    Shifts and mirror images would say nothing: to a histogram they are the same mammogram.
+    """
+    darkest, reach = greys[0], greys[-1] - greys[0]
+    for gamma in (1.05, 0.95):
+        yield darkest + reach * ((greys - darkest) / reach) ** gamma
+    yield np.minimum(greys, darkest + 0.99 * reach)
 
 
 def field_of(image: Image, view: str) -> tuple[NDArray[np.float32], bool]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from models.image import Image, SpacingKind
+from models.image import Image, Region, SpacingKind
 from models.manifest import Manifest
 from models.networks.weights import read_weights
 from models.prediction import Located, Prediction, Rating
@@ -77,10 +79,26 @@ class MammoLesion:
             )
         if not float(pixels.max()) > float(pixels.min()):
             raise Refused("the image is of one grey: there is nothing to see", "one-grey")
-        found = describe(pixels, region, pixel_mm)
-        place = self._tensors
-        score = float(((found - place["mean"]) / place["deviation"]) @ place["weight"] + place["offset"][0])
+        probability = self._rate(pixels, region, pixel_mm)
+        varied = [
+            self._rate(pixels, one, pixel_mm) for one in variants(region) if 0 <= one.row < rows and 0 <= one.column < columns
+        ]
         note = f"rated was the region about column {region.column:g}, row {region.row:g}, radius {region.radius:g} pixels"
-        probability = float(1 / (1 + np.exp(-score)))
         located = (Located(self._key, probability, 0, region),)
-        return Prediction(ratings=(Rating(self._key, probability),), notes=(note,), located=located)
+        rating = Rating(self._key, probability, float(np.std([probability, *varied])))
+        return Prediction(ratings=(rating,), notes=(note,), located=located)
+
+    def _rate(self, pixels: NDArray[np.float32], region: Region, pixel_mm: float) -> float:
+        place = self._tensors
+        found = (describe(pixels, region, pixel_mm) - place["mean"]) / place["deviation"]
+        return float(1 / (1 + np.exp(-(found @ place["weight"] + place["offset"][0]))))
+
+
+def variants(region: Region) -> tuple[Region, ...]:
+    """The region as others might have marked it: a tenth of its radius larger, smaller, or aside."""
+    tenth = region.radius / 10
+    return (
+        *(replace(region, radius=region.radius + change) for change in (-tenth, tenth)),
+        *(replace(region, column=region.column + change) for change in (-tenth, tenth)),
+        *(replace(region, row=region.row + change) for change in (-tenth, tenth)),
+    )

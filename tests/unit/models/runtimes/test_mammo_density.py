@@ -13,7 +13,7 @@ from models.image import Header, Image, SpacingKind
 from models.manifest import library_folder, read_manifest
 from models.runtime import Model, load_model
 from models.runtimes import mammo_density
-from models.runtimes.mammo_density import field_of, histogram
+from models.runtimes.mammo_density import field_of, histogram, variants
 from node.store.errors import ConfigurationError, Refused
 
 VIEWS = ("L-CC", "R-CC", "L-MLO", "R-MLO")
@@ -54,6 +54,16 @@ def together(*images: Image) -> Image:
 
 def probabilities(model: Model, image: Image) -> list[float]:
     return [rating.probability for rating in model.predict(image).ratings]
+
+
+def test_how_much_slight_changes_of_the_greys_matter_is_said(model: Model) -> None:
+    ratings = model.predict(together(*(mammogram(view) for view in VIEWS))).ratings
+    assert all(rating.spread is not None and 0 < rating.spread < 0.5 for rating in ratings)
+    greys = np.array([10.0, 20.0, 110.0])
+    darker, brighter, cut = variants(greys)
+    assert darker[[0, 2]].tolist() == brighter[[0, 2]].tolist() == [10, 110]
+    assert darker[1] < 20 < brighter[1]
+    assert cut.tolist() == [10, 20, 109]
 
 
 def test_rates_the_four_classes_whatever_order_the_views_come_in(model: Model) -> None:

@@ -11,6 +11,7 @@ from models.image import Header, Image, Region, SpacingKind
 from models.manifest import read_manifest
 from models.runtime import Model, load_model
 from models.runtimes.lesion_features import NAMES, describe
+from models.runtimes.mammo_lesion import variants
 from models.weights import ensure_weights
 from node.store.errors import Refused
 from tests.research import RESEARCH
@@ -47,6 +48,23 @@ def test_rates_the_region_and_says_which(model: Model) -> None:
     assert rating.key == "malignant"
     assert 0 < rating.probability < 1
     assert prediction.notes == ("rated was the region about column 50, row 60, radius 25 pixels",)
+
+
+def test_how_much_it_matters_how_the_region_was_marked_is_said(model: Model) -> None:
+    (rating,) = model.predict(film(spicules=9)).ratings
+    image = film(spicules=9)
+    assert image.region is not None
+    marked = [replace(image, region=one) for one in (image.region, *variants(image.region))]
+    answers = [model.predict(one).ratings[0].probability for one in marked]
+    assert len({round(one, 9) for one in answers}) > 2
+    assert rating.spread == pytest.approx(np.std(answers))
+
+
+def test_a_region_at_the_corner_is_rated_by_what_lies_inside(model: Model) -> None:
+    image = film()
+    (rating,) = model.predict(replace(image, region=Region(0.5, 0.5, 20))).ratings
+    assert rating.spread is not None
+    assert np.isfinite(rating.spread)
 
 
 def test_features_say_what_they_are_named_for() -> None:
