@@ -180,14 +180,14 @@ def head_box(volume: NDArray[np.float32], bright: float) -> Box:
 
 
 def deep_region(box: Box) -> Box:
-    """The part of the head's box that holds the deep structures of the brain, however the head lies."""
+    """The part of the head's box that holds the deep structures of the brain, however the head lies; of a thin slab all of it."""
     middles = [(side.start + side.stop) // 2 for side in box]
     middles[1] = box[1].start  # the top of the head: how far the neck reaches differs
     sides = [
         slice(max(side.start, middle + first), min(side.stop, middle + last))
         for side, middle, (first, last) in zip(box, middles, DEEP_MM, strict=True)
     ]
-    return sides[0], sides[1], sides[2]
+    return (sides[0], sides[1], sides[2]) if all(side.start < side.stop for side in sides) else box
 
 
 def _scaled(volume: NDArray[np.float32], quantiles: tuple[float, ...]) -> NDArray[np.float32]:

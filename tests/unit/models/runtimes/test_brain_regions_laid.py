@@ -16,6 +16,7 @@ from models.manifest import Manifest
 from models.prediction import LabelMap
 from models.runtime import Model, load_model
 from models.runtimes import brain_regions, conform
+from models.runtimes.brain_regions import deep_region
 from models.runtimes.head_pose import PLACES_MM
 from tests.unit.models.runtimes.ct_phantom import dice
 from tests.unit.models.runtimes.test_brain_regions import brightness_model, manifest
@@ -154,3 +155,17 @@ def test_the_part_that_is_looked_at_first_stays_inside_the_head() -> None:
     )
     small = (slice(5, 60), slice(0, 60), slice(8, 70))
     assert brain_regions.deep_region(small) == (slice(5, 60), slice(40, 60), slice(8, 70))
+
+
+def test_a_slab_that_holds_no_deep_structures_is_read_as_it_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conform, "SIDE", SIDE)
+    image = head()
+    slab = replace(image, array=image.array[40:60])  # 30 mm: it ends above where the deep structures of a whole head would begin
+    prediction = model(tmp_path).predict(slab)
+    assert brain_regions.AS_IT_LIES in prediction.notes
+
+
+def test_the_part_with_deep_structures_is_within_the_box() -> None:
+    assert deep_region((slice(0, 180), slice(20, 230), slice(10, 230))) == (slice(30, 150), slice(60, 160), slice(50, 190))
+    slab = (slice(0, 180), slice(20, 55), slice(10, 230))
+    assert deep_region(slab) == slab
