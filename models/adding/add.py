@@ -60,7 +60,7 @@ def add_model(path: Path, shelf: Path, wishes: Wishes, *, others: tuple[Path, ..
     """
     shelf.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=shelf, prefix=".adding-") as folder:
-        if path.is_file() and path.suffix == ".zip":
+        if path.is_file() and path.suffix.lower() == ".zip":
             unpacked = Path(folder) / "unpacked"
             unpacked.mkdir()
             path = unpack(path, unpacked)

@@ -18,6 +18,9 @@ from node.store.urgency import names
 DEFAULT: Final = "default"
 """Name of the route where none is configured."""
 
+ELSEWHERE: Final = "which is not on this node (see `overread models`): add it with `overread models add`"
+"""What to do about a model that is not there; those for research never are before somebody adds them."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Selection:
@@ -95,9 +98,7 @@ class Router:
         for route in settings.routes:
             for name in route.models or ():
                 if name not in library:
-                    raise ConfigurationError(
-                        f"route {route.name} names model {name}, {nearest(name, library, 'see `overread models`')}"
-                    )
+                    raise ConfigurationError(f"route {route.name} names model {name}, {nearest(name, library, ELSEWHERE)}")
 
     def decide(self, facts: Facts, calling_ae: str, called_ae: str) -> tuple[Decision, ...]:
         """One decision for each model, in alphabetical order, chosen or not; a single one without a model where no route matches.

@@ -22,8 +22,9 @@ from tests.unit.models.adding.folders import network_folder
 @pytest.mark.parametrize("within", [True, False])
 def test_a_model_is_taken_from_an_archive(within: bool, tmp_path: Path) -> None:
     folder = network_folder(tmp_path / "mine")
-    path = shutil.make_archive(str(tmp_path / "mine"), "zip", tmp_path if within else folder, "mine" if within else None)
-    added = add_model(Path(path), tmp_path / "shelf", Wishes()).manifest
+    made = Path(shutil.make_archive(str(tmp_path / "mine"), "zip", tmp_path if within else folder, "mine" if within else None))
+    path = made.rename(tmp_path / "MINE.ZIP") if within else made
+    added = add_model(path, tmp_path / "shelf", Wishes()).manifest
     assert added.folder == tmp_path / "shelf" / "mine"
     assert [one.name for one in (tmp_path / "shelf").iterdir()] == ["mine"]
 

@@ -133,6 +133,7 @@ def test_a_route_of_no_models_reads_nothing() -> None:
     [
         ({"name": "r", "when": 'modalty == "CT"'}, "route r: unknown fact modalty in .*did you mean modality"),
         ({"name": "r", "models": ["ct-tisue"]}, "route r names model ct-tisue, did you mean ct-tissue"),
+        ({"name": "r", "models": ["spots-9"]}, "spots-9, which is not on this node .*: add it with `overread models add`"),
     ],
 )
 def test_wrong_routes_are_found_when_loaded(route: dict, words: str) -> None:
