@@ -113,7 +113,8 @@ class BrainRegions:
         if not self._limits.lays_alike:
             return as_it_lies, ()
         box = head_box(as_it_lies.volume, self._limits.bright)
-        for region in (deep_region(box), box):
+        deep = deep_region(box)
+        for region in (deep, box) if deep != box else (box,):
             labels = self._classes(as_it_lies.volume, box, region)
             if labels.any():
                 labels[~largest_piece(labels > 0, corners=True)] = 0

@@ -77,6 +77,12 @@ def integrate(picture: Tensor, baseline: float | Tensor, logit: Callable[[Tensor
     return (slopes.mean(0) * change[0]).sum(0)
 
 
+def log_odds(logits: Tensor, number: int) -> Tensor:
+    """``(n,)`` log odds of one output against all others, of ``(n, output)`` logits of which one is right."""
+    others = [other for other in range(logits.shape[1]) if other != number]
+    return logits[:, number] - logits[:, others].logsumexp(1)
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where the square that a network saw lies in the image.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Final
 
@@ -14,7 +15,7 @@ from models.manifest import Manifest
 from models.networks.architectures import Answers
 from models.prediction import HeatMap, LabelMap, Prediction, Rating
 from models.runtimes.evidence import Evidence, Hiding
-from models.runtimes.heat_map import heat
+from models.runtimes.heat_map import heat, log_odds
 from models.runtimes.preparation import INPUT, Placed, Preparation
 from models.runtimes.usual import USUAL, Usual
 from models.runtimes.variants import variants
@@ -76,8 +77,8 @@ class PreparedModel:
 
     def rating_only(self) -> PreparedModel:
         """The same model without heat maps, which take most of its time."""
-        twin = object.__new__(type(self))
-        twin.__dict__.update(self.__dict__, _mapping=False)
+        twin = copy.copy(self)
+        twin._mapping = False
         return twin
 
     def predict(self, image: Image) -> Prediction:
@@ -123,13 +124,7 @@ class PreparedModel:
     def _heat_map(self, placed: Placed, key: str) -> HeatMap:
         """What raises the log odds of a finding against all other classes."""
         number = self._classes.index(key)
-        others = [one for one in range(self._outputs) if one != number]
-
-        def odds(logits: Tensor) -> Tensor:
-            calibrated = self._calibrated(logits)
-            return calibrated[:, number] - calibrated[:, others].logsumexp(1)
-
-        places = placed.spread_out(self._evidence(placed.tensor, odds))
+        places = placed.spread_out(self._evidence(placed.tensor, lambda logits: log_odds(self._calibrated(logits), number)))
         return HeatMap(key, heat(places).astype(np.float32), self._evidence.method)
 
     @staticmethod

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +18,7 @@ from models.networks.lesion_net import LesionNet
 from models.networks.weights import load_weights
 from models.prediction import HeatMap, Prediction, Rating
 from models.runtimes.film import Letterbox
-from models.runtimes.heat_map import Place, heat, integrate, lay_out, smooth
+from models.runtimes.heat_map import Place, heat, integrate, lay_out, log_odds, smooth
 from models.runtimes.lesion_views import Colours, blurred, centre, square, turned
 from node.store.errors import Refused
 
@@ -39,18 +38,6 @@ WIDTH: Final = 1 / 32
 
 FAMILIES: Final = ("squeezenet", "efficientnet-lite0")
 """Of the networks in each file of weights, in the manifest's order. Both families count alike, however many networks each has."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """Features of one network, in each of the turns."""
-
-    network: LesionNet
-    features: Tensor
-
-    @property
-    def pooled(self) -> Tensor:
-        return self.network.pool(self.features)
 
 
 class SkinLesion:
@@ -103,14 +90,14 @@ class SkinLesion:
         colours = take_picture(image)
         with torch.inference_mode():
             seen = [self._see(networks, colours) for networks in self._families]
-            strange = _evenly([[one.network.strangeness(one.pooled).mean() for one in family] for family in seen])
+            strange = _evenly([[network.strangeness(pooled).mean() for network, pooled in family] for family in seen])
             if float(strange) > self._strange:
                 raise Refused(
                     "unlike the dermoscopic pictures that this model learned from: "
                     f"{float(strange):.2f} times as far from them as usual, {self._strange:.2f} at most",
                     "out-of-distribution",
                 )
-            logits = [[one.network.head(one.pooled) for one in family] for family in seen]
+            logits = [[network.head(pooled) for network, pooled in family] for family in seen]
         each = torch.softmax(torch.cat([torch.cat(family) for family in logits]) / self._temperature, -1).cpu().double().numpy()
         together = _evenly([[one.mean(0) for one in family] for family in logits])
         mean = torch.softmax(together / self._temperature, -1).cpu().double().numpy()
@@ -120,9 +107,10 @@ class SkinLesion:
         heat_maps = (self._heat_map(int(mean.argmax()), colours),) if self._mapping else ()
         return Prediction(ratings=ratings, heat_maps=heat_maps)
 
-    def _see(self, networks: list[LesionNet], colours: Colours) -> list[_Seen]:
+    def _see(self, networks: list[LesionNet], colours: Colours) -> list[tuple[LesionNet, Tensor]]:
+        """The networks of one family, each with its pooled features in each of the turns."""
         squares = turned(square(colours, networks[0].family.side)).to(self._device)
-        return [_Seen(network, network.see(squares)) for network in networks]
+        return [(network, network.pool(network.see(squares))) for network in networks]
 
     def _heat_map(self, kind: int, colours: Colours) -> HeatMap:
         """What each place adds to the log odds of the likeliest kind, from a wide blur on, in which no lesion can be told."""
@@ -139,14 +127,7 @@ class SkinLesion:
 
     def _explain(self, network: LesionNet, kind: int, shown: Tensor, nothing: Tensor) -> Tensor:
         """What each pixel of the square adds to the log odds of a kind against all others, for one network."""
-        others = [other for other in range(len(self._keys)) if other != kind]
-
-        def log_odds(way: Tensor) -> Tensor:
-            logits = network(way) / self._temperature
-            odds: Tensor = logits[:, kind] - torch.logsumexp(logits[:, others], 1)
-            return odds
-
-        return integrate(shown, nothing, log_odds, STEPS)
+        return integrate(shown, nothing, lambda way: log_odds(network(way) / self._temperature, kind), STEPS)
 
 
 def _evenly(families: list[list[Tensor]]) -> Tensor:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from models.runtimes import conform as module
 from models.runtimes.conform import conform, labels_on_source
+from tests.unit.models.runtimes.test_head_pose import turned
 
 SIDE = 40
 SHAPE = (16, 22, 30)
@@ -93,7 +94,7 @@ def test_what_lies_outside_the_conformed_volume_has_no_label() -> None:
 def test_a_head_that_was_moved_and_is_laid_back_is_seen_as_before() -> None:
     z, y, x = np.indices(SHAPE)
     array = (100 * np.exp(-(((z - 7) / 4) ** 2 + ((y - 12) / 6) ** 2 + ((x - 17) / 5) ** 2))).astype(np.float32)
-    moved, back = rigid((0.2, -0.15, 0.3), (4.0, -3.0, 2.0)), rigid((0.1, 0.05, -0.2), (12.0, -45.0, -19.0))
+    moved, back = turned((11.5, -8.6, 17.2), (4.0, -3.0, 2.0)), turned((5.7, 2.9, -11.5), (12.0, -45.0, -19.0))
 
     straight = conform(array, affine(), back)
     again = conform(array, moved @ affine(), back @ np.linalg.inv(moved))
@@ -107,7 +108,7 @@ def test_labels_of_a_laid_head_come_back_to_the_voxels_they_were_made_of() -> No
     z, y, x = np.indices(SHAPE)
     truth = (((z - 8) / 5) ** 2 + ((y - 11) / 8) ** 2 + ((x - 15) / 10) ** 2 < 1).astype(np.float32)
     middle = (affine() @ [8, 11, 15, 1])[:3]
-    motion = rigid((0.3, -0.2, 0.25), (0.0, 0.0, 0.0))
+    motion = turned((17.2, -11.5, 14.3))
     motion[:3, 3] = -motion[:3, :3] @ middle
 
     made = conform(truth * 100, affine(), motion)
@@ -116,18 +117,6 @@ def test_labels_of_a_laid_head_come_back_to_the_voxels_they_were_made_of() -> No
     assert made.volume[SIDE // 2, SIDE // 2, SIDE // 2] == 1.0
     both = np.count_nonzero(back.astype(bool) & (truth > 0))
     assert 2 * both / (back.sum() + truth.sum()) > 0.94
-
-
-def rigid(radians: tuple[float, float, float], move_mm: tuple[float, float, float]) -> np.ndarray:
-    made = np.eye(4)
-    for axis, angle in enumerate(radians):
-        one = np.eye(4)
-        first, second = [other for other in range(3) if other != axis]
-        one[first, first] = one[second, second] = np.cos(angle)
-        one[first, second], one[second, first] = -np.sin(angle), np.sin(angle)
-        made = one @ made
-    made[:3, 3] = move_mm
-    return made
 
 
 def test_greys_run_from_the_darkest_to_nearly_the_brightest() -> None:
