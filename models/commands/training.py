@@ -174,7 +174,7 @@ def evaluate_command(
         if path is None:
             figures = reproduce(manifest, loaded, settings)
         elif labelled:
-            figures = _on_rows(manifest, loaded, path, str(split), where or (), progress, task, bad)
+            figures = _on_rows(manifest, loaded, path, str(split), where or (), progress, task, bad if pictures else None)
         else:
             figures = evaluate_volume(
                 manifest,
@@ -213,7 +213,7 @@ def _on_rows(
     where: Sequence[str],
     progress: Progress,
     task: TaskID,
-    bad: list[Worst],
+    bad: list[Worst] | None,
 ) -> dict[str, Any]:
     from models.training.evaluation import chosen_rows
     from models.training.evaluation import evaluate as measure
@@ -230,5 +230,5 @@ def _on_rows(
         split,
         lambda: progress.advance(task),
         where=condition,
-        answered=lambda answers: bad.extend(worst(manifest, folder, answers)),
+        answered=lambda answers: None if bad is None else bad.extend(worst(manifest, folder, answers)),
     )
