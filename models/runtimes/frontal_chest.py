@@ -12,7 +12,8 @@ from scipy import ndimage
 
 from models.networks.lung_net import Kind
 from models.runtimes.film import Grey, Letterbox
-from models.runtimes.lung_fields import LungFields, LungFinder, Mask, find_fields
+from models.runtimes.lateral_view import MOST_LATERAL, between, looks_lateral, mirrored, uneven
+from models.runtimes.lung_fields import LungAnswer, LungFields, LungFinder, Mask, find_fields
 from node.store.errors import Refused
 
 LEAST_UPRIGHT: Final = 0.1
@@ -50,6 +51,12 @@ class Signs:
         Height over width, of the less tall field.
     taper
         Width of the upper third over that of the lower third, mean of both fields; above 1 for lungs upside down.
+    between
+        Mean probability of lung between the two fields (`models.runtimes.lateral_view`).
+    mirrored
+        Overlap of one field with the mirror image of the other (`models.runtimes.lateral_view`).
+    uneven
+        Difference of their grey values (`models.runtimes.lateral_view`).
     """
 
     areas: tuple[float, float]
@@ -58,6 +65,9 @@ class Signs:
     askew: float
     tall: float
     taper: float
+    between: float
+    mirrored: float
+    uneven: float
 
 
 def _extent(mask: Mask) -> tuple[int, int, int, int]:
@@ -72,12 +82,18 @@ def _taper(mask: Mask) -> float:
     return float(widths[top : top + third].mean() / max(1e-6, widths[bottom - third : bottom].mean()))
 
 
-def measure(fields: LungFields, box: Letterbox) -> Signs:
-    """Measure two fields on the square that they were found on."""
-    rows, columns = box.inner
+def measure(fields: LungFields, answer: LungAnswer) -> Signs:
+    """Measure two fields on the square that they were found on.
+
+    Parameters
+    ----------
+    fields
+        That `find_fields` made of `answer`.
+    """
+    rows, columns = answer.box.inner
     areas = tuple(float(side.sum() / (rows * columns)) for side in (fields.left, fields.right))
     if not all(areas):
-        return Signs((areas[0], areas[1]), fields.confidence, 0.0, 0.0, 0.0, 0.0)
+        return Signs((areas[0], areas[1]), fields.confidence, *[0.0] * 7)
     (y_left, x_left), (y_right, x_right) = (ndimage.center_of_mass(side) for side in (fields.left, fields.right))
     talls = []
     for side in (fields.left, fields.right):
@@ -90,6 +106,9 @@ def measure(fields: LungFields, box: Letterbox) -> Signs:
         askew=abs(float(y_right - y_left)) / rows,
         tall=min(talls),
         taper=(_taper(fields.left) + _taper(fields.right)) / 2,
+        between=between(fields, answer.probabilities),
+        mirrored=mirrored(fields),
+        uneven=uneven(fields, answer.film),
     )
 
 
@@ -161,7 +180,7 @@ class FrontalChest:
         """Find and measure, without a verdict."""
         answer = self._finder.answer(film)
         fields = find_fields(answer.probabilities, self._threshold)
-        signs = measure(fields, answer.box)
+        signs = measure(fields, answer)
         return Chest(film, fields, answer.probabilities, answer.kinds, answer.box, signs, self._threshold)
 
     def read(self, film: Grey) -> Chest:
@@ -170,7 +189,7 @@ class FrontalChest:
         Raises
         ------
         Refused
-            With code ``no-lungs``, ``inverted``, ``turned`` or ``upside-down``.
+            With code ``no-lungs``, ``lateral``, ``inverted``, ``turned``, ``upside-down`` or ``other``.
         """
         chest = self.look(film)
         fault = judge(chest.kinds, chest.signs)
@@ -191,4 +210,10 @@ def judge(kinds: tuple[float, ...], signs: Signs) -> tuple[str, str] | None:
         return "no lung fields are found on both sides: reads frontal chest radiographs only", "no-lungs"
     if signs.apart <= 0 or signs.tall < LEAST_TALL or signs.confidence < LEAST_CONFIDENCE:
         return "what is found has not the shape of lung fields: reads frontal chest radiographs only", "no-lungs"
+    if looks_lateral(kinds[0], signs.between, signs.mirrored, signs.uneven) > MOST_LATERAL:
+        return (
+            "looks like a lateral view: no mediastinum parts two lung fields that mirror each other; "
+            "reads frontal (PA or AP) chest radiographs only",
+            "lateral",
+        )
     return None

@@ -123,6 +123,8 @@ class LungAnswer:
 
     Parameters
     ----------
+    film
+        ``(SIZE, SIZE)``, windowed to 0 to 1; 0 around the film.
     probabilities
         ``(2, SIZE, SIZE)``: the lung at the left of the film, the lung at its right.
     kinds
@@ -131,6 +133,7 @@ class LungAnswer:
         Where the film lies in the square.
     """
 
+    film: Grey
     probabilities: NDArray[np.float32]
     kinds: tuple[float, ...]
     box: Letterbox
@@ -175,7 +178,7 @@ class LungFinder:
             kinds = self._network.kind(self._network.describe(levels))
             fields = torch.stack([self._fields(square, box, look, levels) for look in self._looks]).mean(0)
         likely = torch.softmax(kinds, 1).mean(0).cpu()
-        return LungAnswer(fields.numpy(), tuple(likely.tolist()), box)
+        return LungAnswer(square[0, 0].numpy(), fields.numpy(), tuple(likely.tolist()), box)
 
     def _encode(self, square: torch.Tensor) -> list[torch.Tensor]:
         pair = torch.cat([square, square.flip(3)]).to(self._device)

@@ -6,11 +6,19 @@ import pytest
 from models.networks.lung_net import Kind
 from models.runtimes.film import Letterbox
 from models.runtimes.frontal_chest import Chest, Signs, judge, measure
-from models.runtimes.lung_fields import SIZE, LungFields, find_fields
+from models.runtimes.lung_fields import SIZE, LungAnswer, LungFields, find_fields
 from tests.unit.models.phantom import lung_masks
 
-GOOD = Signs(areas=(0.15, 0.13), confidence=0.96, apart=0.38, askew=0.02, tall=1.8, taper=0.8)
+GOOD = Signs(
+    areas=(0.15, 0.13), confidence=0.96, apart=0.38, askew=0.02, tall=1.8, taper=0.8, between=0.04, mirrored=0.9, uneven=0.05
+)
 SURE = (0.96, 0.01, 0.01, 0.01, 0.01)
+
+
+def _answer(box: Letterbox) -> LungAnswer:
+    """What a network says that is sure of all it sees and finds no lung anywhere."""
+    nothing = np.zeros((2, SIZE, SIZE), dtype=np.float32)
+    return LungAnswer(nothing[0], nothing, SURE, box)
 
 
 def _measured(flip: bool = False) -> Signs:
@@ -19,7 +27,7 @@ def _measured(flip: bool = False) -> Signs:
     squares = [box.shrink(side.astype(np.float32))[0, 0].numpy() > 0.5 for side in (left, right)]
     if flip:
         squares = [side[::-1] for side in squares]
-    return measure(LungFields(squares[0], squares[1], 0.9), box)
+    return measure(LungFields(squares[0], squares[1], 0.9), _answer(box))
 
 
 def test_signs_of_a_drawn_chest_are_what_was_drawn() -> None:
@@ -29,6 +37,9 @@ def test_signs_of_a_drawn_chest_are_what_was_drawn() -> None:
     assert signs.apart == pytest.approx(0.38, abs=0.02)
     assert signs.askew < 0.01
     assert signs.taper < 0.8
+    assert signs.between == 0
+    assert signs.mirrored > 0.95
+    assert signs.uneven == 0
     assert judge(SURE, signs) is None
 
 
@@ -40,7 +51,7 @@ def test_a_missing_side_measures_as_nothing() -> None:
     nothing = np.zeros((SIZE, SIZE), dtype=bool)
     some = nothing.copy()
     some[50:150, 30:80] = True
-    signs = measure(LungFields(some, nothing, 0.8), Letterbox(400, 400, SIZE))
+    signs = measure(LungFields(some, nothing, 0.8), _answer(Letterbox(400, 400, SIZE)))
     assert signs.areas[1] == 0
     assert judge(SURE, signs) == ("no lung fields are found on both sides: reads frontal chest radiographs only", "no-lungs")
 
@@ -62,6 +73,17 @@ def test_fields_of_no_lungs_shape_are_refused(change: dict[str, object]) -> None
     fault = judge(SURE, dataclasses.replace(GOOD, **change))  # type: ignore[arg-type]
     assert fault is not None
     assert fault[1] == "no-lungs"
+
+
+def test_fields_of_a_lateral_view_are_refused_as_such() -> None:
+    assert judge(SURE, dataclasses.replace(GOOD, between=0.2, mirrored=0.6)) == (
+        "looks like a lateral view: no mediastinum parts two lung fields that mirror each other; "
+        "reads frontal (PA or AP) chest radiographs only",
+        "lateral",
+    )
+    assert judge(SURE, dataclasses.replace(GOOD, between=0.12)) is None
+    assert judge(SURE, dataclasses.replace(GOOD, mirrored=0.7)) is None
+    assert judge(SURE, dataclasses.replace(GOOD, between=0.2, mirrored=0.6, uneven=0.6)) is None
 
 
 def test_an_unsure_but_possible_chest_is_read() -> None:

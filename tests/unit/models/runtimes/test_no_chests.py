@@ -1,4 +1,7 @@
-"""Films of other things that say nothing of it in their header: every model of chest films refuses them by what they look like."""
+"""Films of other things that say nothing of it in their header: every model of chest films refuses them by what they look like.
+
+Laterals are those of a phantom: no real one was at hand. That its frontal films are read shows that it is not refused as a phantom.
+"""
 
 from collections.abc import Callable
 
@@ -9,8 +12,15 @@ from PIL import ImageDraw
 
 from models.image import Header, Image, SpacingKind
 from models.manifest import library_folder, read_manifest
-from models.runtime import Model, load_model
+from models.runtime import Model, RatesOnly, load_model
 from node.store.errors import Refused
+from tests.unit.models.chest_film import film
+
+LATERALS = ((40005, 90, "forward"), (40006, -90, "up"), (40008, 90, "up"), (40012, -85, "up"))
+"""Seed, degrees about the long axis, and where the arms are; the lung network takes none of them for anything but a chest."""
+
+FRONTALS = ((7101, 0), (7102, 10), (7103, -20))
+"""Seed and degrees; a few degrees off is how patients stand, 20 is oblique."""
 
 NAMES = ("cxr-lungs", "cxr-pneumonia", "cxr-tb")
 SIZE = (640, 520)
@@ -32,6 +42,10 @@ def _drawn(paint: Callable[[ImageDraw.ImageDraw], None], ground: int = 12) -> np
     paint(ImageDraw.Draw(page))
     grey = np.asarray(page.resize((SIZE[1] // 2, SIZE[0] // 2)).resize((SIZE[1], SIZE[0])), dtype=np.float32)
     return grey * 16 + np.random.default_rng(3).normal(0, 25, SIZE).astype(np.float32)
+
+
+def _image(grey: np.ndarray) -> Image:
+    return Image(grey[np.newaxis].astype(np.float32), None, None, SpacingKind.NONE, Header(modality="DX"))
 
 
 def hand(pen: ImageDraw.ImageDraw) -> None:
@@ -69,8 +83,36 @@ def screenshot(pen: ImageDraw.ImageDraw) -> None:
 def test_what_is_no_frontal_chest_is_refused_without_the_help_of_a_header(
     name: str, paint: Callable[[ImageDraw.ImageDraw], None], inverted: bool, models: dict[str, Model]
 ) -> None:
-    film = _drawn(paint, 235 if paint is screenshot else 12)
-    film = film.max() - film if inverted else film
-    image = Image(film[np.newaxis].astype(np.float32), None, None, SpacingKind.NONE, Header(modality="DX"))
+    drawn = _drawn(paint, 235 if paint is screenshot else 12)
     with pytest.raises(Refused):
-        models[name].predict(image)
+        models[name].predict(_image(drawn.max() - drawn if inverted else drawn))
+
+
+@pytest.fixture(scope="module")
+def laterals() -> list[np.ndarray]:
+    return [film(seed, degrees, arms=arms)[0] for seed, degrees, arms in LATERALS]
+
+
+@pytest.fixture(scope="module")
+def frontals() -> list[np.ndarray]:
+    return [film(seed, degrees)[0] for seed, degrees in FRONTALS]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_lateral_chest_is_refused_without_the_help_of_a_header(
+    name: str, laterals: list[np.ndarray], models: dict[str, Model]
+) -> None:
+    for lateral in laterals:
+        with pytest.raises(Refused, match="looks like a lateral view") as refused:
+            models[name].predict(_image(lateral))
+        assert refused.value.code == "lateral"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_frontal_chest_of_the_same_phantom_is_read_even_where_it_is_rotated(
+    name: str, frontals: list[np.ndarray], models: dict[str, Model]
+) -> None:
+    model = models[name].rating_only() if isinstance(models[name], RatesOnly) else models[name]
+    for frontal in frontals:
+        prediction = model.predict(_image(frontal))
+        assert prediction.segmentation or prediction.ratings
