@@ -51,7 +51,7 @@ def parametric_map(heat: HeatMap, grid: Grid, case: Case, part: int, member: Ima
     put_series(made, case.identity, Kind.HEAT_MAP, described, part=part, place=str(heat.image) if member else "")
     # the map is an image of the source's modality (PS3.3 section C.8.32.1)
     made.Modality = str(case.sources[0].get("Modality") or "OT")
-    put_body_part(made, case.sources[0])
+    put_body_part(made, case.sources)
     put_equipment(made, case.manifest, case.identity)
     made.FrameOfReferenceUID = grid.frame_of_reference_uid
     made.PositionReferenceIndicator = grid.position_reference_indicator
