@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from models.labels import CalibratedOn, Calibration
 from models.manifest import Manifest
@@ -11,7 +11,9 @@ from models.manifest_text import inline
 from models.training.card import rows_in_words
 from models.training.model_folder import as_calibration
 
-_PLACES = 4
+LEARNED_FROM: Final = "train"
+"""The split whose rows `overread train` reads."""
+_PLACES: Final = 4
 """Decimal places that a manifest keeps: one more than a card shows."""
 
 
@@ -48,9 +50,10 @@ def to_be_stated(manifest: Manifest, figures: Mapping[str, Any]) -> dict[str, st
     Parameters
     ----------
     figures
-        Of a labelled folder; those of a part of the images (``view``) are of no answer that the model ever gives.
+        Of a labelled folder, as `models.training.evaluation.evaluate` gives them. Those of a part of the images (``view``) are of
+        no answer that the model ever gives.
     """
-    if "split" not in figures or "view" in figures:
+    if "view" in figures or figures["split"] == LEARNED_FROM:
         return {}
     lines = {}
     for finding in manifest.findings:
