@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.image import Region
-from models.labels import Code
+from models.labels import Calibration, Code
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +59,15 @@ class Rating:
         Calibrated, 0 to 1.
     spread
         Standard deviation of the probability over test-time variants (flips, crops), where the model computes it.
+    calibration
+        How far such probabilities were from what was observed; None where that was not measured. A model leaves it out:
+        `models.runtime.answer` adds what the manifest states.
     """
 
     key: str
     probability: float
     spread: float | None = None
+    calibration: Calibration | None = None
 
 
 @dataclass(frozen=True, slots=True)

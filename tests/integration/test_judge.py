@@ -20,7 +20,16 @@ from pydicom import Dataset
 from models.image import Header, Image, Region, SpacingKind
 from models.prediction import HeatMap, Located, Prediction, Rating, Segmentation
 from tests import dicom
-from tests.unit.workers.encode.samples import affine_of, identity, manifest, multi_frame_of, radiograph, slices_of, volume
+from tests.unit.workers.encode.samples import (
+    CALIBRATION,
+    affine_of,
+    identity,
+    manifest,
+    multi_frame_of,
+    radiograph,
+    slices_of,
+    volume,
+)
 from workers.encode.encode import EncodedObject, encode
 from workers.series.stack import load_group
 
@@ -67,7 +76,7 @@ def answer_for(array: NDArray[np.generic]) -> Prediction:
     located = (Located("pneumonia", 0.87, 0, Region(rows / 2, columns / 2, 2.0)),)
     return Prediction(
         Segmentation(masks, absent=("body",)),
-        (Rating("pneumonia", 0.87),),
+        (Rating("pneumonia", 0.87, 0.02, CALIBRATION),),
         ("A note on this image.",),
         (HeatMap("pneumonia", np.full(array.shape[:3], 0.5, np.float32), "HiResCAM"),),
         located=located,

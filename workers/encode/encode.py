@@ -235,6 +235,7 @@ def summary(prediction: Prediction, measured: Measured, sources: Sequence[Datase
                 "verdict": str(verdicts[rating.key]),
                 "raised": rating.key in above,
                 **({} if rating.spread is None else {"spread": round(rating.spread, 4)}),
+                "calibration": rating.calibration.model_dump(mode="json") if rating.calibration else None,
             }
             for rating in prediction.ratings
         ],
