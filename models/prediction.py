@@ -83,11 +83,15 @@ class HeatMap:
         It says what the network looked at, not where the disease is.
     method
         How it was made, for the reader, e.g. "HiResCAM".
+    image
+        Of images that are read together: place in `models.image.Image.together` of the one on whose grid it lies. Their maps
+        share one scale: 1 is the most in all of them. 0 for all else.
     """
 
     key: str
     array: NDArray[np.float32]
     method: str
+    image: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +185,7 @@ class Prediction:
         Sentences for the radiologist about this very image, in English, without patient data, e.g.
         "left lung cut off at the edge".
     heat_maps
-        At most one for each rating.
+        At most one for each rating; where images are read together, one for each of them.
     measurements
         Numbers of the model's own.
     located
