@@ -12,8 +12,10 @@ import pytest
 from models.labels import CalibratedOn, Calibration
 from models.manifest import Manifest, library_folder, read_manifest
 from models.training.card import AS_SHIPPED, FIGURES, rows_in_words
+from models.training.model_folder import Labels, finding_of
 from models.training.stated import calibration_of, to_be_stated
 from tests.research import RESEARCH
+from tests.unit.workers.encode.samples import CALIBRATION
 
 SHIPPED = [
     manifest
@@ -21,7 +23,10 @@ SHIPPED = [
     for manifest in (read_manifest(path.parent) for path in sorted(folder.glob("*/model.toml")))
     if manifest.findings
 ]
-RATED = [(manifest, finding.key) for manifest in SHIPPED for finding in manifest.findings]
+STATED = [
+    (manifest, finding.key, finding.calibration) for manifest in SHIPPED for finding in manifest.findings if finding.calibration
+]
+OF_EACH = pytest.mark.parametrize(("manifest", "key", "stated"), STATED, ids=[f"{one.name}-{key}" for one, key, _ in STATED])
 
 
 def measured(manifest: Manifest, images: str) -> dict[str, Any]:
@@ -31,18 +36,15 @@ def measured(manifest: Manifest, images: str) -> dict[str, Any]:
 
 
 def test_only_what_nobody_could_measure_is_not_stated() -> None:
-    unmeasured = {manifest.name for manifest, key in RATED if manifest.finding(key).calibration is None}
+    silent = {manifest.name for manifest in SHIPPED for finding in manifest.findings if finding.calibration is None}
 
-    assert unmeasured == {"mammo-density"}
-    assert {manifest.name for manifest in SHIPPED} - unmeasured == {"cxr-pneumonia", "cxr-tb", "mammo-lesion", "skin-7"}
+    assert silent == {"mammo-density"}
+    assert {manifest.name for manifest, *_ in STATED} == {"cxr-pneumonia", "cxr-tb", "mammo-lesion", "skin-7"}
     assert "Calibration was not measured" in (library_folder() / "mammo-density" / "MODEL_CARD.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(("manifest", "key"), RATED, ids=lambda one: one if isinstance(one, str) else one.name)
-def test_a_shipped_model_states_what_was_measured_of_this_version(manifest: Manifest, key: str) -> None:
-    stated = manifest.finding(key).calibration
-    if stated is None:
-        pytest.skip("not measured")
+@OF_EACH
+def test_a_shipped_model_states_what_was_measured_of_this_version(manifest: Manifest, key: str, stated: Calibration) -> None:
     figures = measured(manifest, stated.images)
 
     assert figures["version"] == manifest.version
@@ -50,20 +52,20 @@ def test_a_shipped_model_states_what_was_measured_of_this_version(manifest: Mani
     assert stated == calibration_of(figures["per_label"][key], stated.images, CalibratedOn.UNSEEN)
 
 
-@pytest.mark.parametrize(("manifest", "key"), RATED, ids=lambda one: one if isinstance(one, str) else one.name)
-def test_the_card_shows_what_is_stated(manifest: Manifest, key: str) -> None:
-    stated = manifest.finding(key).calibration
-    if stated is None:
-        pytest.skip("not measured")
+@OF_EACH
+def test_the_card_shows_what_is_stated(manifest: Manifest, key: str, stated: Calibration) -> None:
     card = (manifest.folder / "MODEL_CARD.md").read_text(encoding="utf-8")
     table = card.split(f"**{stated.images}, {AS_SHIPPED}** (version {manifest.version})")[1].split("\n**")[0]
-    rows = {cells[0]: cells[1:] for cells in (line.strip("| ").split(" | ") for line in table.splitlines() if "|" in line)}
-    shown = {name: [float(one) for one in re.findall(r"[\d.]+", cells[rows["figure"].index(key)])] for name, cells in rows.items()
-             if name.startswith(("n", "expected_cal", "calibration_")) and name != "n_positive"}  # fmt: skip
+    lines = [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("|")]
+    column = next(cells for cells in lines if cells[0] == "figure").index(key)
+    named = {cells[0]: cells[column] for cells in lines if len(cells) > column}
 
-    assert shown["expected_calibration_error"] == pytest.approx([stated.error, *stated.interval], abs=6e-4)
-    assert shown["calibration_error_by_chance"] == pytest.approx([stated.by_chance, *stated.by_chance_range], abs=6e-4)
-    assert (shown["calibration_bins"], shown["n"]) == ([stated.bins], [stated.n])
+    def shown(name: str) -> list[float]:
+        return [float(one) for one in re.findall(r"[\d.]+", named[name])]
+
+    assert shown("expected_calibration_error") == pytest.approx([stated.error, *stated.interval], abs=6e-4)
+    assert shown("calibration_error_by_chance") == pytest.approx([stated.by_chance, *stated.by_chance_range], abs=6e-4)
+    assert (shown("calibration_bins"), shown("n")) == ([stated.bins], [stated.n])
 
 
 PNEUMONIA = read_manifest(library_folder() / "cxr-pneumonia")
@@ -107,6 +109,17 @@ def test_parts_of_images_and_images_that_were_learned_from_state_nothing() -> No
     assert to_be_stated(stating(None), figures_of(view="lungs-only")) == {}
     assert to_be_stated(stating(None), figures_of(split="train")) == {}
     assert to_be_stated(stating(None), figures_of(per_label={"lung": {"dice": 0.9}})) == {}
+
+
+def test_a_calibration_of_the_labels_is_not_that_of_a_network_trained_from_them() -> None:
+    known = PNEUMONIA.finding("pneumonia")
+    labels = Labels(findings=(known,))
+    own = CALIBRATION.model_copy(update={"measured_on": CalibratedOn.FOLDS})
+
+    assert known.calibration is not None
+    assert finding_of(labels, "pneumonia", 0.5, None, None).calibration is None
+    assert finding_of(labels, "pneumonia", 0.5, None, own).calibration == own
+    assert finding_of(Labels(), "tumour", 0.5, None, own).calibration == own
 
 
 def test_images_are_named_as_on_the_card() -> None:
