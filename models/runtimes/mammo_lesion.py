@@ -151,18 +151,19 @@ def lay_out(cells: Contributions, region: Region, factor: float, shape: tuple[in
     middles = region.row, region.column
     first = [max(0, int(np.ceil(middle - far))) for middle in middles]
     end = [min(side, int(middle + far) + 1) for side, middle in zip(shape, middles, strict=True)]
-    down, right = (np.arange(*ends) - middle for ends, middle in zip(zip(first, end, strict=True), middles, strict=True))
+    down, right = (np.arange(start, stop) - middle for start, stop, middle in zip(first, end, middles, strict=True))
     # one direction after the other: all coordinates at once are half a gigabyte for a large region of a large mammogram
-    part = _shares((down + far) / (2 * far)) @ cells @ _shares((right + far) / (2 * far)).T
+    part = _shares(down / far) @ cells @ _shares(right / far).T
     laid = np.zeros(shape, dtype=np.float32)
     laid[first[0] : end[0], first[1] : end[1]] = np.where(np.hypot(down[:, None], right) <= far, part, 0)
     return laid
 
 
-def _shares(places: NDArray[np.float64]) -> NDArray[np.float64]:
-    """``(n, CELLS)``: what the middle of each cell counts for at places, 0 to 1, along a side of the square."""
-    at = np.clip(places * CELLS - 0.5, 0, CELLS - 1)
-    return np.clip(1 - np.abs(at[:, None] - np.arange(CELLS)), 0, None)
+def _shares(places: NDArray[np.floating]) -> NDArray[np.float32]:
+    """``(n, CELLS)``: what the middle of each cell counts for, 0 to 1, at places from -1 to 1 along a side of the square."""
+    at = np.clip((places + 1) / 2 * CELLS - 0.5, 0, CELLS - 1)
+    shares: NDArray[np.float32] = np.clip(1 - np.abs(at[:, None] - np.arange(CELLS)), 0, None).astype(np.float32)
+    return shares
 
 
 def variants(region: Region) -> tuple[Region, ...]:
