@@ -5,6 +5,7 @@ Free of torch: the node reads these too.
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -57,6 +58,50 @@ class Structure(BaseModel):
         return self
 
 
+class CalibratedOn(StrEnum):
+    """What a calibration was measured on."""
+
+    UNSEEN = "unseen images"
+    """Images that nothing of the model was learned from."""
+    FOLDS = "cross-validation"
+    """Images of the training data, each answered by a network that had not seen it. The map from logits to probabilities is
+    usually fitted on these very answers, which flatters it."""
+
+
+Share = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
+
+
+class Calibration(BaseModel):
+    """How far the probabilities of a finding were from the frequencies that were observed (expected calibration error).
+
+    Of a version of a model, not of an image. Where a finding has none it was not measured, which is not an error of 0.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    error: Share
+    """Mean distance between stated probability and observed frequency, over `bins` of equal count, weighed by their images."""
+    interval: tuple[Share, Share]
+    """Of 95 %, by bootstrap over patients. It may begin above `error`: drawing again can only add to it."""
+    bins: Annotated[int, Field(strict=True, ge=1)]
+    n: Annotated[int, Field(strict=True, ge=1)]
+    """Images."""
+    by_chance: Share
+    """What answers that keep their word exactly show on so many images, on average."""
+    by_chance_range: tuple[Share, Share]
+    """Of 95 % of the draws of which `by_chance` is the mean."""
+    measured_on: CalibratedOn
+    images: Annotated[str, Field(min_length=1, max_length=128)]
+    """Which they are: ``DATASET/SPLIT``, then conditions, as in ``evaluation.json``, e.g. "cxr_tb/val, source=montgomery"."""
+
+    @model_validator(mode="after")
+    def check_ranges(self) -> Self:
+        for name, (low, high) in (("interval", self.interval), ("by_chance_range", self.by_chance_range)):
+            if low > high:
+                raise ValueError(f"{name} must begin with its lower end")
+        return self
+
+
 class Finding(BaseModel):
     """One finding that a classifier rates."""
 
@@ -70,3 +115,5 @@ class Finding(BaseModel):
     """Probability from which the finding is reported as present."""
     unsure: tuple[float, float] | None = None
     """Probabilities between these two are reported as unsure, neither present nor absent."""
+    calibration: Calibration | None = None
+    """None: not measured."""

@@ -17,15 +17,15 @@ def render(content: Mapping[str, Value]) -> str:
     TypeError
         Where a value has no form in TOML.
     """
-    lines = [f"{_key(key)} = {_value(value)}" for key, value in content.items() if not _is_table(value) and not _is_tables(value)]
+    lines = [f"{_key(key)} = {inline(value)}" for key, value in content.items() if not _is_table(value) and not _is_tables(value)]
     for key, value in content.items():
         if isinstance(value, Mapping):
-            lines += ["", f"[{_key(key)}]", *(f"{_key(name)} = {_value(one)}" for name, one in value.items())]
+            lines += ["", f"[{_key(key)}]", *(f"{_key(name)} = {inline(one)}" for name, one in value.items())]
     for key, value in content.items():
         if _is_tables(value) and isinstance(value, Sequence):
             for table in value:
                 if isinstance(table, Mapping):
-                    lines += ["", f"[[{_key(key)}]]", *(f"{_key(name)} = {_value(one)}" for name, one in table.items())]
+                    lines += ["", f"[[{_key(key)}]]", *(f"{_key(name)} = {inline(one)}" for name, one in table.items())]
     return "\n".join(lines) + "\n"
 
 
@@ -47,7 +47,14 @@ def _key(name: str) -> str:
     return name if bare.isascii() and bare.isalnum() else json.dumps(name)
 
 
-def _value(value: Value) -> str:
+def inline(value: Value) -> str:
+    """TOML of a value, on one line.
+
+    Raises
+    ------
+    TypeError
+        Where it has no form in TOML.
+    """
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
@@ -56,7 +63,7 @@ def _value(value: Value) -> str:
     if isinstance(value, int | float):
         return repr(value)
     if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{_key(name)} = {_value(one)}" for name, one in value.items()) + " }"
+        return "{ " + ", ".join(f"{_key(name)} = {inline(one)}" for name, one in value.items()) + " }"
     if isinstance(value, Sequence):
-        return "[" + ", ".join(_value(one) for one in value) + "]"
+        return "[" + ", ".join(inline(one) for one in value) + "]"
     raise TypeError(f"{type(value).__name__} has no form in TOML")

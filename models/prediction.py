@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.image import Region
-from models.labels import Code
+from models.labels import Calibration, Code
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +59,15 @@ class Rating:
         Calibrated, 0 to 1.
     spread
         Standard deviation of the probability over test-time variants (flips, crops), where the model computes it.
+    calibration
+        How far such probabilities were from what was observed; None where that was not measured. A model leaves it out:
+        `models.runtime.answer` adds what the manifest states.
     """
 
     key: str
     probability: float
     spread: float | None = None
+    calibration: Calibration | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +83,15 @@ class HeatMap:
         It says what the network looked at, not where the disease is.
     method
         How it was made, for the reader, e.g. "HiResCAM".
+    image
+        Of images that are read together: place in `models.image.Image.together` of the one on whose grid it lies. Their maps
+        share one scale: 1 is the most in all of them. 0 for all else.
     """
 
     key: str
     array: NDArray[np.float32]
     method: str
+    image: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +185,7 @@ class Prediction:
         Sentences for the radiologist about this very image, in English, without patient data, e.g.
         "left lung cut off at the edge".
     heat_maps
-        At most one for each rating.
+        At most one for each rating; where images are read together, one for each of them.
     measurements
         Numbers of the model's own.
     located

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, cast, runtime_checkable
 
@@ -110,3 +110,19 @@ def load_model(
     if runtime.executes_weights:
         check_approved(manifest, approvals or {})
     return runtime.build(manifest, weights, device)
+
+
+def answer(model: Model, manifest: Manifest, image: Image) -> Prediction:
+    """What a model says of an image, each rating with the calibration that the manifest states for its finding.
+
+    A calibration that the model gives itself stays: it may know more of this image.
+
+    Raises
+    ------
+    Refused
+        As `Model.predict`.
+    """
+    prediction = model.predict(image)
+    stated = {finding.key: finding.calibration for finding in manifest.findings}
+    ratings = (replace(one, calibration=one.calibration or stated.get(one.key)) for one in prediction.ratings)
+    return replace(prediction, ratings=tuple(ratings))

@@ -12,7 +12,7 @@ from models.approval import read_approvals
 from models.image import Image, Region
 from models.manifest import Manifest, read_library
 from models.prediction import Prediction
-from models.runtime import Model, RatesOnly, load_model
+from models.runtime import Model, RatesOnly, answer, load_model
 from models.weights import ensure_weights
 from node.store.destinations import AnyDestination, Results
 from node.store.errors import Permanent
@@ -120,7 +120,7 @@ class Analyst:
         stack = load_group(paths) if facts.get("group") else load_stack(paths, facts.get("frame_numbers"), phases)
         marked = facts.get("region")
         image = replace(stack.image, region=Region(*marked)) if marked else stack.image
-        prediction = self._model(manifest).predict(image)
+        prediction = answer(self._model(manifest), manifest, image)
         prediction = replace(prediction, notes=tuple(dict.fromkeys((*facts.get("notes", ()), *stack.notes, *prediction.notes))))
         if look is not None:
             look(image, prediction)

@@ -168,6 +168,9 @@ def _row(manifest: Manifest, settings: Settings) -> dict[str, Any]:
         "findings": [finding.key for finding in manifest.findings],
         "weights": str(place_of(manifest, settings.cache)),
         "evaluation": dict(manifest.evaluation),
+        "calibration": {
+            one.key: one.calibration.model_dump(mode="json") if one.calibration else None for one in manifest.findings
+        },
         "fingerprint": manifest.fingerprint,
     }
 

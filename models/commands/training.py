@@ -148,6 +148,7 @@ def evaluate_command(
     from models.training.evaluation import load_for_evaluation
     from models.training.metrics import sayable
     from models.training.published import reproduce
+    from models.training.stated import to_be_stated
     from node.store.errors import ConfigurationError
     from node.store.settings import load_settings
     from workers.evaluate import evaluate_volume
@@ -199,6 +200,10 @@ def evaluate_command(
         figures["view"] = view
     if card:
         keep_figures(manifest.folder, figures)
+    for key, line in to_be_stated(manifest, figures).items() if labelled else ():
+        console = Console(stderr=True)
+        console.print(f"model.toml does not state this calibration, so no result does. For its finding {key}:")
+        console.print(line, markup=False, soft_wrap=True)
     if as_json:
         typer.echo(json.dumps(sayable(figures), allow_nan=False))
     else:

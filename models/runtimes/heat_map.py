@@ -143,9 +143,15 @@ def smooth(contributions: Contributions, width: float = WIDTH) -> Contributions:
     return smoothed
 
 
-def heat(contributions: Contributions) -> NDArray[np.float32]:
-    """What speaks for the finding, 0 to 1: the strongest place is 1, all that speaks against it is 0."""
+def heat(contributions: Contributions, most: float | None = None) -> NDArray[np.float32]:
+    """What speaks for the finding, 0 to 1: the strongest place is 1, all that speaks against it is 0.
+
+    Parameters
+    ----------
+    most
+        What becomes 1, for maps that share a scale; the strongest of these very contributions by default.
+    """
     positive = np.clip(contributions, 0, None)
-    most = float(positive.max())
+    most = float(positive.max()) if most is None else most
     scaled: NDArray[np.float32] = positive / np.float32(most) if most > 0 else np.zeros_like(positive)
     return scaled.astype(np.float32)

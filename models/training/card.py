@@ -12,6 +12,8 @@ from node.store.errors import ConfigurationError
 
 FIGURES: Final = "evaluation.json"
 CARD: Final = "MODEL_CARD.md"
+AS_SHIPPED: Final = "as shipped"
+"""View of a model that was shown whole images."""
 _PLACE: Final = re.compile(r"(<!-- figures -->\n).*?(<!-- end of figures -->)", re.DOTALL)
 
 
@@ -50,8 +52,13 @@ def _run(figures: dict[str, Any]) -> str:
     """What was measured on, by which figures of the same run replace earlier ones."""
     if "split" not in figures:
         return str(figures["dataset"])
-    rows = "".join(f", {column}={value}" for column, value in figures.get("where", {}).items())
-    return f"{figures['dataset']}/{figures['split']}{rows}, {figures.get('view', 'as shipped')}"
+    return f"{rows_in_words(figures)}, {figures.get('view', AS_SHIPPED)}"
+
+
+def rows_in_words(figures: Mapping[str, Any]) -> str:
+    """Which rows of a labelled folder were measured on, e.g. "cxr_tb/val, source=montgomery"."""
+    conditions = "".join(f", {column}={value}" for column, value in figures.get("where", {}).items())
+    return f"{figures['dataset']}/{figures['split']}{conditions}"
 
 
 def render_figures(kept: dict[str, dict[str, Any]]) -> str:

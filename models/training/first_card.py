@@ -88,7 +88,7 @@ def _training(manifest: Manifest, record: Mapping[str, Any], architecture: Archi
         "",
         "### Cross-validation inside train",
         "",
-        *_cross_validation(record),
+        *_cross_validation(record, manifest),
         "<!-- end of training -->",
         "",
     ]
@@ -100,7 +100,7 @@ def _refusal(manifest: Manifest) -> list[str]:
     return [f"- With fewer than {LEAST_IMAGES} images nothing was learned of what is unlike them: no image is refused for that."]
 
 
-def _cross_validation(record: Mapping[str, Any]) -> list[str]:
+def _cross_validation(record: Mapping[str, Any], manifest: Manifest) -> list[str]:
     if not record["cross_validation"]:
         return ["None was made: nothing is known of how good this model is.", ""]
     return [
@@ -108,4 +108,17 @@ def _cross_validation(record: Mapping[str, Any]) -> list[str]:
         "over patients.",
         "",
         *label_table(record["cross_validation"]),
+        *_calibration(manifest),
+    ]
+
+
+def _calibration(manifest: Manifest) -> list[str]:
+    """What of the table every result says, and what that is worth."""
+    if not any(one.calibration for one in manifest.findings):
+        return []
+    return [
+        "Every result states the calibration error of its finding as above (`calibration` in `model.toml`). The calibration was "
+        "fitted on",
+        "these very answers, which flatters it: `overread evaluate` on other patients says what to state instead.",
+        "",
     ]

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from models.labels import Code, Finding, Structure
+from models.labels import Calibration, Code, Finding, Structure
 from models.manifest import Input, Manifest, Requirement, read_manifest
 from models.manifest_text import Value, render
 from node.store.download import sha256_of
@@ -97,14 +97,19 @@ def structures_of(labels: Labels, count: int) -> tuple[Structure, ...]:
     )
 
 
-def finding_of(labels: Labels, key: str, threshold: float, unsure: tuple[float, float] | None) -> Finding:
-    """The finding of that key: its code from ``labels.toml``, or a private one; the threshold as measured here."""
+def finding_of(
+    labels: Labels, key: str, threshold: float, unsure: tuple[float, float] | None, calibration: Calibration | None
+) -> Finding:
+    """The finding of that key: its code from ``labels.toml``, or a private one; threshold and calibration as measured here.
+
+    A calibration in ``labels.toml`` would be that of another network, and is left out.
+    """
     for finding in labels.findings:
         if finding.key == key:
-            return finding.model_copy(update={"unsure": finding.unsure or unsure})
+            return finding.model_copy(update={"unsure": finding.unsure or unsure, "calibration": calibration})
     name = key.replace("_", " ").capitalize()[:64]
     code = Code(value=key.upper()[:16], scheme=_SCHEME, meaning=name)
-    return Finding(key=key, name=name, code=code, threshold=threshold, unsure=unsure)
+    return Finding(key=key, name=name, code=code, threshold=threshold, unsure=unsure, calibration=calibration)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +199,14 @@ def as_finding(one: Finding) -> dict[str, Value]:
     content: dict[str, Value] = {"key": one.key, "name": one.name, "code": _code(one.code), "threshold": one.threshold}
     if one.unsure:
         content["unsure"] = list(one.unsure)
+    if one.calibration:
+        content["calibration"] = as_calibration(one.calibration)
+    return content
+
+
+def as_calibration(one: Calibration) -> dict[str, Value]:
+    """As ``calibration`` of an entry of ``[[findings]]``."""
+    content: dict[str, Value] = one.model_dump(mode="json")
     return content
 
 

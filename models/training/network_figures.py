@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.labels import Finding, Structure
+from models.labels import CalibratedOn, Calibration, Finding, Structure
 from models.manifest_text import Value
 from models.training.calibration import unsure_band
 from models.training.metrics import classification, dice, segmentation
@@ -20,6 +20,7 @@ from models.training.model_folder import NORMAL, Labels, finding_of, key_of, str
 from models.training.network_recipe import Labeller, Samples, mean_auroc
 from models.training.samples import read_label_map, read_sample
 from models.training.softmax_calibration import fit_softmax, of_shares
+from models.training.stated import calibration_of
 from models.training.tables import Row
 from node.store.errors import ConfigurationError
 
@@ -59,8 +60,8 @@ class Findings:
 
     figure = "AUROC"
 
-    def __init__(self, labels: Labels, rows: Sequence[Row], normal: str | None) -> None:
-        self._labels = labels
+    def __init__(self, labels: Labels, folder: Path, rows: Sequence[Row], normal: str | None) -> None:
+        self._labels, self._images = labels, f"{folder.name}/train"
         given = sorted({row["label"] for row in rows})
         keys = [key_of(label) for label in given]
         if len(set(keys)) < 2 or len(set(keys)) != len(given):
@@ -86,6 +87,7 @@ class Findings:
         calibration = of_shares(truths, self.outputs)
         figures: dict[str, Any] = {}
         bands: dict[str, tuple[float, float]] = {}
+        stated: dict[str, Calibration] = {}
         evaluation: dict[str, Value] = {}
         if answers is not None:
             logits = torch.stack(answers).double().numpy()
@@ -96,9 +98,10 @@ class Findings:
                 flags = truths == number
                 bands[key] = unsure_band(flags, likely[:, number], THRESHOLD)
                 figures[key] = classification(flags, likely[:, number], patients, THRESHOLD, bands[key])
+                stated[key] = calibration_of(figures[key], self._images, CalibratedOn.FOLDS)
             area = round(mean_auroc(likely, truths), 4)
             evaluation = {"auroc": area, "on": f"cross-validation inside train, {truths.size} images"}
-        findings = tuple(finding_of(self._labels, key, THRESHOLD, bands.get(key)) for key in self._wanted)
+        findings = tuple(finding_of(self._labels, key, THRESHOLD, bands.get(key), stated.get(key)) for key in self._wanted)
         parameters: dict[str, Value] = {
             "classes": list(self.classes),
             "slope": round(calibration.slope, 5),

@@ -55,7 +55,9 @@ def train_network(request: Request, watch: Watch) -> dict[str, Any]:
     if options.only is not Only.ALL and column == "mask":
         raise ConfigurationError("--only is a check of networks that rate findings: what is outlined lies where it is hidden")
     preparation = prepare(architecture, options)
-    said: Said = Outlines(labels, request.dataset, rows) if column == "mask" else Findings(labels, rows, options.normal)
+    said: Said = (
+        Outlines(labels, request.dataset, rows) if column == "mask" else Findings(labels, request.dataset, rows, options.normal)
+    )
     watch.stage("reading", len(rows))
     samples = read_samples(request.dataset, rows, preparation, said, watch.advance, colour=options.colour, only=options.only)
     run = _Run(request, options, architecture, samples, said.outputs, preparation)

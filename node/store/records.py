@@ -333,8 +333,8 @@ class ResultSet:
     Parameters
     ----------
     summary
-        What a person reads in a table, as JSON values: ``{"findings": [{"key", "name", "probability", "verdict", "raised"}],
-        "measurements": [{"name", "quantity", "value", "unit"}], "notes": [...]}``; no patient data.
+        What a person reads in a table, as JSON values: ``{"findings": [{"key", "name", "probability", "verdict", "raised",
+        "calibration"}], "measurements": [{"name", "quantity", "value", "unit"}], "notes": [...]}``; no patient data.
     """
 
     objects: tuple[ResultObject, ...]

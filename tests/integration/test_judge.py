@@ -19,8 +19,19 @@ from pydicom import Dataset
 
 from models.image import Header, Image, Region, SpacingKind
 from models.prediction import HeatMap, Located, Prediction, Rating, Segmentation
-from tests.unit.workers.encode.samples import affine_of, identity, manifest, multi_frame_of, radiograph, slices_of, volume
+from tests import dicom
+from tests.unit.workers.encode.samples import (
+    CALIBRATION,
+    affine_of,
+    identity,
+    manifest,
+    multi_frame_of,
+    radiograph,
+    slices_of,
+    volume,
+)
 from workers.encode.encode import EncodedObject, encode
+from workers.series.stack import load_group
 
 pytestmark = pytest.mark.peer
 
@@ -65,7 +76,7 @@ def answer_for(array: NDArray[np.generic]) -> Prediction:
     located = (Located("pneumonia", 0.87, 0, Region(rows / 2, columns / 2, 2.0)),)
     return Prediction(
         Segmentation(masks, absent=("body",)),
-        (Rating("pneumonia", 0.87),),
+        (Rating("pneumonia", 0.87, 0.02, CALIBRATION),),
         ("A note on this image.",),
         (HeatMap("pneumonia", np.full(array.shape[:3], 0.5, np.float32), "HiResCAM"),),
         located=located,
@@ -147,6 +158,25 @@ def test_nothing_is_said_against_objects_of_well_made_sources(case: str, checker
     paths = written(made, tmp_path)
 
     assert {path.name: check(path) for path in paths} == {path.name: [] for path in paths}
+
+
+def test_nothing_is_said_against_the_maps_and_pictures_of_images_that_are_read_together(tmp_path: Path) -> None:
+    if not shutil.which("dciodvfy"):
+        pytest.skip("dciodvfy is not installed")
+    dicom.write([dicom.mammogram(view, spacing_mm=0.1) for view in ("L-CC", "R-CC", "R-MLO")], tmp_path / "in")
+    stack = load_group(sorted((tmp_path / "in").iterdir()))
+    maps = [
+        HeatMap("pneumonia", np.full(one.array.shape, 0.5, np.float32), "occlusion", number)
+        for number, one in enumerate(stack.image.together)
+    ]
+    prediction = Prediction(ratings=(Rating("pneumonia", 0.87),), heat_maps=tuple(maps))
+    who = identity(study_uid=str(stack.sources[0].StudyInstanceUID))
+    grouped = manifest(input={"require": [], "group": "four standard views"})
+
+    paths = written(encode(prediction, stack.image, stack.sources, grouped, who, extras=EXTRAS), tmp_path)
+
+    assert len([path for path in paths if re.search("-(capture|heatmap)", path.name)]) == 6
+    assert {path.name: dciodvfy(path) for path in paths} == {path.name: [] for path in paths}
 
 
 @pytest.mark.parametrize("kind", ["seg", "labelmap"])

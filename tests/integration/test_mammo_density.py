@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,11 @@ import pydicom
 import pytest
 from PIL import Image as Picture
 
+from models.image import Header, Image, SpacingKind
 from models.manifest import library_folder, read_manifest
 from models.runtime import load_model
-from models.runtimes.mammo_density import BINS, MammoDensity
+from models.runtimes.mammo_density import BINS, MammoDensity, histogram
+from models.training.deletion import deletion_area, rivals
 from models.weights import ensure_weights
 from node.store.mammography import STANDARD_VIEWS
 from node.store.settings import Settings
@@ -86,3 +89,35 @@ def fallen(counts: np.ndarray, ups: tuple[int, ...]) -> np.ndarray:
             place -= 1
         shares[place] += count
     return shares / shares.sum()
+
+
+@pytest.mark.shared
+def test_hiding_what_the_maps_mark_lowers_the_answer_more_than_random_places_and_edges(
+    sample: dict[str, np.ndarray], shared: Path, tmp_path: Path
+) -> None:
+    """What is hidden becomes background; every fourth pixel a side is enough to count greys."""
+    manifest = read_manifest(library_folder() / "mammo-density")
+    model = load_model(manifest, ensure_weights(manifest, tmp_path, shared / "weights", pull=True))
+    assert isinstance(model, MammoDensity)
+    headers = [Header(modality="MG", standard_view=view, presentation_intent="FOR PRESENTATION") for view in sample]
+    images = [
+        Image(pixels[None].astype(np.float32), None, None, SpacingKind.NONE, header)
+        for pixels, header in zip(sample.values(), headers, strict=True)
+    ]
+    maps = model.predict(replace(images[0], together=tuple(images))).heat_maps
+    assert {one.key for one in maps} == {"scattered"}
+    small = np.concatenate([pixels[::4, ::4].astype(np.float32) for pixels in sample.values()])
+    rankings = {"map": np.concatenate([one.array[0, ::4, ::4] for one in maps])}
+    for number, part in enumerate(np.split(small, 4)):
+        for name, one in rivals(part, 64, number).items():
+            rankings[name] = np.concatenate([rankings[name], one]) if name in rankings else one
+
+    def answer(gone: np.ndarray) -> float:
+        shares = [histogram(part) for part in np.split(np.where(gone, small.min(), small), 4)]
+        probability = model.probabilities(np.concatenate(shares))[1]
+        return float(np.log(probability / (1 - probability)))
+
+    areas = {name: deletion_area(answer, one, small > 5) for name, one in rankings.items()}
+
+    assert areas["map"] < areas["random"] - 2, areas
+    assert areas["map"] < areas["edges"] - 2, areas

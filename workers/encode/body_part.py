@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from pydicom.dataset import Dataset
@@ -12,10 +13,14 @@ UNPAIRED: Final = frozenset(
 """Body parts that have no side, in the standard's terms (PS3.16 annex L)."""
 
 
-def put_body_part(target: Dataset, source: Dataset) -> None:
-    """Name the source's body part where it has no side, else leave Laterality empty: nobody can tell whether it is missing."""
-    part = str(source.get("BodyPartExamined") or "")
+def put_body_part(target: Dataset, sources: Sequence[Dataset]) -> None:
+    """Name the body part where it has no side, else the side that all sources state.
+
+    Where they state none Laterality is left empty: nobody can tell whether it is missing.
+    """
+    part = str(sources[0].get("BodyPartExamined") or "")
+    sides = {str(source.get("ImageLaterality") or source.get("Laterality") or "") for source in sources}
     if part in UNPAIRED:
         target.BodyPartExamined = part
     else:
-        target.Laterality = None
+        target.Laterality = next(iter(sides)) if sides in ({"L"}, {"R"}) else None

@@ -34,7 +34,7 @@ _SIZES: Final = (Quantity.VOLUME, Quantity.AREA)
 
 @dataclass(frozen=True, slots=True)
 class _Shot:
-    """One picture: which slice, and what is drawn over it."""
+    """One picture: which slice, or which of the images that are read together, and what is drawn over it."""
 
     index: int
     outlines: tuple[Outline, ...] = ()
@@ -55,11 +55,11 @@ def captures(
     Parameters
     ----------
     frames
-        The source of each slice.
+        The source of each slice, or of each of the images that are read together.
     """
     shots = list(_shots(prediction, found, taken, image, case.speech))
     return tuple(
-        _capture(_drawn(shot, prediction, image, case), shot, frames[shot.index], case, (place, len(shots)))
+        _capture(_drawn(shot, prediction, image, case), shot, (frames[shot.index], _source(shot, image, case)), case, place)
         for place, shot in enumerate(shots, start=1)
     )
 
@@ -82,25 +82,34 @@ def _shots(
                 ),
             )
     for heat in prediction.heat_maps:
-        yield _Shot(int(heat.array.max(axis=(1, 2)).argmax()), heat=heat)
+        yield _Shot(heat.image if image.together else int(heat.array.max(axis=(1, 2)).argmax()), heat=heat)
     if prediction.ratings and not prediction.heat_maps and not (found and found.found):
         yield _Shot(image.array.shape[0] // 2)
 
 
 def _drawn(shot: _Shot, prediction: Prediction, image: Image, case: Case) -> Pixels:
     manifest = case.manifest
-    count = image.array.shape[0]
+    count = len(image.together) or image.array.shape[0]
+    one, slice_index = (image.together[shot.index], 0) if image.together else (image, shot.index)
+    source = _source(shot, image, case)
     say = case.speech.say
     where = [say("Image {number} of {count}", number=shot.index + 1, count=count)] if count > 1 else []
+    if image.together and one.header.standard_view:
+        where = [f"{where[0]}, {one.header.standard_view}"]
     foot = [*where, *_findings(prediction, case)]
     if shot.heat:
         name = say(manifest.finding(shot.heat.key).name)
         colour = say("Colour: what spoke for {name} ({method}).", name=name, method=shot.heat.method)
         foot.append(f"{colour} {say(LOOKED_AT)}")
     by = f"{say(manifest.title)} ({manifest.name} {manifest.version}){revision_of(case.identity)}"
-    sheet = Sheet(head=[say(CAUTION), by, *_replaced(case)], foot=foot, edges=_edges(image, case.sources[0]))
-    heat = shot.heat.array[shot.index] if shot.heat else None
-    return draw(_shades(image, shot.index, case.sources[0]), sheet, shot.outlines, heat, _pixel_ratio(image))
+    sheet = Sheet(head=[say(CAUTION), by, *_replaced(case)], foot=foot, edges=_edges(one, source))
+    heat = shot.heat.array[slice_index] if shot.heat else None
+    return draw(_shades(one, slice_index, source), sheet, shot.outlines, heat, _pixel_ratio(one))
+
+
+def _source(shot: _Shot, image: Image, case: Case) -> Dataset:
+    """Whose window, orientation and side hold for a picture: its own image's, or those of the first of a stack."""
+    return case.sources[shot.index if image.together else 0]
 
 
 def _replaced(case: Case) -> list[str]:
@@ -148,20 +157,21 @@ def _edges(image: Image, source: Dataset) -> tuple[str, str]:
     return (opposite[right], right) if right else ("", "")
 
 
-def _capture(pixels: Pixels, shot: _Shot, frame: SourceFrame, case: Case, part: tuple[int, int]) -> Dataset:
+def _capture(pixels: Pixels, shot: _Shot, sources: tuple[SourceFrame, Dataset], case: Case, part: int) -> Dataset:
     manifest, identity = case.manifest, case.identity
+    frame, source = sources
     made = Dataset()
     made.update(case.subject.attributes)
     made.SOPClassUID = SecondaryCaptureImageStorage
     say = case.speech.say
     put_series(
-        made, identity, Kind.CAPTURE, say("AI pictures, not for diagnosis (Overread {model})", model=manifest.name), part=part[0]
+        made, identity, Kind.CAPTURE, say("AI pictures, not for diagnosis (Overread {model})", model=manifest.name), part=part
     )
     put_equipment(made, manifest, identity)
     made.ConversionType = "WSD"
     made.ImageType = ["DERIVED", "SECONDARY"]
     made.PatientOrientation = None  # letters at the edges are part of the pixels
-    stated = str(case.sources[0].get("ImageLaterality") or case.sources[0].get("Laterality") or "")
+    stated = str(source.get("ImageLaterality") or source.get("Laterality") or "")
     made.ImageLaterality = stated if stated in {"R", "L", "B"} else "U"
     made.BurnedInAnnotation = "NO"  # it names no patient
     made.RecognizableVisualFeatures = "NO"

@@ -32,6 +32,7 @@ MINIMUM: Final = Code("255605001", "SCT", "Minimum")
 MAXIMUM: Final = Code("56851009", "SCT", "Maximum")
 STANDARD_DEVIATION: Final = Code("386136009", "SCT", "Standard Deviation")
 PROBABILITY: Final = Code("122157", "DCM", "Probability")
+POPULATION_DESCRIPTION: Final = Code("121405", "DCM", "Population description")
 
 FINDING_SITE: Final = Code("363698007", "SCT", "Finding Site")
 LATERALITY: Final = Code("272741003", "SCT", "Laterality")

@@ -11,7 +11,6 @@ from models.image import Image
 from models.manifest import Manifest
 from models.prediction import Prediction
 from node.store.attributes import text
-from node.store.errors import Refused
 from node.store.profiles import ENGLISH, MESSAGES, in_language, language_of
 from node.store.records import Facts, Superseded
 from node.store.urgency import urgent as urgent_of
@@ -21,7 +20,7 @@ from workers.encode.fhir import transaction
 from workers.encode.files import file_bytes
 from workers.encode.findings import located_findings
 from workers.encode.fractional import fractional_segmentations
-from workers.encode.grid import Grid, SourceFrame, frames_of, grid_of
+from workers.encode.grid import SourceFrame, frames_of, grid_of
 from workers.encode.heat_map import mapped
 from workers.encode.hl7 import result_message
 from workers.encode.identity import Kind, ResultIdentity
@@ -206,8 +205,8 @@ def _extra_documents(
     if Kind.CAPTURE in extras:
         for picture in captures(prediction, found, measured.taken, image=image, frames=slices, case=case):
             yield Kind.CAPTURE, picture
-    if Kind.HEAT_MAP in extras and prediction.heat_maps and (grid := _grid_for_maps(image, case, frames)) is not None:
-        for heat in mapped(prediction.heat_maps, grid, case):
+    if Kind.HEAT_MAP in extras:
+        for heat in mapped(prediction.heat_maps, image, case, frames):
             yield Kind.HEAT_MAP, heat
     if Kind.FINDINGS in extras and (marked := located_findings(prediction, found, image, frames=slices, case=case)) is not None:
         yield Kind.FINDINGS, marked
@@ -218,14 +217,6 @@ def _extra_documents(
         yield Kind.KEYS, key_images([one for one in case.sources if one.SOPInstanceUID in chosen], case)
     if Kind.PRESENTATION in extras and (state := presentation(found, image, slices, case)) is not None:
         yield Kind.PRESENTATION, state
-
-
-def _grid_for_maps(image: Image, case: Case, frames: Sequence[tuple[int, int]] | None) -> Grid | None:
-    """Where heat maps lie; None where the sources state no place for them, which is no reason to refuse a classification."""
-    try:
-        return grid_of(image, case.sources, case.identity, frames)
-    except Refused:
-        return None
 
 
 def summary(prediction: Prediction, measured: Measured, sources: Sequence[Dataset], manifest: Manifest) -> Facts:
@@ -244,6 +235,7 @@ def summary(prediction: Prediction, measured: Measured, sources: Sequence[Datase
                 "verdict": str(verdicts[rating.key]),
                 "raised": rating.key in above,
                 **({} if rating.spread is None else {"spread": round(rating.spread, 4)}),
+                "calibration": rating.calibration.model_dump(mode="json") if rating.calibration else None,
             }
             for rating in prediction.ratings
         ],

@@ -60,7 +60,7 @@ def put_equipment(target: Dataset, manifest: Manifest, identity: ResultIdentity)
 
 
 def put_series(
-    target: Dataset, identity: ResultIdentity, kind: Kind, description: str, variant: str = "", *, part: int = 1
+    target: Dataset, identity: ResultIdentity, kind: Kind, description: str, variant: str = "", *, part: int = 1, place: str = ""
 ) -> None:
     """Write series, instance and SOP Common attributes with all dates and times from the identity (PS3.3 section C.7.3.1).
 
@@ -70,11 +70,13 @@ def put_series(
         Tells a second object of the same kind, in the same series, from the first one; ``""`` is the first.
     part
         Of one answer that takes several objects, from 1.
+    place
+        Of what cannot share a series with others of its kind: what it lies on.
     """
     moment = local_time(target, identity)
     date, time = moment.strftime("%Y%m%d"), moment.strftime("%H%M%S")
     target.Modality = identity.modality(kind)
-    target.SeriesInstanceUID = identity.series_uid(kind)
+    target.SeriesInstanceUID = identity.series_uid(kind, place)
     target.SeriesNumber = identity.series_number(kind)
     revised = "" if "{revision}" in (identity.naming.description or "") else revision_of(identity)
     described = identity.series_description(kind, description)

@@ -106,6 +106,8 @@ def _observation(one: Observation, case: Case) -> Resource:
         },
         "note": [{"text": case.speech.say("AI RESULT. Preliminary, not verified by a physician.")}],
     }
+    if one.note:
+        made["note"].append({"text": one.note})
     if isinstance(one.value, Code):
         made["valueCodeableConcept"] = _concept(one.value, one.said)
     else:

@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.uid import ParametricMapStorage
 
+from models.image import Image
 from models.prediction import HeatMap
-from node.store.errors import Permanent
+from node.store.errors import Permanent, Refused
 from workers.encode import concepts
 from workers.encode.body_part import put_body_part
 from workers.encode.case import Case
 from workers.encode.concepts import code_item
 from workers.encode.equipment import clip, put_equipment, put_series
-from workers.encode.grid import Grid, decimal
+from workers.encode.grid import Grid, decimal, grid_of
 from workers.encode.identity import Kind
 from workers.encode.references import source_item
 from workers.encode.seg import put_dimensions, put_image, put_references, shared_groups
 
 
-def parametric_map(heat: HeatMap, grid: Grid, case: Case, part: int) -> Dataset:
+def parametric_map(heat: HeatMap, grid: Grid, case: Case, part: int, member: Image | None = None) -> Dataset:
     """Build the map of one finding: 32-bit floating point from 0, nothing, to 1, most of this map; every slice is a frame.
 
     Parameters
     ----------
     part
         Which of the answer's maps, from 1.
+    member
+        Of images that are read together, the one on which the map lies; None for all else. Its maps are a series of their own,
+        as a series has one frame of reference (PS3.3 section C.7.4.1) and each of these images has another.
 
     Raises
     ------
@@ -41,10 +46,12 @@ def parametric_map(heat: HeatMap, grid: Grid, case: Case, part: int) -> Dataset:
     made = Dataset()
     made.update(case.subject.attributes)
     made.SOPClassUID = ParametricMapStorage
-    put_series(made, case.identity, Kind.HEAT_MAP, f"AI heat map, not for diagnosis (Overread {case.manifest.name})", part=part)
+    view = f" {member.header.standard_view}".rstrip() if member else ""
+    described = f"AI heat map{view}, not for diagnosis (Overread {case.manifest.name})"
+    put_series(made, case.identity, Kind.HEAT_MAP, described, part=part, place=str(heat.image) if member else "")
     # the map is an image of the source's modality (PS3.3 section C.8.32.1)
     made.Modality = str(case.sources[0].get("Modality") or "OT")
-    put_body_part(made, case.sources[0])
+    put_body_part(made, case.sources)
     put_equipment(made, case.manifest, case.identity)
     made.FrameOfReferenceUID = grid.frame_of_reference_uid
     made.PositionReferenceIndicator = grid.position_reference_indicator
@@ -109,6 +116,21 @@ def _frame(grid: Grid, index: int) -> Dataset:
     return groups
 
 
-def mapped(heat_maps: Sequence[HeatMap], grid: Grid, case: Case) -> list[Dataset]:
-    """All maps of one answer, in its order."""
-    return [parametric_map(heat, grid, case, place) for place, heat in enumerate(heat_maps, start=1)]
+def mapped(heat_maps: Sequence[HeatMap], image: Image, case: Case, frames: Sequence[tuple[int, int]] | None) -> Iterator[Dataset]:
+    """The maps of one answer, in its order, one after another: those of four mammograms together would fill the memory.
+
+    None of an image whose source states no place for it, which is no reason to refuse a classification.
+
+    Parameters
+    ----------
+    frames
+        As in `workers.encode.grid.grid_of`; without effect where images are read together.
+    """
+    for part, heat in enumerate(heat_maps, start=1):
+        member = image.together[heat.image] if image.together else None
+        at = replace(case, sources=[case.sources[heat.image]]) if member else case
+        try:
+            grid = grid_of(member or image, at.sources, at.identity, None if member else frames)
+        except Refused:
+            continue
+        yield parametric_map(heat, grid, at, part, member)

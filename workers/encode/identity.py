@@ -118,9 +118,9 @@ class ResultIdentity:
         """SOP Instance UID of one object."""
         return self._uid("instance", kind, variant, part)
 
-    def series_uid(self, kind: Kind) -> str:
-        """Series Instance UID of all objects of one kind."""
-        return self._uid("series", kind, "", 1)
+    def series_uid(self, kind: Kind, place: str = "") -> str:
+        """Series Instance UID of all objects of one kind, or of those of it that lie on one of several images."""
+        return self._uid("series", kind, place, 1)
 
     def dimension_uid(self, kind: Kind) -> str:
         """Dimension Organization UID of one multi-frame object (PS3.3 section C.7.6.17)."""

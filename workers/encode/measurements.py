@@ -20,6 +20,7 @@ from highdicom.sr import (
     SourceImageForMeasurementGroup,
     SourceImageForSegmentation,
     SourceSeriesForSegmentation,
+    TextContentItem,
     TrackingIdentifier,
     VolumetricROIMeasurementsAndQualitativeEvaluations,
 )
@@ -30,11 +31,14 @@ from pydicom.uid import Comprehensive3DSRStorage
 from models.labels import Structure
 from models.prediction import Measurement as Number
 from models.prediction import Rating
+from node.store.profiles import ENGLISH
 from workers.encode import concepts
+from workers.encode.calibration import calibration_in_words
 from workers.encode.case import Case
 from workers.encode.concepts import as_code
 from workers.encode.document import Instance, algorithm_identification, document, instances_of, observation_context
 from workers.encode.identity import Kind
+from workers.encode.language import speech
 from workers.encode.measure import Measure, Quantity, Unit
 from workers.encode.seg import Seg
 from workers.encode.segments import Outlines, tracking_id
@@ -134,7 +138,7 @@ def findings_report(
             MeasurementsAndQualitativeEvaluations(
                 tracking_identifier=TrackingIdentifier(case.identity.tracking_uid(finding.key), finding.name),
                 algorithm_id=algorithm_identification(case.manifest),
-                measurements=[Measurement(concepts.PROBABILITY, round(rating.probability * 100, 1), concepts.PERCENT)],
+                measurements=[_probability(rating)],
                 source_images=[
                     SourceImageForMeasurementGroup(str(one.SOPClassUID), str(one.SOPInstanceUID)) for one in case.sources
                 ],
@@ -143,6 +147,21 @@ def findings_report(
     evaluations = ContainerContentItem(name=concepts.QUALITATIVE_EVALUATIONS, relationship_type=RelationshipTypeValues.CONTAINS)
     evaluations.ContentSequence = ContentSequence(answers)
     return _report(groups, case, instances_of(case.sources), FINDINGS, kind=kind, variant=FINDINGS, evaluations=evaluations)
+
+
+def _probability(rating: Rating) -> Measurement:
+    """A probability, and on whom it was measured how far such probabilities hold (PS3.16 TID 300, TID 311 row 2).
+
+    In words: a number below a number, or a code of ours, is an error to validators in use, and the standard has no code for it.
+    """
+    measurement = Measurement(concepts.PROBABILITY, round(rating.probability * 100, 1), concepts.PERCENT)
+    described = TextContentItem(
+        name=concepts.POPULATION_DESCRIPTION,
+        value=calibration_in_words(rating.calibration, speech(ENGLISH)),
+        relationship_type=RelationshipTypeValues.HAS_PROPERTIES,
+    )
+    measurement[0].ContentSequence = ContentSequence([described])
+    return measurement
 
 
 def numbers_report(numbers: Sequence[Number], case: Case, kind: Kind = Kind.MEASUREMENTS) -> Dataset:

@@ -11,6 +11,7 @@ from pydicom.sr.coding import Code
 from models.image import SpacingKind
 from models.prediction import Prediction
 from workers.encode import concepts
+from workers.encode.calibration import calibration_in_words
 from workers.encode.case import Case
 from workers.encode.concepts import as_code
 from workers.encode.language import Speech, message
@@ -55,6 +56,8 @@ class Observation:
         A number in `unit`, or a coded answer without one.
     said
         A coded answer for a person, in the language of the message.
+    note
+        What to know of the value, in the language of the message.
     """
 
     key: str
@@ -67,6 +70,7 @@ class Observation:
     derivation: Code | None = None
     site: Code | None = None
     laterality: Code | None = None
+    note: str = ""
 
 
 def observations(prediction: Prediction, taken: Sequence[Measure], case: Case) -> tuple[Observation, ...]:
@@ -84,7 +88,8 @@ def _rated(prediction: Prediction, case: Case) -> Iterator[Observation]:
         yield Observation(f"{key}-answer", key, code, name, PRESENCE[verdict], said=say(WORDS[verdict]))
         text = say("{name}, {quantity}", name=name, quantity=say(_PROBABILITY))
         share = round(rating.probability * 100, 1)
-        yield Observation(f"{key}-probability", key, concepts.PROBABILITY, text, share, concepts.PERCENT)
+        note = calibration_in_words(rating.calibration, case.speech)
+        yield Observation(f"{key}-probability", key, concepts.PROBABILITY, text, share, concepts.PERCENT, note=note)
 
 
 def _worked_out(prediction: Prediction, speech: Speech) -> Iterator[Observation]:

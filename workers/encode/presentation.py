@@ -170,7 +170,7 @@ def _state(
     made.update(case.subject.attributes)
     put_series(made, identity, Kind.PRESENTATION, say("AI outlines, not verified (Overread {model})", model=manifest.name))
     put_equipment(made, manifest, identity)
-    put_body_part(made, images[0])
+    put_body_part(made, images)
     made.PresentationCreationDate, made.PresentationCreationTime = made.ContentDate, made.ContentTime
     del made.ContentDate, made.ContentTime  # not of this object
     return made

@@ -27,6 +27,7 @@ from models.labels import Finding
 from models.prediction import Measurement, Prediction, Rating
 from node.store.profiles import LANGUAGES
 from workers.encode import concepts
+from workers.encode.calibration import calibration_in_words
 from workers.encode.case import Case
 from workers.encode.concepts import as_code
 from workers.encode.document import document, instances_of, observation_context
@@ -191,7 +192,7 @@ def _findings(prediction: Prediction, found: Outlines | None, taken: Sequence[Me
 
 
 def _rated(rating: Rating, finding: Finding, answer: Verdict, speech: Speech, *, one_of: bool) -> str:
-    """One finding in words: what is answered, how likely it is, and from where on what is answered."""
+    """One finding in words: what is answered, how likely it is, from where on what is answered, how far such numbers hold."""
     say = speech.say
     probability = speech.fixed(rating.probability, 2)
     values = {"threshold": speech.fixed(finding.threshold, 2)}
@@ -213,6 +214,7 @@ def _rated(rating: Rating, finding: Finding, answer: Verdict, speech: Speech, *,
         said.append(say("Reported as present from {threshold}.", **values))
     if rating.spread is not None:
         said.append(say("Standard deviation over variants of the image {spread}.", spread=speech.fixed(rating.spread, 2)))
+    said.append(calibration_in_words(rating.calibration, speech))
     return " ".join(said)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from models.labels import Code, Structure
+from models.labels import CalibratedOn, Calibration, Code, Structure
 from models.manifest import Manifest, read_library, read_manifest
 from node.store.errors import ConfigurationError
 from tests.research import RESEARCH
@@ -42,6 +42,20 @@ sha256 = "0000000000000000000000000000000000000000000000000000000000000000"
 """
 
 
+CALIBRATION = """threshold = 0.4
+[findings.calibration]
+error = 0.02
+interval = [0.021, 0.06]
+bins = 10
+n = 676
+by_chance = 0.029
+by_chance_range = [0.015, 0.047]
+measured_on = "cross-validation"
+images = "films/train"
+"""
+CALIBRATED = LUNG.replace("threshold = 0.4\n", CALIBRATION)
+
+
 def write(folder: Path, text: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "model.toml").write_text(text, encoding="utf-8")
@@ -74,6 +88,44 @@ def test_a_fault_is_named(tmp_path: Path, old: str, new: str, said: str) -> None
         read_manifest(write(tmp_path, LUNG.replace(old, new)))
 
 
+def test_a_calibration_is_read_and_where_none_is_stated_there_is_none(tmp_path: Path) -> None:
+    stated = read_manifest(write(tmp_path / "stated", CALIBRATED)).finding("pneumonia").calibration
+
+    assert stated == Calibration(
+        error=0.02,
+        interval=(0.021, 0.06),  # of a bootstrap, which can only add error: it may begin above the error itself
+        bins=10,
+        n=676,
+        by_chance=0.029,
+        by_chance_range=(0.015, 0.047),
+        measured_on=CalibratedOn.FOLDS,
+        images="films/train",
+    )
+    assert read_manifest(write(tmp_path / "silent", LUNG)).finding("pneumonia").calibration is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("error = 0.02", "error = 1.02", "findings.0.calibration.error"),
+        ("error = 0.02", "error = nan", "findings.0.calibration.error"),
+        ("error = 0.02", 'error = "0.02"', "findings.0.calibration.error"),
+        ("error = 0.02\n", "", "findings.0.calibration.error: Field required"),
+        ("[0.021, 0.06]", "[0.06, 0.021]", "interval must begin with its lower end"),
+        ("[0.015, 0.047]", "[0.047, 0.015]", "by_chance_range must begin with its lower end"),
+        ("bins = 10", "bins = 0", "findings.0.calibration.bins"),
+        ("n = 676", "n = 676.5", "findings.0.calibration.n"),
+        ('"cross-validation"', '"guess"', "findings.0.calibration.measured_on"),
+        ('images = "films/train"', 'images = ""', "findings.0.calibration.images"),
+        ("n = 676", "n = 676\nnote = 1", "findings.0.calibration.note"),
+    ],
+)
+def test_a_calibration_is_whole_or_refused(tmp_path: Path, old: str, new: str, said: str) -> None:
+    assert old in CALIBRATED
+    with pytest.raises(ConfigurationError, match=said.replace(".", r"\.")):
+        read_manifest(write(tmp_path, CALIBRATED.replace(old, new)))
+
+
 def test_missing_manifest_is_a_configuration_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="cannot be read"):
         read_manifest(tmp_path)
@@ -97,6 +149,7 @@ def test_the_fingerprint_moves_with_all_that_decides_the_answer(tmp_path: Path, 
 def test_the_fingerprint_does_not_move_with_words(tmp_path: Path) -> None:
     before = read_manifest(write(tmp_path / "before", LUNG)).fingerprint
     assert read_manifest(write(tmp_path / "after", LUNG.replace('title = "Lungs"', 'title = "Both lungs"'))).fingerprint == before
+    assert read_manifest(write(tmp_path / "stated", CALIBRATED)).fingerprint == before
 
 
 def test_two_models_of_one_name_are_an_error(tmp_path: Path) -> None:

@@ -6,12 +6,28 @@ import importlib
 
 import pytest
 
+from models.image import Image
+from models.labels import CalibratedOn, Calibration
 from models.manifest import CODE, FORMATS, Manifest, read_library
-from models.runtime import load_model
+from models.prediction import Prediction, Rating
+from models.runtime import answer, load_model
 from node.store.errors import ConfigurationError
+from tests.unit.models.phantom import chest, image
+
+CALIBRATION = Calibration(
+    error=0.1,
+    interval=(0.07, 0.17),
+    bins=10,
+    n=151,
+    by_chance=0.06,
+    by_chance_range=(0.03, 0.1),
+    measured_on=CalibratedOn.UNSEEN,
+    images="films/val",
+)
+OTHER = CALIBRATION.model_copy(update={"error": 0.2})
 
 
-def manifest(runtime: str) -> Manifest:
+def manifest(runtime: str, **finding: object) -> Manifest:
     return Manifest.model_validate(
         {
             "name": "some",
@@ -21,7 +37,7 @@ def manifest(runtime: str) -> Manifest:
             "intended_use": "x",
             "runtime": runtime,
             "input": {"require": []},
-            "findings": [{"key": "a", "name": "A", "code": ["SCT", "1", "A"], "threshold": 0.5}],
+            "findings": [{"key": "a", "name": "A", "code": ["SCT", "1", "A"], "threshold": 0.5, **finding}],
         }
     )
 
@@ -39,6 +55,31 @@ def test_what_takes_files_for_code_is_known_without_loading_it() -> None:
     """The node, which never loads torch, asks the manifest; the runtimes themselves have the word."""
     stated = {one.runtime for one in read_library().values()} | set(FORMATS.values())
     assert {runtime for runtime in stated if executes(runtime)} == CODE & stated
+
+
+class Rates:
+    """Says these ratings of every image."""
+
+    def __init__(self, *ratings: Rating) -> None:
+        self._ratings = ratings
+
+    def predict(self, image: Image) -> Prediction:
+        return Prediction(ratings=self._ratings, notes=("a note",))
+
+
+@pytest.mark.parametrize(
+    ("given", "stated", "handed_on"),
+    [(None, CALIBRATION, CALIBRATION), (None, None, None), (OTHER, CALIBRATION, OTHER), (OTHER, None, OTHER)],
+)
+def test_a_rating_is_handed_on_with_the_calibration_of_its_finding(
+    given: Calibration | None, stated: Calibration | None, handed_on: Calibration | None
+) -> None:
+    made = manifest("models.runtimes.x:X", calibration=stated)
+    rates = Rates(Rating("a", 0.3, 0.1, given), Rating("unknown", 0.4))
+
+    said = answer(rates, made, image(chest()))
+
+    assert said == Prediction(ratings=(Rating("a", 0.3, 0.1, handed_on), Rating("unknown", 0.4)), notes=("a note",))
 
 
 def executes(runtime: str) -> bool:

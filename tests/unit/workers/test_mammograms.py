@@ -12,11 +12,14 @@ import torch
 from models.manifest import library_folder
 from node.store.download import sha256_of
 from node.store.mammography import STANDARD_VIEWS
+from node.store.profiles import Profile
 from node.store.settings import Settings
 from tests import dicom
 from workers.run import Reading, read_files
 
 MODEL = "mammo-made-here"
+SERIES_OF_ONE = ("SeriesInstanceUID", "FrameOfReferenceUID", "SOPInstanceUID")
+"""A series has one frame of reference (PS3.3 section C.7.4.1), and each mammogram another."""
 
 
 @pytest.fixture
@@ -44,9 +47,11 @@ def views(**sizes: tuple[int, int]) -> list[pydicom.FileDataset]:
     return made
 
 
-def read(datasets: list[pydicom.FileDataset], settings: Settings, tmp_path: Path) -> dict[str, Reading]:
+def read(
+    datasets: list[pydicom.FileDataset], settings: Settings, tmp_path: Path, profile: Profile = "standard"
+) -> dict[str, Reading]:
     dicom.write(datasets, tmp_path / "in")
-    return {one.stack: one for one in read_files(MODEL, [tmp_path / "in"], tmp_path / "out", settings)}
+    return {one.stack: one for one in read_files(MODEL, [tmp_path / "in"], tmp_path / "out", settings, profile)}
 
 
 def test_four_series_of_different_sizes_are_read_together(settings: Settings, tmp_path: Path) -> None:
@@ -74,6 +79,36 @@ def test_four_series_of_different_sizes_are_read_together(settings: Settings, tm
     told = " ".join(element.value for element in report.iterall() if element.keyword == "TextValue")
     assert "most likely: BI-RADS" in told
     assert "4 images" in told
+
+
+def test_each_mammogram_has_its_own_map_and_picture(settings: Settings, tmp_path: Path) -> None:
+    datasets = {one.SOPInstanceUID: one for one in views(L_CC=(150, 90), R_MLO=(120, 140))}
+
+    reading = read(list(datasets.values()), settings, tmp_path, "research")["MG, four standard views, 4 images"]
+
+    made = [pydicom.dcmread(path) for path in reading.files]
+    maps = [one for one in made if one.SOPClassUID == pydicom.uid.ParametricMapStorage]
+    pictures = [one for one in made if one.SOPClassUID == pydicom.uid.SecondaryCaptureImageStorage]
+    for one in maps:
+        (group,) = one.PerFrameFunctionalGroupsSequence
+        source = datasets[group.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID]
+        view = f"{source.ImageLaterality}-{source.ViewPosition}"
+        assert one.SeriesDescription.startswith(f"AI heat map {view}, not for diagnosis")
+        assert (one.Modality, one.PatientOrientation, one.Laterality) == ("MG", source.PatientOrientation, source.ImageLaterality)
+        assert one.pixel_array.shape == source.pixel_array.shape
+        assert not one.pixel_array[source.pixel_array == source.pixel_array.min()].any()
+        (series,) = one.ReferencedSeriesSequence
+        assert series.SeriesInstanceUID == source.SeriesInstanceUID
+        assert [item.ReferencedSOPInstanceUID for item in series.ReferencedInstanceSequence] == [source.SOPInstanceUID]
+        (shared,) = one.SharedFunctionalGroupsSequence
+        assert shared.PixelMeasuresSequence[0].PixelSpacing == [0.1, 0.1]
+    assert max(float(one.pixel_array.max()) for one in maps) == 1
+    assert all(len({one[keyword].value for one in maps}) == 4 for keyword in SERIES_OF_ONE)
+    sources = [datasets[one.SourceImageSequence[0].ReferencedSOPInstanceUID] for one in pictures]
+    assert {one.SOPInstanceUID for one in sources} == set(datasets)
+    assert [one.ImageLaterality for one in pictures] == [one.ImageLaterality for one in sources]
+    assert len({one.SeriesInstanceUID for one in pictures}) == 1
+    assert all(np.ptp(one.pixel_array.astype(int), axis=-1).max() > 100 for one in pictures), "heat is in colour"
 
 
 def test_a_missing_view_is_refused_by_name(settings: Settings, tmp_path: Path) -> None:

@@ -1,16 +1,20 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from pydicom import dcmread
 
+from models.manifest import read_manifest
 from node.store.errors import ConfigurationError
 from node.store.settings import Settings
 from tests import dicom
 from tests.integration.phantom import ct_phantom
 from tests.research import RESEARCH
+from workers.encode.calibration import calibration_in_words
+from workers.encode.language import speech
 from workers.nameless import COPIES
 from workers.run import Reading, marked_region, read_files
 
@@ -120,3 +124,10 @@ def test_a_marked_region_reaches_the_model(tmp_path: Path) -> None:
     assert with_region.outcome == "read"
     assert "rated was the region about column 90, row 150, radius 20 pixels" in with_region.summary["notes"]
     assert len(with_region.files) == 2
+    (finding,) = with_region.summary["findings"]
+    stated = read_manifest(RESEARCH / "mammo-lesion").finding("malignant").calibration
+    assert stated is not None
+    assert finding["calibration"] == stated.model_dump(mode="json")
+    texts = [text for path in with_region.files for text in re.findall(r"Calibration: [^\"]+", dcmread(path).to_json())]
+    assert len(texts) == 2  # measurements and report
+    assert set(texts) == {calibration_in_words(stated, speech("en"))}

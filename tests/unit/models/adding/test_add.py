@@ -13,7 +13,7 @@ from models.adding.add import add_model
 from models.adding.draft import Wishes
 from models.approval import FILE, approve, read_approvals
 from models.commands.shelf import app
-from models.manifest import read_library, read_manifest
+from models.manifest import library_folder, read_library, read_manifest
 from models.runtime import load_model
 from models.weights import ensure_weights
 from node.check.reading import check_models
@@ -53,6 +53,7 @@ def test_our_own_network_is_added_and_reads(tmp_path: Path) -> None:
     manifest = read_library(*settings.all_model_folders)["mine"]
     assert manifest.research_only
     assert len(manifest.weights[0].sha256) == 64
+    assert manifest.findings[0].calibration is None
     assert 0 < probability(data / "models" / "mine", data) < 1
     assert '"mine"' in run("--json", "--data", data)
     assert "needs no approval" in run("approve", "mine", "--data", data)
@@ -115,6 +116,20 @@ def test_torchscript_runs_only_once_it_is_approved_and_never_another_file(tmp_pa
         probability(folder, data)
     assert not marker.exists()
     assert not (tmp_path / "other").exists()
+
+
+def test_a_calibration_that_comes_with_a_model_is_kept(tmp_path: Path) -> None:
+    folder = network_folder(tmp_path / "mine")
+    manifest = folder / "model.toml"
+    shipped = (library_folder() / "cxr-tb" / "model.toml").read_text()
+    table = shipped[shipped.index("[findings.calibration]") : shipped.index("[[weights]]")]
+    manifest.write_text(manifest.read_text().replace("[[weights]]", f"{table}[[weights]]"))
+
+    run("add", folder, "--data", tmp_path / "data")
+
+    stated = read_manifest(tmp_path / "data" / "models" / "mine").findings[0].calibration
+    assert stated is not None
+    assert stated == read_manifest(library_folder() / "cxr-tb").findings[0].calibration
 
 
 PYTHON = """

@@ -34,6 +34,8 @@ def test_json_names_every_model_of_the_library(tmp_path: Path) -> None:
     assert rows["ct-tissue"]["structures"] == ["body", "bone", "lung_right", "lung_left"]
     assert rows["ct-tissue"]["weights"] == "none needed"
     assert rows["brain-mr"]["weights"] == "to be pulled"
+    assert rows["cxr-pneumonia"]["calibration"]["pneumonia"]["bins"] == 10
+    assert rows["mammo-density"]["calibration"] == dict.fromkeys(["fatty", "scattered", "heterogeneous", "extreme"])
     assert set(rows["ct-tissue"]) == {
         "name",
         "version",
@@ -45,6 +47,7 @@ def test_json_names_every_model_of_the_library(tmp_path: Path) -> None:
         "findings",
         "weights",
         "evaluation",
+        "calibration",
         "fingerprint",
     }
 

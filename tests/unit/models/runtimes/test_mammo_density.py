@@ -11,9 +11,10 @@ import torch
 
 from models.image import Header, Image, SpacingKind
 from models.manifest import library_folder, read_manifest
-from models.runtime import Model, load_model
+from models.runtime import Model, RatesOnly, load_model
 from models.runtimes import mammo_density
-from models.runtimes.mammo_density import field_of, histogram, variants
+from models.runtimes.mammo_density import MammoDensity, field_of, histogram, variants
+from models.training.deletion import deletion_area, rivals
 from node.store.errors import ConfigurationError, Refused
 
 VIEWS = ("L-CC", "R-CC", "L-MLO", "R-MLO")
@@ -92,17 +93,17 @@ def test_a_larger_detector_is_cut_to_the_same_field_from_either_side() -> None:
     mirrored = replace(large, array=large.array[:, :, ::-1])
 
     for image in (large, mirrored):
-        pixels, moved = field_of(image, "L-CC")
-        assert moved
-        np.testing.assert_allclose(histogram(pixels), histogram(small.array[0]), atol=1e-2)
+        field = field_of(image, "L-CC")
+        assert field.moved
+        np.testing.assert_allclose(histogram(field.pixels), histogram(small.array[0]), atol=1e-2)
 
 
 def test_a_smaller_detector_is_filled_up_with_the_darkest_grey(model: Model) -> None:
-    pixels, moved = field_of(mammogram("L-CC", (229, 191), 1.0), "L-CC")
+    field = field_of(mammogram("L-CC", (229, 191), 1.0), "L-CC")
 
-    assert pixels.shape == (182, 140)
-    assert moved
-    pixels, _ = field_of(mammogram("L-CC", (150, 100), 1.0), "L-CC")
+    assert field.pixels.shape == (182, 140)
+    assert field.moved
+    pixels = field_of(mammogram("L-CC", (150, 100), 1.0), "L-CC").pixels
     assert pixels.shape == (182, 140)
     assert not pixels[150:].any()
 
@@ -111,6 +112,120 @@ def test_a_grey_on_the_edge_of_two_bins_counts_half_in_each() -> None:
     shares = histogram(np.array([[0, 0, 51, 51, 255]], dtype=np.float32))
 
     assert shares[[0, 9, 10, 49]] == pytest.approx([0.4, 0.2, 0.2, 0.2])
+
+
+def test_values_go_back_to_the_pixels_that_the_field_shows() -> None:
+    shown = replace(mammogram("L-CC", (229, 191), 1.0), spacing_kind=SpacingKind.DETECTOR)
+    other = replace(shown, array=np.ascontiguousarray(shown.array[:, :, ::-1]))
+    small = mammogram("L-CC", (150, 100), 1.0)
+
+    for image, cropped in ((mammogram("L-CC"), False), (shown, True), (other, True), (small, False)):
+        field = field_of(image, "L-CC")
+        back = field.back(field.pixels)
+
+        assert back.shape == image.array.shape[1:]
+        lit = back != 0
+        assert np.array_equal(back[lit], image.array[0][lit])
+        lost = image.array[0][~lit].sum() / image.array.sum()
+        assert 0 < lost < 0.1 if cropped else lost == 0
+        assert field.mirrored == (image is other)
+
+
+def test_each_mammogram_has_a_map_of_what_speaks_for_the_likeliest_class(model: Model) -> None:
+    large = mammogram("R-CC", (300, 260), 0.7)
+    mirrored = replace(large, array=np.ascontiguousarray(large.array[:, :, ::-1]))
+    views = [mirrored, *(mammogram(view) for view in ("L-MLO", "L-CC", "R-MLO"))]
+
+    prediction = model.predict(together(*views))
+
+    likeliest = max(prediction.ratings, key=lambda rating: rating.probability)
+    assert [one.image for one in prediction.heat_maps] == [0, 1, 2, 3]
+    assert {one.key for one in prediction.heat_maps} == {likeliest.key}
+    for one, view in zip(prediction.heat_maps, views, strict=True):
+        assert one.array.shape == view.array.shape
+        assert one.array.dtype == np.float32
+        assert not one.array[view.array == view.array.min()].any(), "what is dark already cannot be taken away"
+    assert max(float(one.array.max()) for one in prediction.heat_maps) == 1
+    assert min(float(one.array.min()) for one in prediction.heat_maps) == 0
+    assert not prediction.heat_maps[0].array[..., : 260 - 200].any(), "the field does not reach so far from the chest wall"
+    assert isinstance(model, RatesOnly)
+    assert model.rating_only().predict(together(*views)) == replace(prediction, heat_maps=())
+
+
+def test_what_the_bins_add_is_the_answer_less_that_of_dark_images(model: Model) -> None:
+    assert isinstance(model, MammoDensity)
+    shares = np.concatenate([histogram(mammogram(view).array[0]) for view in VIEWS])
+    dark = np.zeros(200)
+    dark[::50] = 1
+
+    for number in range(4):
+        added = model.explain(shares, number)
+
+        assert added.shape == (4, 50)
+        assert not added[:, 0].any()
+        total = odds(model.probabilities(shares)[number]) - odds(model.probabilities(dark)[number])
+        assert (added.ravel() @ shares) == pytest.approx(total, rel=0.05, abs=0.05)
+
+
+def test_hiding_what_the_maps_mark_lowers_the_answer_more_than_random_places_and_edges(tmp_path: Path) -> None:
+    """Glands in the middle speak for a dense breast, whatever lies about them: by the greys that they alone have."""
+    model = glandular(tmp_path)
+    assert isinstance(model, RatesOnly)
+    rates = model.rating_only()
+    views = [with_glands(view) for view in VIEWS]
+    prediction = model.predict(together(*views))
+    (key,) = {one.key for one in prediction.heat_maps}
+    assert key == "extreme"
+    rankings = {"map": np.concatenate([one.array[0] for one in prediction.heat_maps])}
+    for number, view in enumerate(views):
+        for name, one in rivals(view.array[0], 100, number).items():
+            rankings[name] = np.concatenate([rankings[name], one]) if name in rankings else one
+    breasts = np.concatenate([(view.array[0] > 0) & (np.indices((260, 200))[1] < 180) for view in views])
+
+    def answer(gone: np.ndarray) -> float:
+        hidden = [
+            replace(view, array=np.where(part, 0, view.array[0])[None])
+            for view, part in zip(views, np.split(gone, 4), strict=True)
+        ]
+        return odds(next(one.probability for one in rates.predict(together(*hidden)).ratings if one.key == key))
+
+    areas = {name: deletion_area(answer, one, breasts) for name, one in rankings.items()}
+
+    assert areas["map"] < areas["random"] - 1, areas
+    assert areas["map"] < areas["edges"] - 1, areas
+
+
+def odds(probability: float) -> float:
+    return float(np.log(probability / (1 - probability)))
+
+
+def glandular(folder: Path) -> Model:
+    """Rates the share of pixels between 40 and 60 % of the brightest: the more, the denser, the same in each view."""
+    first, second = torch.zeros(2, 200), torch.zeros(4, 2)
+    for view in range(4):
+        first[0, 50 * view + 20 : 50 * view + 30] = 10
+    first[1, ::50] = 0.1
+    second[3, 0], second[0, 1] = 3, 1
+    bias = torch.tensor([2.0, 1, 1, 0])
+    state = {"fc1.weight": first, "fc1.bias": torch.zeros(2), "fc2.weight": second, "fc2.bias": bias}
+    torch.save(state, folder / "model.p", _use_new_zipfile_serialization=False)
+    return load_model(read_manifest(library_folder() / "mammo-density"), {"model.p": folder / "model.p"})
+
+
+def with_glands(view: str) -> Image:
+    """A breast of 30 %, glands of 50 % of the brightest in it, and bright specks, whose edges are the steepest.
+
+    A marker beside it is as bright, so that the scale of greys stays whatever is hidden of the breast.
+    """
+    image = mammogram(view)
+    rows, columns = np.indices(image.array.shape[1:])
+    random = np.random.default_rng(VIEWS.index(view))
+    pixels = np.where(image.array[0] > 0, random.normal(1200, 60, rows.shape), 0)
+    pixels[(np.hypot(rows - 130, columns - 50) < 35) & (pixels > 0)] += 800
+    for row, column in zip(random.integers(60, 200, 12), random.integers(5, 60, 12), strict=True):
+        pixels[row : row + 3, column : column + 3] = 4000
+    pixels[5:10, 180:190] = 4000
+    return replace(image, array=pixels[None].astype(np.float32))
 
 
 @pytest.mark.parametrize(

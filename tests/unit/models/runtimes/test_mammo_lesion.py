@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter, zoom
 
 from models.image import Header, Image, Region, SpacingKind
 from models.manifest import read_manifest
-from models.runtime import Model, load_model
-from models.runtimes.lesion_features import NAMES, describe
-from models.runtimes.mammo_lesion import variants
+from models.runtime import Model, RatesOnly, load_model
+from models.runtimes.lesion_features import NAMES, describe, reach
+from models.runtimes.mammo_lesion import CELLS, variants
+from models.training.deletion import deletion_area, rivals
+from models.training.marked import marked_film
+from models.training.tables import read_rows, split_rows
 from models.weights import ensure_weights
 from node.store.errors import Refused
 from tests.research import RESEARCH
@@ -82,6 +87,94 @@ def test_scale_of_greys_and_size_of_pixels_do_not_matter() -> None:
 
     assert features(scaled) == pytest.approx(features(image), abs=1e-4)
     assert features(fine) == pytest.approx(features(image), abs=0.05)
+
+
+@pytest.mark.parametrize("spacing_mm", [0.4, 0.1])
+def test_a_map_lies_about_the_region_and_marks_what_speaks_for_a_malignant_lesion(model: Model, spacing_mm: float) -> None:
+    image = spotted(0, spacing_mm)
+    prediction = model.predict(image)
+
+    (heat,) = prediction.heat_maps
+    assert heat.key == prediction.ratings[0].key
+    assert heat.array.shape == image.array.shape
+    assert heat.array.dtype == np.float32
+    assert (heat.array.min(), heat.array.max()) == (0, 1)
+    rows, columns = np.indices(image.array.shape[1:]) * (spacing_mm / 0.4)
+    assert not heat.array[0][np.hypot(rows - 60, columns - 50) > 1.6 * 25 + 2.5].any()
+    spot = np.hypot(rows - 55, columns - 46) < 9
+    assert heat.array[0][spot].mean() > 5 * heat.array[0][np.hypot(rows - 60, columns - 50) < 40].mean()
+    assert isinstance(model, RatesOnly)
+    assert model.rating_only().predict(image) == replace(prediction, heat_maps=())
+
+
+def test_a_region_in_the_corner_has_its_map_there(model: Model) -> None:
+    (heat,) = model.predict(replace(film(), region=Region(0.5, 0.5, 20))).heat_maps
+    assert not heat.array[0, 35:].any()
+    assert not heat.array[0, :, 35:].any()
+
+
+def test_hiding_what_the_map_marks_lowers_the_answer_more_than_random_places_and_edges(model: Model) -> None:
+    assert isinstance(model, RatesOnly)
+    rates = model.rating_only()
+    each = [areas_of(model, rates, spotted(seed), seed) for seed in range(4)]
+    areas = {name: float(np.mean([one[name] for one in each])) for name in each[0]}
+
+    assert areas["map"] < areas["random"] - 0.1, areas
+    assert areas["map"] < areas["edges"] - 0.1, areas
+
+
+@pytest.mark.shared
+def test_on_films_too_the_map_is_better_than_random_places_and_edges(model: Model, shared: Path) -> None:
+    assert isinstance(model, RatesOnly)
+    folder, rates = shared / "data" / "mammo", model.rating_only()
+    areas: dict[str, list[float]] = {}
+    for number, row in enumerate(split_rows(read_rows(folder, "label", "rois"), "train")[::12]):
+        image = marked_film(folder, row)
+        try:
+            found = areas_of(model, rates, image, seed=number) if image is not None else {}
+        except Refused:
+            continue
+        for name, area in found.items():
+            areas.setdefault(name, []).append(area)
+    means = {name: float(np.mean(values)) for name, values in areas.items()}
+    assert len(areas["map"]) >= 5
+    assert means["map"] < means["random"] - 0.05, means
+    assert means["map"] < means["edges"] - 0.05, means
+
+
+def areas_of(model: Model, rates: Model, image: Image, seed: int) -> dict[str, float]:
+    """Mean log odds while region and surroundings are taken away, as bright as the surroundings are, in the order of each ranking."""
+    region, film = image.region, image.array[0].astype(np.float32)
+    assert region is not None
+    down, right = np.indices(film.shape) - np.array([region.row, region.column])[:, None, None]
+    distance = np.hypot(down, right)
+    near = distance <= reach(region.radius)
+    grey = film[near & (distance > region.radius)].mean()
+
+    def answer(gone: np.ndarray) -> float:
+        probability = rates.predict(replace(image, array=np.where(gone, grey, film)[None])).ratings[0].probability
+        return float(np.log(probability / (1 - probability)))
+
+    far = int(reach(region.radius)) + 1
+    row, column = (max(0, int(middle) - far) for middle in (region.row, region.column))
+    part = film[row : int(region.row) + far + 1, column : int(region.column) + far + 1]
+    rankings = {"map": model.predict(image).heat_maps[0].array[0]}
+    for name, ranking in rivals(part, CELLS, seed).items():
+        rankings[name] = np.zeros_like(film)
+        rankings[name][row : row + part.shape[0], column : column + part.shape[1]] = ranking
+    return {name: deletion_area(answer, ranking, near) for name, ranking in rankings.items()}
+
+
+def spotted(seed: int, spacing_mm: float = 0.4) -> Image:
+    """A region that is dark in its middle, which speaks for a malignant lesion here, with a bright ring about it."""
+    image, scale = film(spacing_mm=spacing_mm), 0.4 / spacing_mm
+    grain = np.random.default_rng(seed).normal(0, 1, (160, 120))
+    grey = 900 + zoom(gaussian_filter(grain, 1.5), scale, order=1) * 300
+    rows, columns = np.indices(grey.shape) / scale
+    grey[np.hypot(rows - 55, columns - 46) < 9] -= 400
+    grey[np.abs(np.hypot(rows - 60, columns - 50) - 33) < 1.5] += 900
+    grey[:, columns[0] >= 100] = 0
+    return replace(image, array=grey[None].astype(np.float32))
 
 
 @pytest.mark.parametrize(

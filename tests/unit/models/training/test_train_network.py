@@ -14,8 +14,10 @@ import torch
 from PIL import Image as Picture
 from typer.testing import CliRunner
 
+from models.commands.training import evaluate as evaluate_command
 from models.commands.training import train
 from models.image import Image
+from models.labels import CalibratedOn
 from models.manifest import read_manifest
 from models.networks.architectures import ARCHITECTURES, Answers, Reads
 from models.prediction import LabelMap
@@ -25,6 +27,7 @@ from models.training.card import keep_figures
 from models.training.deletion import deletion_area, rivals
 from models.training.evaluation import evaluate, load_for_evaluation
 from models.training.samples import read_sample
+from models.training.stated import calibration_of
 from node.store.errors import ConfigurationError, Refused
 
 runner = CliRunner()
@@ -157,6 +160,9 @@ def test_a_classifier_learns_is_calibrated_and_measured_by_patient(tmp_path: Pat
     assert manifest.evaluation["auroc"] == pytest.approx(figures["auroc"], abs=1e-4)
     assert manifest.input.require[0].rule == "modality in ['DX']"
     assert manifest.findings[0].code.scheme == "99LOCAL"
+    assert manifest.findings[0].calibration == calibration_of(figures, "data/train", CalibratedOn.FOLDS)
+    assert "| expected_calibration_error | " in (out / "MODEL_CARD.md").read_text()
+    assert "which flatters it" in (out / "MODEL_CARD.md").read_text()
     assert (out / "learning-curve.png").stat().st_size > 1000
     assert not list(out.glob("*.checkpoint.pt"))
     model = load_model(manifest, {file.file: out / file.file for file in manifest.weights})
@@ -207,6 +213,22 @@ def test_hiding_what_the_map_marks_lowers_the_answer_more_than_random_places_or_
     assert found["map"] < found["edges"]
 
 
+def state_what_is_measured_on_others(folder: Path, out: Path) -> None:
+    """What `overread evaluate` gives as a line for the manifest can be written there as it is; then it gives none."""
+    index = folder / "index.csv"
+    index.write_text(index.read_text().replace("train", "val"))
+    words = [str(out), str(folder), "--split", "val", "--threads", "1", "--json"]
+    told = runner.invoke(evaluate_command, words, catch_exceptions=False)
+    (line,) = [one for one in told.stderr.splitlines() if one.startswith("calibration = ")]
+    figures = json.loads(told.stdout)["per_label"]["tumour"]
+    manifest = out / "model.toml"
+    lines = manifest.read_text().splitlines()
+    manifest.write_text("\n".join(line if one.startswith("calibration = ") else one for one in lines))
+    stated = read_manifest(out).findings[0].calibration
+    assert stated == calibration_of(figures, "data/val", CalibratedOn.UNSEEN)
+    assert "calibration" not in runner.invoke(evaluate_command, words, catch_exceptions=False).stderr
+
+
 def test_a_card_is_begun_and_what_a_person_wrote_stays(tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "data", Reads.PICTURE, count=LEAST_IMAGES)
     out = tmp_path / "out"
@@ -218,6 +240,8 @@ def test_a_card_is_begun_and_what_a_person_wrote_stays(tmp_path: Path) -> None:
     assert "Not a medical device" in first
     assert "Refused: what is unlike all that was learned from" in first
     assert "99LOCAL TUMOUR" in first
+    assert read_manifest(out).findings[0].calibration is None
+    assert "which flatters it" not in first
     card.write_text(first.replace("(To be added. ", "It fails on tuesdays. "))
     run("mine", folder, *options, "--folds", 2)
     second = card.read_text()
@@ -227,6 +251,7 @@ def test_a_card_is_begun_and_what_a_person_wrote_stays(tmp_path: Path) -> None:
     keep_figures(out, evaluate(*load_for_evaluation(str(out), "cpu", None), folder, "train"))
     assert "None yet." not in card.read_text()
     assert f"{LEAST_IMAGES} images read, refused: none" in card.read_text()
+    state_what_is_measured_on_others(folder, out)
     strange = read_sample(folder / "1.png")
     strange = replace(strange, array=255 - strange.array)
     model = load_model(read_manifest(out), {"mine.safetensors": out / "mine.safetensors"})

@@ -21,7 +21,7 @@ from pydicom.tag import BaseTag
 from models.image import SpacingKind
 from models.prediction import Prediction, Rating, Segmentation
 from node.store.errors import Refused
-from tests.unit.workers.encode.samples import affine_of, identity, manifest, patient, radiograph, slices_of, volume
+from tests.unit.workers.encode.samples import CALIBRATION, affine_of, identity, manifest, patient, radiograph, slices_of, volume
 from workers.encode.encode import EncodedObject, encode, measure, summary
 
 SHAPE = (3, 4, 5)
@@ -90,13 +90,30 @@ def test_the_summary_says_how_much_variants_of_the_image_differ() -> None:
     assert finding["spread"] == 0.0432
 
 
+def test_the_summary_has_the_calibration_in_numbers() -> None:
+    image = volume(affine_of(), SHAPE)
+    said = replace(answer(), ratings=(Rating("pneumonia", 0.7, None, CALIBRATION),))
+    told = summary(said, measure(said, image, manifest()), slices_of(image), manifest())
+    (finding,) = json.loads(json.dumps(told))["findings"]
+    assert finding["calibration"] == {
+        "error": 0.1017,
+        "interval": [0.0664, 0.1719],
+        "bins": 10,
+        "n": 151,
+        "by_chance": 0.0625,
+        "by_chance_range": [0.0331, 0.0974],
+        "measured_on": "unseen images",
+        "images": "films/val",
+    }
+
+
 def test_the_summary_is_json_without_the_patient() -> None:
     image = volume(affine_of(), SHAPE)
 
     told = summary(answer(), measure(answer(), image, manifest()), slices_of(image), manifest())
 
     assert told["findings"] == [
-        {"key": "pneumonia", "name": "Pneumonia", "probability": 0.7, "verdict": "present", "raised": True}
+        {"key": "pneumonia", "name": "Pneumonia", "probability": 0.7, "verdict": "present", "raised": True, "calibration": None}
     ]
     assert told["measurements"][0] == {"name": "Bone", "quantity": "volume", "value": pytest.approx(0.00672), "unit": "ml"}
     assert told["notes"] == ["Looked for and not found in this image: Body.", "A note."]

@@ -8,14 +8,15 @@ from fhir.resources.R4B.bundle import Bundle
 from pydicom.dataset import Dataset
 
 from models.prediction import Prediction, Rating, Segmentation
-from tests.unit.workers.encode.samples import affine_of, identity, manifest, slices_of, volume
+from tests.unit.workers.encode.samples import CALIBRATION, affine_of, identity, manifest, slices_of, volume
 from workers.encode.encode import encode
 
 
 def message(kind: str = "fhir", **source: Any) -> bytes:
     image = volume(affine_of(), (3, 4, 5))
     answer = Prediction(
-        Segmentation({"right_lung": np.ones((3, 4, 5), dtype=bool)}, absent=("bone",)), (Rating("pneumonia", 0.93),)
+        Segmentation({"right_lung": np.ones((3, 4, 5), dtype=bool)}, absent=("bone",)),
+        (Rating("pneumonia", 0.93, None, CALIBRATION),),
     )
     made = encode(answer, image, slices_of(image, **source), manifest(), identity(), extras=(kind,))
     return bytes(next(one.content for one in made if one.kind == kind))
@@ -65,6 +66,8 @@ def test_observations_have_codes_units_and_answers() -> None:
         "Right",
     )
     assert float(share.valueQuantity.value) == 93.0
+    assert [len(one.note) for one in (answer, volume_, share)] == [1, 1, 2]
+    assert share.note[1].text.startswith("Calibration: expected error 0.10 (95 % 0.07 to 0.17) in 10 bins on 151 images")
     methods = {one.method.text for one in observations if one.method}
     assert methods == {"Mean", "Standard Deviation", "Minimum", "Maximum"}
     assert not any(one.interpretation for one in observations)  # no model states what is normal

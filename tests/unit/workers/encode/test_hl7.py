@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.prediction import Prediction, Rating, Segmentation
-from tests.unit.workers.encode.samples import affine_of, identity, manifest, radiograph, slices_of, volume
+from tests.unit.workers.encode.samples import CALIBRATION, affine_of, identity, manifest, radiograph, slices_of, volume
 from workers.encode.encode import encode
 from workers.encode.hl7 import escaped
 
@@ -85,6 +85,16 @@ def test_numbers_answers_and_sentences_are_results_of_their_own() -> None:
 )
 def test_sentences_are_in_the_language_of_the_destination(kind: str, words: str) -> None:
     assert any(words in value(one) for one in results(message(kind)) if value(one, "obx_2") == "TX")
+
+
+def test_the_sentence_of_a_finding_says_how_far_its_probability_holds() -> None:
+    answer = Prediction(ratings=(Rating("pneumonia", 0.93, None, CALIBRATION),))
+    # hl7apy, where it is strict, takes texts (TX, up to 65,536 letters) of more than 199 letters for too long: read without it
+    lines = [line for given in (answer, None) for line in message(answer=given).decode("utf-8").split("\r")]
+    measured, unmeasured = (line.split("|")[5] for line in lines if "Probability 0.93" in line)
+
+    assert measured.endswith("expected error 0.10 (95 % 0.07 to 0.17) in 10 bins on 151 images not learned from (films/val).")
+    assert unmeasured.endswith("Calibration not measured.")
 
 
 def test_names_with_groups_and_delimiters_arrive_as_they_are() -> None:
