@@ -23,7 +23,7 @@ ONE_WHITE: Final = 0.15
 """Difference of the grey values of two fields that halves how lateral a film looks."""
 
 MOST_LATERAL: Final = 25.0
-"""How lateral a film may look, of `looks_lateral`; 1 is usual."""
+"""How lateral a film may look, of `looks_lateral`; 1 is usual. Holds for fields that were counted from 0.5 or 0.55."""
 
 
 def between(fields: LungFields, probabilities: NDArray[np.float32]) -> float:
