@@ -42,7 +42,7 @@ def train_command(
     epochs: int | None = typer.Option(None, min=0, help="How often each film is seen; the model's own number by default."),
     seed: int = typer.Option(0, help="Of folds, batches and augmentation."),
     folds: int = typer.Option(5, min=0, help="Of the cross-validation inside train; 0 with --arch: none, and no figures."),
-    init: Path | None = typer.Option(None, help="Weights to start from, safetensors; skin-7: a folder with two."),
+    init: Path | None = typer.Option(None, help="Weights to start from; skin-7, cxr-pneumonia: a folder with two."),
     lungs: Path | None = typer.Option(None, help="Weights of the lung network; the shipped ones by default."),
     unlabelled: list[Path] | None = typer.Option(None, help="Folder of films without masks, outlined in a second stage."),
     others: list[Path] | None = typer.Option(None, help="Folder of pictures that are no chests, to learn what to refuse."),

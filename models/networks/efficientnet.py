@@ -1,4 +1,4 @@
-"""The features of EfficientNet-Lite0 (Tan and Le 2019, arXiv:1905.11946; ReLU6, no squeezed channels) for colour pictures."""
+"""The features of EfficientNet-Lite0 (Tan and Le 2019, arXiv:1905.11946; ReLU6, no squeezed channels), in colour or grey."""
 
 from __future__ import annotations
 
@@ -92,6 +92,10 @@ class EfficientNetLite(nn.Module):
         features = ((colours * 255 - _MIDDLE) / _REACH).contiguous(memory_format=torch.channels_last)
         seen: Tensor = self.blocks(self.stem(features).clamp(0, 6))
         return seen
+
+    def levels(self, grey: Tensor) -> list[Tensor]:
+        """As `forward`, of ``(n, 1, row, column)`` films of 0 to 1: the last level alone, the only one that is kept."""
+        return [self(grey.expand(-1, 3, -1, -1))]
 
 
 def load_imagenet(network: EfficientNetLite, path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -20,6 +21,24 @@ def save_weights(state: dict[str, Tensor], path: Path) -> None:
     path.chmod(0o644)
 
 
+def save_apart(members: Sequence[nn.Module], before: str, path: Path) -> tuple[Path, ...]:
+    """Write each member of an ensemble to a numbered file of its own, so that none is large; `load_weights` takes them all.
+
+
+    Parameters
+    ----------
+    before
+        What stands before a member's number in the names of the ensemble's tensors.
+    path
+        Of the one file that would hold all.
+    """
+    files = []
+    for number, member in enumerate(members):
+        files.append(path.with_name(f"{path.stem}-{number + 1}{path.suffix}"))
+        save_weights({f"{before}{number}.{name}": tensor for name, tensor in member.state_dict().items()}, files[-1])
+    return tuple(files)
+
+
 def read_weights(path: Path) -> dict[str, Tensor]:
     """Read tensors, those in half precision as single.
 
@@ -35,23 +54,24 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     return {name: tensor.float() if tensor.dtype == torch.float16 else tensor for name, tensor in tensors.items()}
 
 
-def load_weights(network: nn.Module, path: Path) -> None:
-    """Put the weights of `path` into `network`.
+def load_weights(network: nn.Module, *paths: Path) -> None:
+    """Put weights into `network`: those of one file, or of several that hold a part each.
 
     Raises
     ------
     ConfigurationError
-        Where the file is not safetensors, or holds other tensors than the network has.
+        Where a file is not safetensors, or they hold other tensors than the network has.
     """
-    tensors = read_weights(path)
+    tensors = {name: tensor for path in paths for name, tensor in read_weights(path).items()}
+    files = " and ".join(path.name for path in paths)
     wanted = {name for name in network.state_dict() if not name.endswith("num_batches_tracked")}
     if wanted != set(tensors):
         odd = min(wanted ^ set(tensors))
-        raise ConfigurationError(f"{path.name} does not fit the network: {odd} is in only one of them")
+        raise ConfigurationError(f"{files} does not fit the network: {odd} is in only one of them")
     try:
         network.load_state_dict(tensors, strict=False)
     except RuntimeError as unfit:
-        raise ConfigurationError(f"{path.name} does not fit the network: {unfit}") from unfit
+        raise ConfigurationError(f"{files} does not fit the network: {unfit}") from unfit
 
 
 def start_from(network: nn.Module, path: Path) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, cast
@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from models.image import Image
 from models.manifest import Manifest
-from models.networks.film_classifier import Ensemble, FilmClassifier
+from models.networks.film_classifier import SQUEEZENET, Ensemble, FilmClassifier
 from models.networks.weights import load_weights
 from models.prediction import HeatMap, Prediction, Rating
-from models.runtimes.chest_views import Shown, Views, origin, show, square
+from models.runtimes.chest_views import Shown, View, Views, origin, show, square
 from models.runtimes.film import Grey, Letterbox, reduce, squash
 from models.runtimes.frontal_chest import Chest, FrontalChest
 from models.runtimes.heat_map import Contributions, Place, enlarge, heat, integrate, lay_out, smooth
@@ -31,16 +31,16 @@ NOTHING: Final = 0.5
 
 
 class ChestFinding:
-    """Rates one finding with an ensemble, from one or several parts of the film, each as it is and mirrored.
+    """Rates one finding with an ensemble of each family, from one or several parts of the film, each as it is and mirrored.
 
     Parameters
     ----------
     manifest
-        One finding; parameters ``slope`` and ``offset`` of the calibration, ``members`` of the ensemble, ``views``, ``sides``
-        and ``shares`` (`models.runtimes.chest_views.Views`), ``learned_side`` and ``squashed`` of the films that were learned
-        from (`as_learned`), and ``strangest``: how strange a film may be (`FilmClassifier.strangeness`).
+        One finding; parameters ``slope`` and ``offset`` of the calibration, ``views``, ``sides``, ``shares`` and ``networks``
+        (`views_of`), ``members`` of each network's ensemble (`members_of`), ``learned_side`` and ``squashed`` of the films that
+        were learned from (`as_learned`), and ``strangest``: how strange a film may be (`FilmClassifier.strangeness`).
     weights
-        The ensemble's file first, the lung network's second.
+        The files of the ensembles, each named after its network where there are several, then the lung network's.
     device
         As torch spells it.
 
@@ -51,21 +51,24 @@ class ChestFinding:
     """
 
     def __init__(self, manifest: Manifest, weights: Mapping[str, Path], device: str) -> None:
-        if len(manifest.weights) != 2 or len(manifest.findings) != 1:
+        self._views = views_of(manifest)
+        networks = self._views.networks
+        *own, lungs = (weights[one.file] for one in manifest.weights)
+        files = {network: [one for one in own if network in one.name or len(networks) == 1] for network in networks}
+        if not all(files.values()) or len(manifest.findings) != 1:
             raise ConfigurationError(
-                f"{manifest.name}: needs one finding and two files of weights, its own and the lung network's"
+                f"{manifest.name}: needs one finding, files of weights for each of {', '.join(networks)}, and the lung network's"
             )
-        own, lungs = (weights[one.file] for one in manifest.weights)
         self._finding = manifest.findings[0].key
         self._slope, self._offset = (manifest.number(name) for name in ("slope", "offset"))
         self._learned_side = int(manifest.number("learned_side"))
         self._squashed = bool(manifest.parameters.get("squashed"))
         self._strangest = manifest.number("strangest")
-        self._views = views_of(manifest)
         self._chest = FrontalChest(LungFinder(lungs, device))
-        self._ensemble = Ensemble(int(manifest.number("members")), len(self._views.shown))
-        load_weights(self._ensemble, own)
-        self._ensemble.eval().requires_grad_(requires_grad=False).to(device)
+        self._members = {
+            network: read_members(files[network], count, self._views, network, device)
+            for network, count in zip(networks, members_of(manifest, networks), strict=True)
+        }
         self._device = device
         self._part: Shown | None = None
         self._mapping = True
@@ -132,43 +135,40 @@ class ChestFinding:
         hidden
             Places that are not shown, to learn what they add.
         """
-        heads, shares = self._heads()
-        logits = np.zeros((len(heads), len(self._ensemble.members), 2))
-        strangeness = np.zeros(logits.shape[:2])
+        logits = {network: np.zeros((len(members), 2)) for network, members in self._members.items()}
+        strangeness = []
         with torch.inference_mode():
-            for index, (part, head) in enumerate(heads):
+            for part, view, share in self._asked():
                 seen = show(film, lungs, part)
                 if hidden is not None:
                     row, column = origin(lungs, part)
                     seen = np.where(hidden[row : row + seen.shape[0], column : column + seen.shape[1]], np.float32(NOTHING), seen)
-                one = square(seen, self._views.sides[head]).to(self._device)
-                for member, network in enumerate(self._members()):
+                one = square(seen, view.side).to(self._device)
+                head, rated = self._views.head(view), []
+                for network in self._members[view.network]:
                     described = network.describe(torch.cat([one, one.flip(3)]))
-                    logits[index, member] = network.rate_as(described, head).cpu().numpy()
-                    strangeness[index, member] = float(network.strangeness(described[:1], head))
-        return Answer(shares @ logits.reshape(len(heads), -1), float(strangeness.mean()))
+                    rated.append(network.rate_as(described, head).double().cpu().numpy())
+                    strangeness.append(float(network.strangeness(described[:1], head)))
+                logits[view.network] += share * np.stack(rated)
+        return Answer(together(list(logits.values())), float(np.mean(strangeness)))
 
     def explain(self, film: Grey, lungs: Mask) -> Contributions:
         """What each place of a film adds to the logit; film and lungs as in `read`."""
-        heads, shares = self._heads()
         added = np.zeros(film.shape, dtype=np.float32)
-        for share, (part, head) in zip(shares, heads, strict=True):
-            seen, side = show(film, lungs, part), self._views.sides[head]
-            one = square(seen, side).to(self._device)
-            place = Place(Letterbox(seen.shape[0], seen.shape[1], side), *origin(lungs, part))
-            for network in self._members():
+        for part, view, share in self._asked():
+            seen, head, members = show(film, lungs, part), self._views.head(view), self._members[view.network]
+            one = square(seen, view.side).to(self._device)
+            place = Place(Letterbox(seen.shape[0], seen.shape[1], view.side), *origin(lungs, part))
+            for network in members:
                 pixels = integrate(one, NOTHING, lambda way, by=network, of=head: by.rate_as(by.describe(way), of))  # type: ignore[misc]
-                added += np.float32(share / len(self._ensemble.members)) * lay_out(pixels, place, film.shape)
+                added += np.float32(share / len(members)) * lay_out(pixels, place, film.shape)
         return smooth(added)
 
-    def _heads(self) -> tuple[list[tuple[Shown, int]], NDArray[np.float64]]:
-        """The parts that are shown, each with its head, and their shares."""
+    def _asked(self) -> list[tuple[Shown, View, float]]:
+        """The parts that are shown, each with the view that rates it and its share."""
         if self._part is not None:
-            return [(self._part, self._views.head(self._part))], np.ones(1)
-        return list(zip(self._views.shown, range(len(self._views.shown)), strict=True)), np.asarray(self._views.shares)
-
-    def _members(self) -> list[FilmClassifier]:
-        return [cast("FilmClassifier", member) for member in self._ensemble.members]
+            return [(self._part, view, share) for view, share in self._views.alone(self._part)]
+        return [(view.shown, view, view.share) for view in self._views.every]
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,13 +178,32 @@ class Answer:
     Parameters
     ----------
     logits
-        ``(2 x members,)``, of the film and of its mirror image by each member, their views combined.
+        Of the film and of its mirror image by each choice of one member of every family (`together`).
     strangeness
-        Mean over views and members (`FilmClassifier.strangeness`).
+        Mean over views and their members (`FilmClassifier.strangeness`).
     """
 
     logits: NDArray[np.float64]
     strangeness: float
+
+
+def together(families: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """What all families say together, by each choice of one member of every family: its spread is that of all of them.
+
+    Parameters
+    ----------
+    families
+        Of each ``(member, 2)``: what its members add for the film and for its mirror image.
+
+    Returns
+    -------
+    ndarray
+        Two numbers for each choice, in one row.
+    """
+    chosen = np.zeros((1, 2))
+    for family in families:
+        chosen = (chosen[:, np.newaxis] + family).reshape(-1, 2)
+    return chosen.ravel()
 
 
 def as_learned(film: Grey, side: int, *, squashed: bool) -> Grey:
@@ -201,7 +220,8 @@ def as_learned(film: Grey, side: int, *, squashed: bool) -> Grey:
 
 
 def views_of(manifest: Manifest) -> Views:
-    """What the model of a manifest is shown.
+    """What the model of a manifest is shown: parameters ``views``, ``sides``, ``shares`` and, where not all are SqueezeNets,
+    ``networks``, each a list (`models.runtimes.chest_views.View`).
 
     Raises
     ------
@@ -211,12 +231,43 @@ def views_of(manifest: Manifest) -> Views:
     views, sides, shares = (manifest.parameters.get(name) for name in ("views", "sides", "shares"))
     if not (isinstance(views, list) and isinstance(sides, list) and isinstance(shares, list)):
         raise ConfigurationError(f"{manifest.name}: parameters must hold the lists views, sides and shares")
+    named = manifest.parameters.get("networks")
+    networks = named if isinstance(named, list) else [SQUEEZENET] * len(views)
     try:
-        return Views(
-            tuple(Shown(str(one)) for one in views), tuple(int(one) for one in sides), tuple(float(one) for one in shares)
-        )
+        parts, numbers = [Shown(str(one)) for one in views], [int(side) for side in sides]
+        lines = zip(parts, numbers, [float(share) for share in shares], [str(name) for name in networks], strict=True)
+        return Views(tuple(View(*line) for line in lines))
     except ValueError as unfit:
-        raise ConfigurationError(f"{manifest.name}: {unfit}") from unfit
+        raise ConfigurationError(f"{manifest.name}: views, sides, shares and networks: {unfit}") from unfit
+
+
+def members_of(manifest: Manifest, networks: tuple[str, ...]) -> list[int]:
+    """The number of members of each network's ensemble: parameter ``members``, one number for all or a list.
+
+    Raises
+    ------
+    ConfigurationError
+        Where the list is of another length.
+    """
+    stated = manifest.parameters.get("members")
+    counts = [int(one) for one in stated] if isinstance(stated, list) else [int(manifest.number("members"))] * len(networks)
+    if len(counts) != len(networks):
+        raise ConfigurationError(f"{manifest.name}: members must be one number, or one for each of {', '.join(networks)}")
+    return counts
+
+
+def read_members(files: Sequence[Path], count: int, views: Views, network: str, device: str) -> tuple[FilmClassifier, ...]:
+    """The members of one family's ensemble, ready to answer.
+
+    Raises
+    ------
+    ConfigurationError
+        Where the files hold others.
+    """
+    ensemble = Ensemble(count, len(views.of(network)), network)
+    load_weights(ensemble, *files)
+    ensemble.eval().requires_grad_(requires_grad=False).to(device)
+    return tuple(cast("FilmClassifier", member) for member in ensemble.members)
 
 
 def both(chest: Chest) -> Mask:

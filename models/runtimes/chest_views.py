@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from models.networks.film_classifier import FAMILIES, SQUEEZENET
 from models.runtimes.film import Grey, Letterbox, window
 from models.runtimes.lung_fields import Mask
 from node.store.errors import ConfigurationError
@@ -31,34 +32,72 @@ class Shown(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Views:
-    """What a classifier is shown of each film, in the order of its heads.
+class View:
+    """One way of showing a film to one network.
 
     Parameters
     ----------
     shown
-        Parts of the film.
-    sides
-        Side of the square that each is shown as, in pixels.
-    shares
-        Each one's share in the answer; they add up to 1.
+        Part of the film.
+    side
+        Of the square that it is shown as, in pixels.
+    share
+        In the answer.
+    network
+        Family of the network that sees it (`models.networks.film_classifier.FAMILIES`).
     """
 
-    shown: tuple[Shown, ...]
-    sides: tuple[int, ...]
-    shares: tuple[float, ...]
+    shown: Shown
+    side: int
+    share: float
+    network: str = SQUEEZENET
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """What classifiers are shown of each film.
+
+    Parameters
+    ----------
+    every
+        Each once; their shares add up to 1.
+
+    Raises
+    ------
+    ConfigurationError
+        Where they do not, or a network is unknown.
+    """
+
+    every: tuple[View, ...]
 
     def __post_init__(self) -> None:
-        if not len(self.shown) == len(self.sides) == len(self.shares) > 0 or abs(sum(self.shares) - 1) > 1e-6:
-            raise ConfigurationError("views, sides and shares must be as many, and the shares add up to 1")
+        if abs(sum(view.share for view in self.every) - 1) > 1e-6 or len(set(self.every)) < len(self.every):
+            raise ConfigurationError("views must be given once each, and their shares add up to 1")
+        if unknown := set(self.networks) - set(FAMILIES):
+            raise ConfigurationError(f"no network is called {min(unknown)}; there are {', '.join(FAMILIES)}")
 
-    def head(self, part: Shown) -> int:
-        """The head that rates a part; the first one where it has none of its own."""
-        return self.shown.index(part) if part in self.shown else 0
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """Families, each once, in the order in which they first come."""
+        return tuple(dict.fromkeys(view.network for view in self.every))
+
+    def of(self, network: str) -> tuple[View, ...]:
+        """Those that one family sees, in the order of its heads."""
+        return tuple(view for view in self.every if view.network == network)
+
+    def head(self, view: View) -> int:
+        """The head of its network that rates a view."""
+        return self.of(view.network).index(view)
+
+    def alone(self, part: Shown) -> tuple[tuple[View, float], ...]:
+        """Who rates a part that is shown alone, each with its share: who knows it, or else who sees what comes first."""
+        known = part if any(view.shown is part for view in self.every) else self.every[0].shown
+        rated = [view for view in self.every if view.shown is known]
+        return tuple((view, view.share / sum(one.share for one in rated)) for view in rated)
 
     def combine(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
         """``(…)`` logits of ``(…, view)`` logits."""
-        combined: NDArray[np.float64] = logits @ np.asarray(self.shares)
+        combined: NDArray[np.float64] = logits @ np.asarray([view.share for view in self.every])
         return combined
 
 

@@ -23,6 +23,7 @@ from models.training.fit import History, Plan, fit
 from models.training.lesions import LesionRecipe, describe, fit_head, rate, read_squares
 from models.training.metrics import recalls, roc_auc
 from models.training.request import Request, Watch
+from models.training.starts import find_start
 from models.training.tables import folds_by_patient, read_rows, split_rows
 from node.store.download import sha256_of
 from node.store.errors import ConfigurationError
@@ -115,7 +116,8 @@ def train_skin(request: Request, watch: Watch) -> dict[str, Any]:
     ConfigurationError
         Where the folder or the ImageNet weights (a file for each family in `Request.init`) cannot be read, or a label is unknown.
     """
-    starts = [_start(request, learner.family) for learner in LEARNERS]
+    families = [learner.family for learner in LEARNERS]
+    starts = [find_start(request, "skin-7", family, families) for family in families]
     lesions = read_lesions(request)
     parts = min(NETWORKS, request.folds)
     rated, hashes = [], dict[str, str]()
@@ -136,16 +138,6 @@ def train_skin(request: Request, watch: Watch) -> dict[str, Any]:
     record = record_of(request, lesions, rated, parts) | {"sha256": hashes}
     request.write_record(record)
     return record
-
-
-def _start(request: Request, family: str) -> Path:
-    """The published weights of one family."""
-    if request.init is not None:
-        for path in (request.init / f"{family}.safetensors", request.init / f"{family}.pth"):
-            if path.exists():
-                return path
-    names = " and ".join(f"{learner.family}.safetensors" for learner in LEARNERS)
-    raise ConfigurationError(f"skin-7 starts from weights of ImageNet, {names} (or .pth): --init FOLDER must hold {family}")
 
 
 def read_lesions(request: Request) -> Lesions:

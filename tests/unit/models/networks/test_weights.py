@@ -2,9 +2,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from models.networks.unet import UNet
-from models.networks.weights import load_weights, read_weights, save_weights
+from models.networks.weights import load_weights, read_weights, save_apart, save_weights
 from node.store.errors import ConfigurationError
 
 
@@ -33,3 +34,15 @@ def test_what_is_not_safetensors_is_refused(tmp_path: Path) -> None:
         read_weights(tmp_path / "w.safetensors")
     with pytest.raises(ConfigurationError, match="cannot be read as safetensors"):
         read_weights(tmp_path / "none.safetensors")
+
+
+def test_members_kept_apart_come_together_again_and_one_missing_is_named(tmp_path: Path) -> None:
+    members = nn.ModuleList([nn.Linear(2, 1), nn.Linear(2, 1)])
+    files = save_apart(members, "", tmp_path / "w.safetensors")
+    assert [file.name for file in files] == ["w-1.safetensors", "w-2.safetensors"]
+    again = nn.ModuleList([nn.Linear(2, 1), nn.Linear(2, 1)])
+    load_weights(again, *files)
+    for name, weight in members.named_parameters():
+        assert torch.allclose(again.get_parameter(name), weight, atol=1e-3)
+    with pytest.raises(ConfigurationError, match=r"w-2\.safetensors does not fit the network: 0\.(bias|weight) is in only one"):
+        load_weights(again, files[1])

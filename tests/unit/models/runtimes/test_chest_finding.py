@@ -5,7 +5,7 @@ import pytest
 
 from models.manifest import library_folder, read_manifest
 from models.runtime import load_model
-from models.runtimes.chest_finding import ChestFinding, as_learned, both
+from models.runtimes.chest_finding import ChestFinding, as_learned, both, together
 from models.runtimes.chest_views import Shown
 from node.store.errors import ConfigurationError, Refused
 from tests.unit.models.phantom import chest, image, lung_masks
@@ -67,6 +67,14 @@ def test_what_the_evened_lungs_add_lies_in_the_box_around_them(models: dict[str,
     contributions = models["cxr-tb"].explain(film, lungs)
     assert contributions.shape == (200, 180)
     assert np.abs(contributions[20:170, 15:165]).sum() > 0.9 * np.abs(contributions).sum() > 0
+
+
+def test_families_answer_together_in_each_choice_of_their_members() -> None:
+    first, second = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]), np.array([[10.0, 20.0], [30.0, 40.0]])
+    answers = together([first, second]).reshape(-1, 2)
+    assert answers.tolist() == [[11, 22], [31, 42], [13, 24], [33, 44], [15, 26], [35, 46]]
+    assert answers.mean() == pytest.approx(first.mean() + second.mean())
+    assert together([first]).tolist() == first.ravel().tolist()
 
 
 def test_hidden_places_are_not_seen(models: dict[str, ChestFinding]) -> None:
@@ -136,6 +144,8 @@ def test_a_film_is_reduced_as_those_that_were_learned_from() -> None:
     [
         ({"offset": "a"}, "parameters must hold the number offset"),
         ({"shares": [0.2]}, "shares add up to 1"),
+        ({"members": [3, 1]}, "members must be one number, or one for each of squeezenet"),
+        ({"networks": ["resnet"]}, "no network is called resnet"),
         ({"views": ["hole"]}, "'hole' is not a valid Shown"),
         ({"views": "whole"}, "must hold the lists views, sides and shares"),
     ],

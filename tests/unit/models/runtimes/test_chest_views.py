@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from models.runtimes.chest_views import BORDER, BOXED, Shown, Views, chest_box, origin, show, square
+from models.networks.film_classifier import EFFICIENTNET, SQUEEZENET
+from models.runtimes.chest_views import BORDER, BOXED, Shown, View, Views, chest_box, origin, show, square
 from node.store.errors import ConfigurationError
 from tests.unit.models.phantom import chest, lung_masks
 
@@ -48,12 +49,39 @@ def test_evened_lungs_do_not_tell_how_bright_the_film_was_at_a_place() -> None:
     assert evened > plain
 
 
-def test_views_say_what_they_are_or_are_refused() -> None:
-    views = Views((Shown.WHOLE, Shown.LUNGS), (224, 192), (0.75, 0.25))
-    assert views.combine(np.array([[4.0, 0.0], [0.0, 4.0]])).tolist() == [3.0, 1.0]
-    assert (views.head(Shown.LUNGS), views.head(Shown.BORDER)) == (1, 0)
-    with pytest.raises(ConfigurationError, match="shares add up to 1"):
-        Views((Shown.WHOLE,), (224,), (0.5,))
+WHOLE, LUNGS_ALONE = View(Shown.WHOLE, 224, 0.5), View(Shown.LUNGS, 192, 0.25)
+OTHER = View(Shown.LUNGS, 192, 0.25, EFFICIENTNET)
+
+
+def test_views_combine_what_each_says_by_its_share() -> None:
+    views = Views((WHOLE, LUNGS_ALONE, OTHER))
+    assert views.combine(np.array([[4.0, 0.0, 0.0], [0.0, 4.0, 8.0]])).tolist() == [2.0, 3.0]
+
+
+def test_each_family_has_heads_for_its_own_views() -> None:
+    views = Views((WHOLE, OTHER, LUNGS_ALONE))
+    assert views.networks == (SQUEEZENET, EFFICIENTNET)
+    assert views.of(SQUEEZENET) == (WHOLE, LUNGS_ALONE)
+    assert [views.head(view) for view in views.every] == [0, 0, 1]
+
+
+def test_a_part_alone_is_rated_by_all_who_know_it_or_else_by_who_sees_what_comes_first() -> None:
+    views = Views((WHOLE, LUNGS_ALONE, OTHER))
+    assert views.alone(Shown.LUNGS) == ((LUNGS_ALONE, 0.5), (OTHER, 0.5))
+    assert views.alone(Shown.BORDER) == ((WHOLE, 1.0),)
+
+
+@pytest.mark.parametrize(
+    ("views", "complaint"),
+    [
+        ((WHOLE,), "shares add up to 1"),
+        ((WHOLE, WHOLE), "once each"),
+        ((View(Shown.WHOLE, 224, 1.0, "resnet"),), "no network is called resnet; there are squeezenet, efficientnet-lite0"),
+    ],
+)
+def test_views_that_cannot_be_are_refused(views: tuple[View, ...], complaint: str) -> None:
+    with pytest.raises(ConfigurationError, match=complaint):
+        Views(views)
 
 
 @pytest.mark.parametrize("shown", list(Shown))
