@@ -167,7 +167,7 @@ class ChestFinding:
     def _asked(self) -> list[tuple[Shown, View, float]]:
         """The parts that are shown, each with the view that rates it and its share."""
         if self._part is not None:
-            return [(self._part, view, share) for view, share in self._views.alone(self._part)]
+            return list(self._views.alone(self._part))
         return [(view.shown, view, view.share) for view in self._views.every]
 
 

@@ -89,11 +89,17 @@ class Views:
         """The head of its network that rates a view."""
         return self.of(view.network).index(view)
 
-    def alone(self, part: Shown) -> tuple[tuple[View, float], ...]:
-        """Who rates a part that is shown alone, each with its share: who knows it, or else who sees what comes first."""
+    def alone(self, part: Shown) -> tuple[tuple[Shown, View, float], ...]:
+        """Who rates a part of the film that is shown alone: what each is shown, the view whose head rates it, and its share.
+
+        Those who know the part, or else those who see what comes first. A film without its border is rated by all, for the other
+        views of it stay as they are.
+        """
+        if part is Shown.HIDDEN:
+            return tuple((part if view.shown is Shown.WHOLE else view.shown, view, view.share) for view in self.every)
         known = part if any(view.shown is part for view in self.every) else self.every[0].shown
         rated = [view for view in self.every if view.shown is known]
-        return tuple((view, view.share / sum(one.share for one in rated)) for view in rated)
+        return tuple((part, view, view.share / sum(one.share for one in rated)) for view in rated)
 
     def combine(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
         """``(…)`` logits of ``(…, view)`` logits."""

@@ -67,8 +67,17 @@ def test_each_family_has_heads_for_its_own_views() -> None:
 
 def test_a_part_alone_is_rated_by_all_who_know_it_or_else_by_who_sees_what_comes_first() -> None:
     views = Views((WHOLE, LUNGS_ALONE, OTHER))
-    assert views.alone(Shown.LUNGS) == ((LUNGS_ALONE, 0.5), (OTHER, 0.5))
-    assert views.alone(Shown.BORDER) == ((WHOLE, 1.0),)
+    assert views.alone(Shown.LUNGS) == ((Shown.LUNGS, LUNGS_ALONE, 0.5), (Shown.LUNGS, OTHER, 0.5))
+    assert views.alone(Shown.BORDER) == ((Shown.BORDER, WHOLE, 1.0),)
+
+
+def test_a_film_without_its_border_is_rated_by_all_who_rate_the_film() -> None:
+    views = Views((WHOLE, LUNGS_ALONE, OTHER))
+    assert views.alone(Shown.HIDDEN) == (
+        (Shown.HIDDEN, WHOLE, 0.5),
+        (Shown.LUNGS, LUNGS_ALONE, 0.25),
+        (Shown.LUNGS, OTHER, 0.25),
+    )
 
 
 @pytest.mark.parametrize(
