@@ -6,7 +6,7 @@ Free of torch: the node reads these too.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -58,6 +58,10 @@ class Structure(BaseModel):
         return self
 
 
+LONGEST: Final = 128
+"""Characters of a name of images."""
+
+
 class CalibratedOn(StrEnum):
     """What a calibration was measured on."""
 
@@ -91,7 +95,7 @@ class Calibration(BaseModel):
     by_chance_range: tuple[Share, Share]
     """Of 95 % of the draws of which `by_chance` is the mean."""
     measured_on: CalibratedOn
-    images: Annotated[str, Field(min_length=1, max_length=128)]
+    images: Annotated[str, Field(min_length=1, max_length=LONGEST)]
     """Which they are: ``DATASET/SPLIT``, then conditions, as in ``evaluation.json``, e.g. "cxr_tb/val, source=montgomery"."""
 
     @model_validator(mode="after")

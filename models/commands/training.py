@@ -119,7 +119,7 @@ def evaluate_command(
     ),
     split: str | None = typer.Option(None, help="With an index.csv: split whose rows are read, e.g. val."),
     as_json: bool = typer.Option(False, "--json", help="One JSON object on standard output."),
-    view: str | None = typer.Option(None, help="Show a part only: border-only, border-hidden, lungs-only, lungs-evened, chest."),
+    view: str | None = typer.Option(None, help="Show it in part: border-only, border-hidden, lungs-only, lungs-evened, chest."),
     where: list[str] | None = typer.Option(None, help="COLUMN=VALUE: read only such rows, e.g. source=montgomery."),
     copies: bool = typer.Option(False, "--copies", help="With a volume: read it again, stored and made in other ways."),
     copy: list[str] | None = typer.Option(None, help="With a volume: only this copy, e.g. lossy, another-visit."),

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d
 
+from models.networks.checkpoint import read_state
 from models.networks.weights import read_weights
 from node.store.errors import ConfigurationError
 
@@ -81,14 +82,15 @@ class SqueezeNet(nn.Module):
 
 
 def load_imagenet(network: SqueezeNet, path: Path) -> None:
-    """Put the published ImageNet weights into `network`; the classes of ImageNet are left behind.
+    """Put the published ImageNet weights, a checkpoint or safetensors, into `network`; the classes of ImageNet are left behind.
 
     Raises
     ------
     ConfigurationError
         Where the file holds another network.
     """
-    tensors = {name.replace("/", "."): tensor for name, tensor in read_weights(path).items() if not name.startswith("conv_final")}
+    published = read_weights(path) if path.suffix == ".safetensors" else read_state(path)
+    tensors = {name.replace("/", "."): tensor for name, tensor in published.items() if not name.startswith("conv_final")}
     try:
         network.load_state_dict(tensors)
     except RuntimeError as unfit:

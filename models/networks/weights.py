@@ -24,7 +24,6 @@ def save_weights(state: dict[str, Tensor], path: Path) -> None:
 def save_apart(members: Sequence[nn.Module], before: str, path: Path) -> tuple[Path, ...]:
     """Write each member of an ensemble to a numbered file of its own, so that none is large; `load_weights` takes them all.
 
-
     Parameters
     ----------
     before

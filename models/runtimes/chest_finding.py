@@ -53,20 +53,21 @@ class ChestFinding:
     def __init__(self, manifest: Manifest, weights: Mapping[str, Path], device: str) -> None:
         self._views = views_of(manifest)
         networks = self._views.networks
-        *own, lungs = (weights[one.file] for one in manifest.weights)
-        files = {network: [one for one in own if network in one.name or len(networks) == 1] for network in networks}
-        if not all(files.values()) or len(manifest.findings) != 1:
+        *own, lungs = (one.file for one in manifest.weights)
+        files = files_of(own, networks)
+        if not all(files.values()) or sum(map(len, files.values())) != len(own) or len(manifest.findings) != 1:
             raise ConfigurationError(
-                f"{manifest.name}: needs one finding, files of weights for each of {', '.join(networks)}, and the lung network's"
+                f"{manifest.name}: needs one finding, and files of weights: of {', '.join(networks)}, each named after its "
+                "network where there are several, and last the lung network's"
             )
         self._finding = manifest.findings[0].key
         self._slope, self._offset = (manifest.number(name) for name in ("slope", "offset"))
         self._learned_side = int(manifest.number("learned_side"))
         self._squashed = bool(manifest.parameters.get("squashed"))
         self._strangest = manifest.number("strangest")
-        self._chest = FrontalChest(LungFinder(lungs, device))
+        self._chest = FrontalChest(LungFinder(weights[lungs], device))
         self._members = {
-            network: read_members(files[network], count, self._views, network, device)
+            network: read_members([weights[file] for file in files[network]], count, self._views, network, device)
             for network, count in zip(networks, members_of(manifest, networks), strict=True)
         }
         self._device = device
@@ -74,7 +75,14 @@ class ChestFinding:
         self._mapping = True
 
     def showing(self, part: Shown) -> ChestFinding:
-        """The same model that is shown one part of the film only, to learn what its answer rests on."""
+        """The same model that is shown the film in part (`models.runtimes.chest_views.Views.alone`), to learn what it rests on.
+
+        Raises
+        ------
+        ConfigurationError
+            Where the part says nothing of this model.
+        """
+        self._views.alone(part)
         return self._twin(_part=part, _mapping=False)
 
     def rating_only(self) -> ChestFinding:
@@ -144,12 +152,13 @@ class ChestFinding:
                     row, column = origin(lungs, part)
                     seen = np.where(hidden[row : row + seen.shape[0], column : column + seen.shape[1]], np.float32(NOTHING), seen)
                 one = square(seen, view.side).to(self._device)
-                head, rated = self._views.head(view), []
+                head, rated, strange = self._views.head(view), [], []
                 for network in self._members[view.network]:
                     described = network.describe(torch.cat([one, one.flip(3)]))
                     rated.append(network.rate_as(described, head).double().cpu().numpy())
-                    strangeness.append(float(network.strangeness(described[:1], head)))
+                    strange.append(float(network.strangeness(described[:1], head)))
                 logits[view.network] += share * np.stack(rated)
+                strangeness.append(np.mean(strange))
         return Answer(together(list(logits.values())), float(np.mean(strangeness)))
 
     def explain(self, film: Grey, lungs: Mask) -> Contributions:
@@ -180,7 +189,7 @@ class Answer:
     logits
         Of the film and of its mirror image by each choice of one member of every family (`together`).
     strangeness
-        Mean over views and their members (`FilmClassifier.strangeness`).
+        Mean over views of the mean over the members that see each (`FilmClassifier.strangeness`).
     """
 
     logits: NDArray[np.float64]
@@ -250,10 +259,15 @@ def members_of(manifest: Manifest, networks: tuple[str, ...]) -> list[int]:
         Where the list is of another length.
     """
     stated = manifest.parameters.get("members")
-    counts = [int(one) for one in stated] if isinstance(stated, list) else [int(manifest.number("members"))] * len(networks)
-    if len(counts) != len(networks):
+    counts = stated if isinstance(stated, list) else [manifest.number("members")] * len(networks)
+    if len(counts) != len(networks) or not all(isinstance(one, int | float) for one in counts):
         raise ConfigurationError(f"{manifest.name}: members must be one number, or one for each of {', '.join(networks)}")
-    return counts
+    return [int(one) for one in counts]
+
+
+def files_of(names: Sequence[str], networks: tuple[str, ...]) -> dict[str, list[str]]:
+    """The files of weights of each network: all are those of a single one, and of several each is named after its own."""
+    return {network: [name for name in names if len(networks) == 1 or network in name] for network in networks}
 
 
 def read_members(files: Sequence[Path], count: int, views: Views, network: str, device: str) -> tuple[FilmClassifier, ...]:

@@ -94,8 +94,15 @@ class Views:
 
         Those who know the part, or else those who see what comes first. A film without its border is rated by all, for the other
         views of it stay as they are.
+
+        Raises
+        ------
+        ConfigurationError
+            Where the border shall be hidden from a model that is never shown it.
         """
         if part is Shown.HIDDEN:
+            if all(view.shown is not Shown.WHOLE for view in self.every):
+                raise ConfigurationError("this model is never shown the border of a film: hiding it would change nothing")
             return tuple((part if view.shown is Shown.WHOLE else view.shown, view, view.share) for view in self.every)
         known = part if any(view.shown is part for view in self.every) else self.every[0].shown
         rated = [view for view in self.every if view.shown is known]

@@ -39,13 +39,19 @@ def describe(pixels: Grey, region: Region, pixel_mm: float) -> NDArray[np.float6
     ndarray
         As `Spot.describe`.
     """
-    return Spot(scaled(pixels, pixel_mm), enlarged(region, pixel_mm / PIXEL_MM)).describe()
+    factor = factor_of(pixel_mm)
+    return Spot(scaled(pixels, factor), enlarged(region, factor)).describe()
 
 
-def scaled(pixels: Grey, pixel_mm: float) -> Grey:
-    """The whole image at `PIXEL_MM`, from 0, the darkest, to 1, which one pixel of 200 reaches."""
+def factor_of(pixel_mm: float) -> float:
+    """How many times larger an image is made for `PIXEL_MM`; 1 where its pixels are within 2 % of that already."""
     factor = pixel_mm / PIXEL_MM
-    grey = ndimage.zoom(pixels, factor, order=1) if abs(factor - 1) > 0.02 else pixels
+    return factor if abs(factor - 1) > 0.02 else 1.0
+
+
+def scaled(pixels: Grey, factor: float) -> Grey:
+    """The whole image, so many times larger (`factor_of`), from 0, the darkest, to 1, which one pixel of 200 reaches."""
+    grey = ndimage.zoom(pixels, factor, order=1) if factor != 1 else pixels
     low, high = float(grey.min()), float(np.percentile(grey, 99.5))
     scaled: Grey = np.clip((grey - low) / max(high - low, 1e-6), 0, 1)
     return scaled

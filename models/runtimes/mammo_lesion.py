@@ -16,7 +16,7 @@ from models.manifest import Manifest
 from models.networks.weights import read_weights
 from models.prediction import HeatMap, Located, Prediction, Rating
 from models.runtimes.heat_map import Contributions, heat
-from models.runtimes.lesion_features import NAMES, PIXEL_MM, Spot, enlarged, reach, scaled
+from models.runtimes.lesion_features import NAMES, Spot, enlarged, factor_of, reach, scaled
 from node.store.errors import ConfigurationError, Refused
 
 WEIGHTS: Final = "mammo-lesion.safetensors"
@@ -92,8 +92,8 @@ class MammoLesion:
             )
         if not float(pixels.max()) > float(pixels.min()):
             raise Refused("the image is of one grey: there is nothing to see", "one-grey")
-        factor = pixel_mm / PIXEL_MM
-        film = scaled(pixels, pixel_mm)
+        factor = factor_of(pixel_mm)
+        film = scaled(pixels, factor)
         spot = Spot(film, enlarged(region, factor))
         inside = [one for one in variants(region) if 0 <= one.row < rows and 0 <= one.column < columns]
         varied = [self._rate(Spot(film, enlarged(one, factor)).describe()) for one in inside]

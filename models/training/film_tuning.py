@@ -151,7 +151,10 @@ class FilmRecipe:
 
 
 def varied(squares: Tensor, generator: torch.Generator) -> Tensor:
-    """``(n, 1, side, side)`` films of 0 to 1, turned, scaled, moved, mirrored and regraded, their hidden places left alone."""
+    """``(n, 1, side, side)`` films of 0 to 1, turned, scaled, moved, mirrored and regraded.
+
+    What is as grey as hidden places is left alone: those, and the few pixels of a lung that happen to be.
+    """
     count, side = len(squares), squares.shape[-1]
     grid, _ = random_grid(count, side, _STRENGTH, generator)
     middle = torch.full((count,), _HIDDEN / 255)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from models.labels import CalibratedOn, Calibration
+from models.labels import LONGEST, CalibratedOn, Calibration
 from models.manifest import Manifest
 from models.manifest_text import inline
 from models.training.card import rows_in_words
@@ -38,7 +38,7 @@ def calibration_of(figures: Mapping[str, Any], images: str, measured_on: Calibra
         by_chance=round(figures["calibration_error_by_chance"], _PLACES),
         by_chance_range=ends("calibration_error_by_chance"),
         measured_on=measured_on,
-        images=images,
+        images=images if len(images) <= LONGEST else images[: LONGEST - 1] + "…",
     )
 
 

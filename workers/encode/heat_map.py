@@ -26,6 +26,8 @@ from workers.encode.seg import put_dimensions, put_image, put_references, shared
 def parametric_map(heat: HeatMap, grid: Grid, case: Case, part: int, member: Image | None = None) -> Dataset:
     """Build the map of one finding: 32-bit floating point from 0, nothing, to 1, most of this map; every slice is a frame.
 
+    Of images that are read together 1 is the most of all their maps.
+
     Parameters
     ----------
     part

@@ -78,7 +78,8 @@ _MODALITY: Final = {
 class ResultIdentity:
     """One model's work on one stack of one revision of a study.
 
-    Two equal identities give byte-identical objects; any difference but `created_at` gives other UIDs.
+    Two equal identities give byte-identical objects, as long as the manifest's words (titles, names, calibration) stay; any
+    difference but `created_at` gives other UIDs.
 
     Parameters
     ----------

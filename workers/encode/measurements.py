@@ -150,17 +150,19 @@ def findings_report(
 
 
 def _probability(rating: Rating) -> Measurement:
-    """A probability, and on whom it was measured how far such probabilities hold (PS3.16 TID 300, TID 311 row 2).
+    """A probability, and on whom it was measured how far such probabilities hold; nothing of that where nobody measured it.
 
-    In words: a number below a number, or a code of ours, is an error to validators in use, and the standard has no code for it.
+    In words, as a property that the extensible PS3.16 TID 300 leaves room for: a number below a number, or a code of ours, is an
+    error to validators in use, and the standard has no code for such an error.
     """
     measurement = Measurement(concepts.PROBABILITY, round(rating.probability * 100, 1), concepts.PERCENT)
-    described = TextContentItem(
-        name=concepts.POPULATION_DESCRIPTION,
-        value=calibration_in_words(rating.calibration, speech(ENGLISH)),
-        relationship_type=RelationshipTypeValues.HAS_PROPERTIES,
-    )
-    measurement[0].ContentSequence = ContentSequence([described])
+    if rating.calibration is not None:
+        described = TextContentItem(
+            name=concepts.POPULATION_DESCRIPTION,
+            value=calibration_in_words(rating.calibration, speech(ENGLISH)),
+            relationship_type=RelationshipTypeValues.HAS_PROPERTIES,
+        )
+        measurement[0].ContentSequence = ContentSequence([described])
     return measurement
 
 

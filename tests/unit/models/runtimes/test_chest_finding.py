@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from models.manifest import library_folder, read_manifest
+from models.networks.film_classifier import EFFICIENTNET, SQUEEZENET
 from models.runtime import load_model
-from models.runtimes.chest_finding import ChestFinding, as_learned, both, together
+from models.runtimes.chest_finding import ChestFinding, as_learned, both, files_of, together
 from models.runtimes.chest_views import Shown
 from node.store.errors import ConfigurationError, Refused
 from tests.unit.models.phantom import chest, image, lung_masks
@@ -77,6 +78,38 @@ def test_families_answer_together_in_each_choice_of_their_members() -> None:
     assert together([first]).tolist() == first.ravel().tolist()
 
 
+def test_every_view_counts_alike_in_how_strange_a_film_is_however_many_members_see_it(models: dict[str, ChestFinding]) -> None:
+    film, lungs, model = chest(200, 180), np.logical_or(*lung_masks(200, 180)), models["cxr-pneumonia"]
+    members = model._members
+    more = model._twin(_members={**members, EFFICIENTNET: 2 * members[EFFICIENTNET]})
+    answer = more.read(film, lungs)
+    assert answer.strangeness == pytest.approx(model.read(film, lungs).strangeness, rel=1e-6)
+    assert answer.logits.shape == (2 * 3 * 6,)
+
+
+def test_files_of_weights_belong_to_the_network_that_they_are_named_after() -> None:
+    networks = (SQUEEZENET, EFFICIENTNET)
+    names = ["a-squeezenet.safetensors", "a-efficientnet-lite0-1.safetensors", "a-efficientnet-lite0-2.safetensors"]
+    assert files_of(names, networks) == {SQUEEZENET: names[:1], EFFICIENTNET: names[1:]}
+    assert files_of(["weights.safetensors"], (SQUEEZENET,)) == {SQUEEZENET: ["weights.safetensors"]}
+
+
+@pytest.mark.parametrize("other", ["stray.safetensors", None])
+def test_a_file_that_is_nobodys_and_one_that_is_missing_are_refused(other: str | None) -> None:
+    manifest = MANIFESTS["cxr-pneumonia"]
+    *own, lungs = manifest.weights
+    weights = (*own, own[0].model_copy(update={"file": other}), lungs) if other else (*own[1:], lungs)
+    files = {one.file: manifest.folder / own[0].file for one in weights}
+    with pytest.raises(ConfigurationError, match="each named after its network where there are several"):
+        load_model(manifest.model_copy(update={"weights": weights}), files)
+
+
+def test_hiding_the_border_from_a_model_that_never_sees_it_is_refused(models: dict[str, ChestFinding]) -> None:
+    with pytest.raises(ConfigurationError, match="never shown the border"):
+        models["cxr-tb"].showing(Shown.HIDDEN)
+    assert models["cxr-pneumonia"].showing(Shown.HIDDEN).predict(image(chest())).ratings
+
+
 def test_hidden_places_are_not_seen(models: dict[str, ChestFinding]) -> None:
     film, lungs = chest(200, 180), np.logical_or(*lung_masks(200, 180))
     hidden = np.zeros_like(lungs)
@@ -144,6 +177,7 @@ def test_a_film_is_reduced_as_those_that_were_learned_from() -> None:
     [
         ({"offset": "a"}, "parameters must hold the number offset"),
         ({"shares": [0.2]}, "shares add up to 1"),
+        ({"members": ["a"]}, "members must be one number"),
         ({"members": [3, 1]}, "members must be one number, or one for each of squeezenet"),
         ({"networks": ["resnet"]}, "no network is called resnet"),
         ({"views": ["hole"]}, "'hole' is not a valid Shown"),
@@ -181,19 +215,28 @@ def test_films_of_both_classes_are_ranked_and_none_refused(shared: Path) -> None
     assert figures["auroc"] > 0.9
 
 
-@pytest.mark.slow
 @pytest.mark.shared
-@pytest.mark.parametrize(("name", "label"), [("cxr-pneumonia", "pneumonia"), ("cxr-tb", "tuberculosis")])
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        ("cxr-pneumonia", 1),
+        ("cxr-tb", 1),
+        pytest.param("cxr-pneumonia", 6, marks=pytest.mark.slow),
+        pytest.param("cxr-tb", 3, marks=pytest.mark.slow),
+    ],
+)
 def test_hiding_what_the_map_marks_lowers_the_answer_more_than_random_places_or_edges(
-    name: str, label: str, shared: Path, models: dict[str, ChestFinding]
+    name: str, count: int, shared: Path, models: dict[str, ChestFinding]
 ) -> None:
     from models.runtimes.film import window
     from models.training.deletion import deletion_area, rivals
     from models.training.tables import read_grey, read_rows, split_rows
 
     folder, model = shared / "data" / name.replace("-", "_"), models[name]
+    label = MANIFESTS[name].findings[0].key
     side = int(str(MANIFESTS[name].parameters["learned_side"]))
-    ill = [row for row in split_rows(read_rows(folder, "label"), "train") if row["label"] == label][20::60]
+    ill = [row for row in split_rows(read_rows(folder, "label"), "train") if row["label"] == label][20::60][:count]
+    assert len(ill) == count
     areas: dict[str, list[float]] = {"map": [], "random": [], "edges": []}
     for number, row in enumerate(ill):
         film = as_learned(window(read_grey(folder / row["image"])), side, squashed=False)

@@ -80,6 +80,15 @@ def test_features_say_what_they_are_named_for() -> None:
     assert star["across"] > smooth["across"] + 0.1
 
 
+def test_pixels_that_are_nearly_of_the_learned_size_leave_the_region_where_it_is(model: Model) -> None:
+    far = replace(
+        film(spicules=9), array=np.pad(film(spicules=9).array, ((0, 0), (900, 0), (700, 0))), region=Region(960, 750, 25)
+    )
+    exact, nearly = (model.predict(replace(far, spacing_mm=(1.0, mm, mm))) for mm in (0.4, 0.3925))
+    assert nearly.ratings[0].probability == pytest.approx(exact.ratings[0].probability, abs=1e-6)
+    assert np.array_equal(nearly.heat_maps[0].array > 0, exact.heat_maps[0].array > 0)
+
+
 def test_scale_of_greys_and_size_of_pixels_do_not_matter() -> None:
     image = film()
     scaled = replace(image, array=image.array * 7 + 100)

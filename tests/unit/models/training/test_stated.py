@@ -124,3 +124,17 @@ def test_a_calibration_of_the_labels_is_not_that_of_a_network_trained_from_them(
 
 def test_images_are_named_as_on_the_card() -> None:
     assert rows_in_words({"dataset": "films", "split": "val", "where": {"source": "b"}}) == "films/val, source=b"
+
+
+def test_a_long_name_of_images_is_cut_and_nothing_is_lost() -> None:
+    figures = {
+        "expected_calibration_error": 0.1,
+        "expected_calibration_error_ci": [0.05, 0.2],
+        "calibration_error_by_chance": 0.03,
+        "calibration_error_by_chance_ci": [0.01, 0.05],
+        "calibration_bins": 10,
+        "n": 40,
+    }
+    stated = calibration_of(figures, "f" * 200, CalibratedOn.UNSEEN)
+    assert stated.images == "f" * 127 + "…"
+    assert stated.error == 0.1

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import get_args
 
 import pytest
-from highdicom.sr import srread
+from highdicom.sr import Measurement, srread
 from pydicom import dcmread
 
 from models.labels import CalibratedOn, Calibration
+from models.manifest import library_folder, read_manifest
 from models.prediction import Prediction, Rating
 from node.store.profiles import Language
 from tests.unit.workers.encode.samples import CALIBRATION, identity, manifest, radiograph
@@ -64,20 +66,32 @@ def made(calibration: Calibration | None, *kinds: str) -> dict[str, EncodedObjec
 STATED = pytest.mark.parametrize(("calibration", "place"), [(CALIBRATION, 0), (None, 2)], ids=["measured", "not measured"])
 
 
-@STATED
-def test_the_measurement_report_says_it_of_the_probability_in_a_code_of_the_standard(
-    calibration: Calibration | None, place: int
-) -> None:
-    content = made(calibration)["measurements"].content
-
+def probability_in(content: bytes) -> Measurement:
     groups = srread(io.BytesIO(content)).content.get_image_measurement_groups()
     (number,) = groups[0].get_measurements()
+    return number
+
+
+def test_the_measurement_report_says_it_of_the_probability_in_a_code_of_the_standard() -> None:
+    number = probability_in(made(CALIBRATION)["measurements"].content)
     assert (number.name.meaning, number.value, number.unit.value) == ("Probability", 87.7, "%")
     (property_,) = number[0].ContentSequence
     (name,) = property_.ConceptNameCodeSequence
     assert (property_.RelationshipType, property_.ValueType) == ("HAS PROPERTIES", "TEXT")
     assert (name.CodeValue, name.CodingSchemeDesignator, name.CodeMeaning) == ("121405", "DCM", "Population description")
-    assert property_.TextValue == SAID["en"][place]
+    assert property_.TextValue == SAID["en"][0]
+
+
+def test_the_measurement_report_says_nothing_of_it_where_it_was_not_measured() -> None:
+    number = probability_in(made(None)["measurements"].content)
+    assert number.value == 87.7
+    assert "ContentSequence" not in number[0]
+
+
+def test_the_document_quotes_what_the_model_states() -> None:
+    (finding,) = read_manifest(library_folder() / "cxr-pneumonia").findings
+    document = (Path(__file__).parents[4] / "docs" / "results.md").read_text(encoding="utf-8")
+    assert calibration_in_words(finding.calibration, speech("en")) in " ".join(document.split())
 
 
 @STATED
