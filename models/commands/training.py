@@ -202,7 +202,9 @@ def evaluate_command(
         keep_figures(manifest.folder, figures)
     for key, line in to_be_stated(manifest, figures).items() if labelled else ():
         console = Console(stderr=True)
-        console.print(f"model.toml does not state this calibration, so no result does. For its finding {key}:")
+        console.print(
+            "model.toml does not state this calibration, so no result does. Add below its [[findings]] of", key, markup=False
+        )
         console.print(line, markup=False, soft_wrap=True)
     if as_json:
         typer.echo(json.dumps(sayable(figures), allow_nan=False))
