@@ -11,9 +11,21 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from models.networks.weights import read_weights
 from node.store.errors import ConfigurationError
 
 MOST_BYTES: Final = 2 << 30
+
+
+def read_published(path: Path) -> dict[str, Tensor]:
+    """Read published weights: safetensors by their suffix, all else as `read_state`.
+
+    Raises
+    ------
+    ConfigurationError
+        As `read_state`, or where the file is not safetensors.
+    """
+    return read_weights(path) if path.suffix == ".safetensors" else read_state(path)
 
 
 def read_state(path: Path) -> dict[str, Tensor]:

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d
 
-from models.networks.checkpoint import read_state
-from models.networks.weights import read_weights
+from models.networks.checkpoint import read_published
 from node.store.errors import ConfigurationError
 
 _FIRES: Final = (
@@ -89,8 +88,8 @@ def load_imagenet(network: SqueezeNet, path: Path) -> None:
     ConfigurationError
         Where the file holds another network.
     """
-    published = read_weights(path) if path.suffix == ".safetensors" else read_state(path)
-    tensors = {name.replace("/", "."): tensor for name, tensor in published.items() if not name.startswith("conv_final")}
+    published = read_published(path).items()
+    tensors = {name.replace("/", "."): tensor for name, tensor in published if not name.startswith("conv_final")}
     try:
         network.load_state_dict(tensors)
     except RuntimeError as unfit:

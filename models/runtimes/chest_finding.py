@@ -19,7 +19,7 @@ from models.prediction import HeatMap, Prediction, Rating
 from models.runtimes.chest_views import Shown, View, Views, origin, show, square
 from models.runtimes.film import Grey, Letterbox, reduce, squash
 from models.runtimes.frontal_chest import Chest, FrontalChest
-from models.runtimes.heat_map import Contributions, Place, enlarge, heat, integrate, lay_out, smooth
+from models.runtimes.heat_map import Contributions, Maps, Place, enlarge, heat, integrate, lay_out, smooth
 from models.runtimes.lung_fields import LungFinder, Mask
 from models.runtimes.radiograph import take_film
 from node.store.errors import ConfigurationError, Refused
@@ -30,7 +30,7 @@ NOTHING: Final = 0.5
 """The grey that hidden places and the margins of a square are shown as."""
 
 
-class ChestFinding:
+class ChestFinding(Maps):
     """Rates one finding with an ensemble of each family, from one or several parts of the film, each as it is and mirrored.
 
     Parameters
@@ -72,7 +72,6 @@ class ChestFinding:
         }
         self._device = device
         self._part: Shown | None = None
-        self._mapping = True
 
     def showing(self, part: Shown) -> ChestFinding:
         """The same model that is shown the film in part (`models.runtimes.chest_views.Views.alone`), to learn what it rests on.
@@ -84,10 +83,6 @@ class ChestFinding:
         """
         self._views.alone(part)
         return self._twin(_part=part, _mapping=False)
-
-    def rating_only(self) -> ChestFinding:
-        """The same model without heat maps, which take most of its time."""
-        return self._twin(_mapping=False)
 
     def _twin(self, **other: object) -> ChestFinding:
         twin = object.__new__(ChestFinding)
@@ -146,7 +141,7 @@ class ChestFinding:
         logits = {network: np.zeros((len(members), 2)) for network, members in self._members.items()}
         strangeness = []
         with torch.inference_mode():
-            for part, view, share in self._asked():
+            for part, view, share in self._views.asked(self._part):
                 seen = show(film, lungs, part)
                 if hidden is not None:
                     row, column = origin(lungs, part)
@@ -164,7 +159,7 @@ class ChestFinding:
     def explain(self, film: Grey, lungs: Mask) -> Contributions:
         """What each place of a film adds to the logit; film and lungs as in `read`."""
         added = np.zeros(film.shape, dtype=np.float32)
-        for part, view, share in self._asked():
+        for part, view, share in self._views.asked(self._part):
             seen, head, members = show(film, lungs, part), self._views.head(view), self._members[view.network]
             one = square(seen, view.side).to(self._device)
             place = Place(Letterbox(seen.shape[0], seen.shape[1], view.side), *origin(lungs, part))
@@ -172,12 +167,6 @@ class ChestFinding:
                 pixels = integrate(one, NOTHING, lambda way, by=network, of=head: by.rate_as(by.describe(way), of))  # type: ignore[misc]
                 added += np.float32(share / len(members)) * lay_out(pixels, place, film.shape)
         return smooth(added)
-
-    def _asked(self) -> list[tuple[Shown, View, float]]:
-        """The parts that are shown, each with the view that rates it and its share."""
-        if self._part is not None:
-            return list(self._views.alone(self._part))
-        return [(view.shown, view, view.share) for view in self._views.every]
 
 
 @dataclass(frozen=True, slots=True)

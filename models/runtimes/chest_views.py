@@ -108,9 +108,16 @@ class Views:
         rated = [view for view in self.every if view.shown is known]
         return tuple((part, view, view.share / sum(one.share for one in rated)) for view in rated)
 
-    def combine(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
-        """``(…)`` logits of ``(…, view)`` logits."""
-        combined: NDArray[np.float64] = logits @ np.asarray([view.share for view in self.every])
+    def asked(self, part: Shown | None) -> tuple[tuple[Shown, View, float], ...]:
+        """Who rates a film of which a part is shown alone, as `alone`; None: all of the film, by all."""
+        return tuple((view.shown, view, view.share) for view in self.every) if part is None else self.alone(part)
+
+    def combine(self, logits: NDArray[np.float64], part: Shown | None = None) -> NDArray[np.float64]:
+        """``(…)`` logits of ``(…, view)`` logits, by those who are asked of a part (`asked`)."""
+        shares = np.zeros(len(self.every))
+        for _, view, share in self.asked(part):
+            shares[self.every.index(view)] = share
+        combined: NDArray[np.float64] = logits @ shares
         return combined
 
 

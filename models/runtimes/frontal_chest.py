@@ -35,7 +35,7 @@ _REASONS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Signs:
-    """What is measured of two lung fields.
+    """What is measured of two lung fields; of a single one areas and confidence alone.
 
     Parameters
     ----------
@@ -61,13 +61,13 @@ class Signs:
 
     areas: tuple[float, float]
     confidence: float
-    apart: float
-    askew: float
-    tall: float
-    taper: float
-    between: float
-    mirrored: float
-    uneven: float
+    apart: float = 0.0
+    askew: float = 0.0
+    tall: float = 0.0
+    taper: float = 0.0
+    between: float = 0.0
+    mirrored: float = 0.0
+    uneven: float = 0.0
 
 
 def _extent(mask: Mask) -> tuple[int, int, int, int]:
@@ -93,7 +93,7 @@ def measure(fields: LungFields, answer: LungAnswer) -> Signs:
     rows, columns = answer.box.inner
     areas = tuple(float(side.sum() / (rows * columns)) for side in (fields.left, fields.right))
     if not all(areas):
-        return Signs((areas[0], areas[1]), fields.confidence, *[0.0] * 7)
+        return Signs((areas[0], areas[1]), fields.confidence)
     (y_left, x_left), (y_right, x_right) = (ndimage.center_of_mass(side) for side in (fields.left, fields.right))
     talls = []
     for side in (fields.left, fields.right):

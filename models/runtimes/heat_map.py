@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 import torch
@@ -23,6 +24,18 @@ WIDTH: Final = 1 / 16
 
 Contributions = NDArray[np.float32]
 """``(row, column)``, signed; above 0 speaks for the finding, below 0 against it."""
+
+
+class Maps:
+    """A model that draws heat maps, unless it is told to leave them out (`models.runtime.RatesOnly`)."""
+
+    _mapping = True
+
+    def rating_only(self) -> Self:
+        """The same model without heat maps, which take most of its time."""
+        twin = copy.copy(self)
+        twin._mapping = False
+        return twin
 
 
 def attribute(features: Tensor, head: Callable[[Tensor], Tensor]) -> Tensor:

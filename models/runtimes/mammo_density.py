@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from models.image import Image, SpacingKind
 from models.manifest import Manifest
 from models.networks.checkpoint import read_state
 from models.prediction import HeatMap, Prediction, Rating
-from models.runtimes.heat_map import heat, log_odds
+from models.runtimes.heat_map import Maps, heat, log_odds
 from node.store.errors import ConfigurationError, Refused
 from node.store.mammography import STANDARD_VIEWS
 
@@ -35,7 +34,7 @@ METHOD: Final = "integrated gradients"
 CROPPED: Final = "{view}: cut or filled up to the field of {rows} x {columns} pixels that the network was trained on"
 
 
-class MammoDensity:
+class MammoDensity(Maps):
     """Almost entirely fat, scattered, heterogeneously dense, or extremely dense: one of four.
 
     Parameters
@@ -54,13 +53,6 @@ class MammoDensity:
         self._state = _checked(read_state(weights[WEIGHTS]), manifest)
         self._keys = tuple(finding.key for finding in manifest.findings)
         self._names = {finding.key: finding.name for finding in manifest.findings}
-        self._mapping = True
-
-    def rating_only(self) -> MammoDensity:
-        """The same model without heat maps, which take most of its time and memory."""
-        twin = copy.copy(self)
-        twin._mapping = False
-        return twin
 
     def predict(self, image: Image) -> Prediction:
         """Rate the four classes, and map on each mammogram what speaks for the likeliest.

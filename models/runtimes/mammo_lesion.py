@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from models.image import Image, Region, SpacingKind
 from models.manifest import Manifest
 from models.networks.weights import read_weights
 from models.prediction import HeatMap, Located, Prediction, Rating
-from models.runtimes.heat_map import Contributions, heat
+from models.runtimes.heat_map import Contributions, Maps, heat
 from models.runtimes.lesion_features import NAMES, Spot, enlarged, factor_of, reach, scaled
 from node.store.errors import ConfigurationError, Refused
 
@@ -28,7 +27,7 @@ CELLS: Final = 8
 METHOD: Final = "occlusion"
 
 
-class MammoLesion:
+class MammoLesion(Maps):
     """A logistic regression over what the region looks like.
 
     Parameters
@@ -53,13 +52,6 @@ class MammoLesion:
             )
         self._tensors = tensors
         (self._key,) = (finding.key for finding in manifest.findings)
-        self._mapping = True
-
-    def rating_only(self) -> MammoLesion:
-        """The same model without heat maps, which take most of its time."""
-        twin = copy.copy(self)
-        twin._mapping = False
-        return twin
 
     def predict(self, image: Image) -> Prediction:
         """Rate the marked region, and map what in and around it speaks for a malignant lesion.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from typing import Final
 
@@ -15,7 +14,7 @@ from models.manifest import Manifest
 from models.networks.architectures import Answers
 from models.prediction import HeatMap, LabelMap, Prediction, Rating
 from models.runtimes.evidence import Evidence, Hiding
-from models.runtimes.heat_map import heat, log_odds
+from models.runtimes.heat_map import Maps, heat, log_odds
 from models.runtimes.preparation import INPUT, Placed, Preparation
 from models.runtimes.usual import USUAL, Usual
 from models.runtimes.variants import variants
@@ -25,7 +24,7 @@ SAID: Final = INPUT | USUAL | {"classes", "slope", "offsets", "heat_maps"}
 """Parameters that a `PreparedModel` and its `Preparation` read."""
 
 
-class PreparedModel:
+class PreparedModel(Maps):
     """One network, one image at a time.
 
     A finding's rating says how much its probability varies where the image is changed slightly
@@ -74,12 +73,6 @@ class PreparedModel:
         self._usual = Usual.from_parameters(manifest.name, manifest.parameters)
         self._evidence = evidence or Hiding(preparation.reads, network)
         self._mapping = manifest.parameters.get("heat_maps") is not False
-
-    def rating_only(self) -> PreparedModel:
-        """The same model without heat maps, which take most of its time."""
-        twin = copy.copy(self)
-        twin._mapping = False
-        return twin
 
     def predict(self, image: Image) -> Prediction:
         """Answer for one image.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -18,7 +17,7 @@ from models.networks.lesion_net import LesionNet
 from models.networks.weights import load_weights
 from models.prediction import HeatMap, Prediction, Rating
 from models.runtimes.film import Letterbox
-from models.runtimes.heat_map import Place, heat, integrate, lay_out, log_odds, smooth
+from models.runtimes.heat_map import Maps, Place, heat, integrate, lay_out, log_odds, smooth
 from models.runtimes.lesion_views import Colours, blurred, centre, square, turned
 from node.store.errors import Refused
 
@@ -40,7 +39,7 @@ FAMILIES: Final = ("squeezenet", "efficientnet-lite0")
 """Of the networks in each file of weights, in the manifest's order. Both families count alike, however many networks each has."""
 
 
-class SkinLesion:
+class SkinLesion(Maps):
     """Rates all kinds from the central square of the picture: the mean over two families of networks, of the mean over turns and
     mirrors and the networks of each.
 
@@ -71,13 +70,6 @@ class SkinLesion:
             together.eval().to(device)
             self._families.append(networks)
         self._device = device
-        self._mapping = True
-
-    def rating_only(self) -> SkinLesion:
-        """The same model without heat maps, which take most of its time."""
-        twin = copy.copy(self)
-        twin._mapping = False
-        return twin
 
     def predict(self, image: Image) -> Prediction:
         """Rate the picture.

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from models.networks.efficientnet import EARLY
 from models.networks.film_classifier import FilmClassifier
 from models.training.augment import Strength, random_grid, regrade, sample
 from models.training.finding import BATCH, Squares, grey
@@ -26,9 +27,6 @@ PASSES: Final = 8
 
 LONG_RATE: Final = 5e-4
 """Highest learning rate of `tune_long`."""
-
-_FROZEN: Final = ("stem", *(f"blocks.{number}" for number in range(5)))
-"""Layers of EfficientNet-Lite0 that stay as ImageNet left them: edges look alike everywhere, and these take half of the time."""
 
 _STRENGTH: Final = Strength(rotation_deg=10, scale=(0.85, 1.2), shift=0.05, mirror=0.5)
 _HIDDEN: Final = 128
@@ -108,7 +106,7 @@ def tune_long(
 
     Films are turned, scaled, moved, mirrored and regraded; what is hidden of them stays as it is.
     """
-    for name in _FROZEN:
+    for name in EARLY:
         network.features.get_submodule(name).requires_grad_(requires_grad=False)
     plan = Plan(long_steps(len(labels), epochs), LONG_RATE, decay=1e-2, seed=seed)
     tuned, _ = fit(network, FilmRecipe(squares, labels), plan, report=lambda _step, loss: advance(loss))

@@ -20,7 +20,7 @@ from models.training.model_folder import NORMAL, Labels, finding_of, key_of, str
 from models.training.network_recipe import Labeller, Samples, mean_auroc
 from models.training.samples import read_label_map, read_sample
 from models.training.softmax_calibration import fit_softmax, of_shares
-from models.training.stated import calibration_of
+from models.training.stated import LEARNED_FROM, calibration_of
 from models.training.tables import Row
 from node.store.errors import ConfigurationError
 
@@ -61,7 +61,7 @@ class Findings:
     figure = "AUROC"
 
     def __init__(self, labels: Labels, folder: Path, rows: Sequence[Row], normal: str | None) -> None:
-        self._labels, self._images = labels, f"{folder.name}/train"
+        self._labels, self._images = labels, f"{folder.name}/{LEARNED_FROM}"
         given = sorted({row["label"] for row in rows})
         keys = [key_of(label) for label in given]
         if len(set(keys)) < 2 or len(set(keys)) != len(given):

@@ -17,7 +17,6 @@ from models.manifest import library_folder
 from models.networks import efficientnet, squeezenet
 from models.networks.film_classifier import EFFICIENTNET, SQUEEZENET, FilmClassifier
 from models.networks.weights import load_weights, save_apart, save_weights
-from models.runtimes.chest_views import Shown, Views
 from models.runtimes.frontal_chest import FrontalChest
 from models.runtimes.lung_fields import LungFinder
 from models.training.calibration import fit_platt, unsure_band
@@ -168,10 +167,9 @@ def _learn(course: _Course, name: str) -> _Learned:
             described = describe(members[-1], [view[held] for view in squares], mirrored=True)
             logits[held] += rate_films(members[-1], described) / len(alike)
             strange[held] += strangeness(members[-1], described) / len(alike)
-    if LEARNERS[course.network].whole:
-        members = [_tuned(course, None, number) for number in alike]
     file = request.out / f"{name}.safetensors"
     if LEARNERS[course.network].whole:
+        members = [_tuned(course, None, number) for number in alike]
         files = save_apart(members, "members.", file)
     else:
         save_weights(torch.nn.ModuleDict({"members": torch.nn.ModuleList(members)}).state_dict(), file)
@@ -222,20 +220,12 @@ def _conclude(
             f"{view.shown}, {view.network}": roc_auc(labels, logits[:, index]) for index, view in enumerate(views.every)
         },
         "cross_validation_auroc_by_part": {
-            part.value: roc_auc(labels, _alone(views, logits, part)) for part in dict.fromkeys(view.shown for view in views.every)
+            part.value: roc_auc(labels, views.combine(logits, part)) for part in dict.fromkeys(view.shown for view in views.every)
         },
         "sha256": {file.name: sha256_of(file) for one in learned for file in one.weights},
     }
     request.write_record(record)
     return record
-
-
-def _alone(views: Views, logits: NDArray[np.float64], part: Shown) -> NDArray[np.float64]:
-    """``(film,)`` of those views alone that are shown a part, of ``(film, view)`` of all."""
-    combined: NDArray[np.float64] = sum(
-        (share * logits[:, views.every.index(view)] for _, view, share in views.alone(part)), np.zeros(len(logits))
-    )
-    return combined
 
 
 def _side_by_side(subject: Subject, logits: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:

@@ -68,7 +68,7 @@ LEARNERS: Final = (
     Learner(
         "efficientnet-lite0",
         efficientnet.load_imagenet,
-        ("stem", *(f"blocks.{number}" for number in range(5))),
+        efficientnet.EARLY,
         5e-4,
         2 / 3,
         whole=True,

@@ -7,23 +7,14 @@ import importlib
 import pytest
 
 from models.image import Image
-from models.labels import CalibratedOn, Calibration
+from models.labels import Calibration
 from models.manifest import CODE, FORMATS, Manifest, read_library
 from models.prediction import Prediction, Rating
 from models.runtime import answer, load_model
 from node.store.errors import ConfigurationError
 from tests.unit.models.phantom import chest, image
+from tests.unit.workers.encode.samples import CALIBRATION
 
-CALIBRATION = Calibration(
-    error=0.1,
-    interval=(0.07, 0.17),
-    bins=10,
-    n=151,
-    by_chance=0.06,
-    by_chance_range=(0.03, 0.1),
-    measured_on=CalibratedOn.UNSEEN,
-    images="films/val",
-)
 OTHER = CALIBRATION.model_copy(update={"error": 0.2})
 
 
